@@ -1,0 +1,153 @@
+"""The declarations: where the rows come from, who they are, who made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from xbench.api import Dataset, Files, Hub, Packaged, Reader, Source, SourceFile, Split
+
+from .readers import read_hub_json, read_hub_parquet, read_korsts, read_mini, read_sts17, read_stsb
+
+SEMEVAL_2017 = (
+    "Cer, Diab, Agirre, Lopez-Gazpio, Specia (2017). SemEval-2017 Task 1: Semantic Textual Similarity, Multilingual "
+    "and Crosslingual Focused Evaluation. doi:10.18653/v1/S17-2001"
+)
+KORSTS = (
+    "Ham, Choe, Park, Choi, Soh (2020). KorNLI and KorSTS: New Benchmark Datasets for Korean Natural Language "
+    "Understanding. arXiv:2004.03289"
+)
+
+STSB_ARCHIVE = "https://ixa2.si.ehu.eus/stswiki/images/4/48/Stsbenchmark.tar.gz"
+STSB_HUB = ("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831")
+# split: (file's sha256, file on the hub, rows, identity of the rows)
+STSB = {
+    "train": ("0f71910b59aa1ad973c5897f0791f3b0965a92b8f82b1a95f3eea9f4162fda82", "train.jsonl.gz", 5749, "bbccaee9a1911a582f5a8c116bab997b876adae4fc9fc95bbc4577944a134768"),
+    "dev": ("5d7e944d8b02734b07bfdb5df67db3420c64bed153fcaa1ba47ad03480cf4234", "validation.jsonl.gz", 1500, "45a7f72ffcb5eb0145fbf8905c3d47d2c92cb882435c22152cdc72f64a0e5a14"),
+    "test": ("affe45928a66ee5a708531233c95b7dacbbdc57f974f002a3d32ea0180cf816a", "test.jsonl.gz", 1379, "533286aa2ebcbbb88422604d4cdca7d26235d528abaad205b253ee5d7f7315a3"),
+}
+
+KORSTS_RAW = "https://raw.githubusercontent.com/kakaobrain/kor-nlu-datasets/{commit}/KorSTS/sts-{split}.tsv"
+KORSTS_HUB = ("dkoterwa/kor-sts", "016f35f9b961daaaa7a352e927084e3da662ac1f")
+# split: (the repository's commit, file's sha256, file on the hub, rows, identity of the rows)
+KORSTS_SPLITS = {
+    "train": (
+        "55b4a94753b7ca1e41fdcbe58974778b41158536",
+        "b5aaa7f957d6ff46f4b6834a8b0f024a9234a6eefe9289aed66746b4533da3b8",
+        "data/train-00000-of-00001-e375a1f0beaa2ba9.parquet",
+        5749,
+        "e5392f616d1d2ef4f85e5d9251b8f81b726eec6f567ad4a832b9a35098d6aba3",
+    ),
+    "dev": (
+        "469aced6fec3e263fd587dadae2695d340ade7c8",
+        "d835b65b424401fbcce6be28a78159df8d61f5b19977ea7a0b83b8cb6105f393",
+        "data/valid-00000-of-00001-b758ee893689895c.parquet",
+        1500,
+        "aa83127fe9f837af26fd1e8ef22e3d6319f1180259c5a948c0d45e3313cb416a",
+    ),
+    "test": (
+        "469aced6fec3e263fd587dadae2695d340ade7c8",
+        "13f83a3440d9db52d134eb40303ce021b03264aa338fbf2871c8786ce04d2105",
+        "data/test-00000-of-00001-804c05b8dee3fa27.parquet",
+        1379,
+        "d1ded94211e4bc4085e02c9060f425b51c66a1f01069b8df880fd699838c07fc",
+    ),
+}
+
+STS17_ARCHIVES = "https://alt.qcri.org/semeval2017/task1/data/uploads/"
+STS17_HUB = ("mteb/sts17-crosslingual-sts", "faeb762787bd10488a50c8b5be4a3b82e411949c")
+# dataset: (track, languages in the file's order, input's sha256, gold's sha256, file on the hub, identity of the rows)
+STS17 = {
+    "sts17-ar": ("1.ar-ar", ("ar",), "a4f24daa03def87b52769b3a5ea9fe5f8b66d2f06db2a6565395cb1575443e3e",
+                 "4a7ad1eb5219605ab09cd743727c4059acdf55df9ae7351b5df079cc47ae983e", "test/ar-ar.jsonl.gz", "aae6c5801b9a09de77acd910d000a31e3a190bc964a3c1dbd705bf1b9e0db4d4"),
+    "sts17-ar-en": ("2.ar-en", ("en", "ar"), "e70c9546323388411dc57468eae360341746a7fe5501d0e87b28cc386c45f308",
+                    "e37e117a16236be51a0b1fcd71344efb413964acefbc849603e16ec841072e41", "test/en-ar.jsonl.gz", "0c9788315c586f1ec57b8d6349db55b1c3482ca746aab17f349f017b9e00d26b"),
+    "sts17-es": ("3.es-es", ("es",), "9daa6bf43dcd0bb733773b6fc15bd66be799b94e8b56b3ab07f29cefdc39c5d9",
+                 "96f9d7914e31510774b4b696024b4da8f66ac1ed681d2e9895cc622185a5e637", "test/es-es.jsonl.gz", "0f09f285f8c35f942207cacf0aa80acc235c2621c7b67fbef67457a40b6dce3a"),
+    "sts17-es-en": ("4a.es-en", ("es", "en"), "312de93aa424c5862dbb0f8d4d83b6389cd08428278961ab2c6c53655428c812",
+                    "043319c5223da878f0300b7674adbae656014d5f55f0f6cab5fcb83b9f2921e6", "test/es-en.jsonl.gz", "341479a5bb1b6b50c2588c02e53da7c6c73f521696ae8cd33d460679a862122c"),
+    "sts17-es-en-wmt": ("4b.es-en", ("en", "es"), "caadaa457aa5548379d83d36fba9c05a4e0424fabb1ba22bf938a0c66c47eee9",
+                        "67e226bbd2b0d42b8b4f0e0b677df1740e992aa10dfed56411eb62e1071df95e", None, "f7cc0dcbed1e4e54022afed8e643409b595a5a5bbd7245520a738707d12c527d"),
+    "sts17-en": ("5.en-en", ("en",), "8d493844c1010eb6b5d373e289b8d6ddc003e626bf8495976cc40c0a5f47414c",
+                 "a767d322cc3e78ff43f3c541a4fc0b9e0e5681f27c20de7eb9095fbb9072cf04", "test/en-en.jsonl.gz", "bc4807a442a1f1e74c5eadb4f1afd113936479d43b1c60f67aede3f9ab5a00a6"),
+}  # fmt: skip
+
+MINI = Path(__file__).parent / "mini"
+# split: rows; (split, language): identity of the rows
+MINI_ROWS = {"train": 0, "test": 0}
+MINI_SHA256: dict[tuple[str, str], str] = {
+}
+LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
+
+
+def _dataset(
+    name: str, languages: tuple[str, ...], splits: Mapping[str, Split], licence: str, citation: str, homepage: str,
+    description: str, sample: bool = False,
+) -> Dataset:  # fmt: skip
+    return Dataset(
+        name, languages, "pair-score", splits, licence, citation, homepage, description, sample, score_range=(0.0, 5.0)
+    )
+
+
+def _stsb() -> Dataset:
+    splits = {}
+    for split, (sha256, hub_file, rows, identity) in STSB.items():
+        member = f"stsbenchmark/sts-{split}.csv"
+        sources = (
+            Files((SourceFile(member, sha256, STSB_ARCHIVE, member),), read_stsb),
+            Hub(*STSB_HUB, (hub_file,), read_hub_json),
+        )
+        splits[split] = Split(sources, rows, identity)
+    return _dataset(
+        "stsb", ("en",), splits, "scores CC BY-SA 4.0, texts mixed (LICENSE.txt)", SEMEVAL_2017,
+        "https://ixa2.si.ehu.eus/stswiki/index.php/STSbenchmark",
+        "STS Benchmark: English sentence pairs from captions, headlines and forums",
+    )  # fmt: skip
+
+
+def _korsts() -> Dataset:
+    splits = {}
+    for split, (commit, sha256, hub_file, rows, identity) in KORSTS_SPLITS.items():
+        address = KORSTS_RAW.format(commit=commit, split=split)
+        sources = (
+            Files((SourceFile(f"korsts/sts-{split}.tsv", sha256, address),), read_korsts),
+            Hub(*KORSTS_HUB, (hub_file,), read_hub_parquet),
+        )
+        splits[split] = Split(sources, rows, identity)
+    return _dataset(
+        "korsts", ("ko",), splits, "CC BY-SA 4.0", KORSTS, "https://github.com/kakaobrain/kor-nlu-datasets",
+        "KorSTS: STS Benchmark in Korean; train machine-translated, dev and test by people",
+    )  # fmt: skip
+
+
+def _sts17(name: str) -> Dataset:
+    track, languages, input_sha256, gold_sha256, hub_file, identity = STS17[name]
+    texts, gold = f"STS2017.eval.v1.1/STS.input.track{track}.txt", f"STS2017.gs/STS.gs.track{track}.txt"
+    files = (
+        SourceFile(f"sts2017/{texts}", input_sha256, STS17_ARCHIVES + "sts2017.eval.v1.1.zip", texts),
+        SourceFile(f"sts2017/{gold}", gold_sha256, STS17_ARCHIVES + "sts2017.gs.zip", gold),
+    )
+    sources: list[Source] = [Files(files, read_sts17)]
+    if hub_file is not None:
+        sources.append(Hub(*STS17_HUB, (hub_file,), read_hub_json))
+    return _dataset(
+        name, languages, {"test": Split(tuple(sources), 250, identity)}, "CC BY-SA 4.0", SEMEVAL_2017,
+        "https://alt.qcri.org/semeval2017/task1/",
+        f"SemEval-2017 task 1 evaluation set, track {track.replace('.', ' (')})",
+    )  # fmt: skip
+
+
+def _mini(language: str) -> Dataset:
+    splits = {}
+    for split, rows in MINI_ROWS.items():
+        reader: Reader = partial(read_mini, language=language)
+        splits[split] = Split((Packaged((MINI / f"{split}.tsv",), reader),), rows, MINI_SHA256.get((split, language)))
+    return _dataset(
+        f"mini-sts-{language}", (language,), splits, "Apache-2.0", "xbench, plugins/sts/mini/GUIDELINE.md",
+        "plugins/sts/mini", f"{LANGUAGES[language]} sentence pairs written for xbench: a sample to run, not a benchmark",
+        sample=True,
+    )  # fmt: skip
+
+
+DATASETS = [_stsb(), _korsts(), *(_sts17(name) for name in STS17), *(_mini(language) for language in LANGUAGES)]

@@ -1,0 +1,59 @@
+"""The torch modules of the two heads."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from xbench.api import Batch, HeadContext, HeadModule, UserError, dense_block, mean_pool
+
+from .heads import SCALES, unit_scale
+
+
+class CrossEncoder(HeadModule):
+    """Regression from the first token of the pair's sequence.
+
+    Args:
+        encoder: The encoder.
+        context: ``score_scale`` is ``raw`` (the gold scores as they are, as the GLUE example regresses) or ``unit``
+            (brought to 0-1).
+        generator: Of the head's initial weights.
+
+    Raises:
+        UserError: ``score_scale`` is neither.
+    """
+
+    def __init__(self, encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> None:
+        super().__init__(encoder, context)
+        scale = context.recipe.options["score_scale"]
+        if scale not in SCALES:
+            raise UserError(f"recipe.score_scale = {scale!r} is not one of {', '.join(SCALES)}")
+        self.offset, self.factor = unit_scale(context) if scale == "unit" else (0.0, 1.0)
+        self.block = dense_block(encoder, 1, generator)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Predicted scores on the scale that was trained, shape (examples,)."""
+        first = self.encode(batch)[:, 0]  # (examples, hidden)
+        return self.block(first).squeeze(-1).float()  # type: ignore[no-any-return]
+
+    def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Squared error, shape (examples,)."""
+        return (outputs - (batch.targets[:, 0] - self.offset) * self.factor).square()
+
+
+class Siamese(HeadModule):
+    """The cosine of two mean-pooled sentence embeddings; nothing to learn but the encoder (the paper's Fig. 2).
+
+    Training brings the cosine to the gold score scaled to 0-1, by mean squared error (Reimers and Gurevych, 2019).
+    """
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Cosines, shape (examples,)."""
+        vectors = mean_pool(self.encode(batch), batch.attention_mask)  # (2 * examples, hidden)
+        first, second = vectors.chunk(2)  # (examples, hidden) each
+        return torch.nn.functional.cosine_similarity(first, second)
+
+    def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Squared error against the score scaled to 0-1, shape (examples,)."""
+        offset, factor = unit_scale(self.context)
+        return (outputs - (batch.targets[:, 0] - offset) * factor).square()

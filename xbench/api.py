@@ -1,0 +1,92 @@
+"""Everything that a plugin may import. The heavy names are loaded when they are first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import DataError, UserError
+from .hookspecs import hookimpl
+from .keys import content_key, file_sha256
+from .recipe import Recipe
+from .types import (
+    Batch,
+    Dataset,
+    Decoding,
+    Diagnostic,
+    DiagnosticContext,
+    Example,
+    Figure,
+    Files,
+    Head,
+    HeadContext,
+    Hub,
+    Metric,
+    Model,
+    Packaged,
+    PairScoreRow,
+    Prediction,
+    Reader,
+    Row,
+    Scalar,
+    Schema,
+    Source,
+    SourceFile,
+    Split,
+    Tokens,
+)
+
+if TYPE_CHECKING:
+    from .data.text import read_lines
+    from .heads.blocks import HeadModule, dense_block, mean_pool
+
+_LAZY = {
+    "HeadModule": "heads.blocks",
+    "dense_block": "heads.blocks",
+    "mean_pool": "heads.blocks",
+    "read_lines": "data.text",
+}
+
+__all__ = [
+    "Batch",
+    "DataError",
+    "Dataset",
+    "Decoding",
+    "Diagnostic",
+    "DiagnosticContext",
+    "Example",
+    "Figure",
+    "Files",
+    "Head",
+    "HeadContext",
+    "HeadModule",
+    "Hub",
+    "Metric",
+    "Model",
+    "Packaged",
+    "PairScoreRow",
+    "Prediction",
+    "Reader",
+    "Recipe",
+    "Row",
+    "Scalar",
+    "Schema",
+    "Source",
+    "SourceFile",
+    "Split",
+    "Tokens",
+    "UserError",
+    "content_key",
+    "dense_block",
+    "file_sha256",
+    "hookimpl",
+    "mean_pool",
+    "read_lines",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"xbench.{_LAZY[name]}"), name)

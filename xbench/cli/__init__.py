@@ -1,0 +1,82 @@
+"""The command line. Commands are imported when they are called, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from .. import __version__
+from ..errors import UserError, did_you_mean
+
+COMMANDS = {
+    "eval": "Fine-tune and score a model on tasks, and write the leaderboard.",
+    "tasks": "List the tasks, or show one in full.",
+    "datasets": "List the datasets, or show one in full.",
+    "models": "List the named models, or show one in full.",
+    "plugins": "List the plugins and what they declare.",
+    "leaderboard": "Build or check the published leaderboard.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own: ``xbench.cli.NAME_command``, attribute ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}_command").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UserError(f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xbench")
+def group() -> None:
+    """Measure how well what a multilingual encoder learns in one language works in another."""
+
+
+def main() -> int:
+    """Run a command.
+
+    Returns:
+        0 when all is done, 1 when some cell failed, 2 when the request is wrong, 130 when interrupted.
+    """
+    try:
+        status = group.main(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except UserError as error:
+        return _complain(str(error))
+    except click.UsageError as error:
+        where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        return _complain(f"{error.format_message()}{where}")
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        print("xbench: interrupted; finished work is kept, the same command goes on from it", file=sys.stderr)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _complain(message: str) -> int:
+    print("xbench: " + " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,160 @@
+"""Shows a run while it goes on: bars and a growing table on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..leaderboard.publish import orders
+from ..leaderboard.table import build_tables
+from ..plan import Cell, Plan, Stage
+from ..progress import Reporter
+from ..registry import Registry
+from .tables import rich_table
+
+LINE_EVERY_S = 30.0
+SMOOTHING = 0.95
+
+
+class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
+    """What both kinds share: a smoothed loss and the rate.
+
+    Args:
+        plan: What is being done.
+        registry: For the order of tables.
+    """
+
+    def __init__(self, plan: Plan, registry: Registry) -> None:
+        self.plan, self.registry = plan, registry
+        self.records: list[Mapping[str, Any]] = []
+        self._loss = self._started = 0.0
+
+    def say(self, text: str) -> None:
+        """One line."""
+        click.echo(text, err=True)
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self.say(f"note: {text}")
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        """Start the clock."""
+        self._started, self._loss = time.perf_counter(), 0.0
+        self.say(f"train {stage.label}: {examples} examples in {steps} steps")
+
+    def smoothed(self, step: int, loss: float, passed: int) -> tuple[float, float]:
+        """The exponential mean of the loss, free of its start at 0, and examples a second."""
+        self._loss = SMOOTHING * self._loss + (1 - SMOOTHING) * loss
+        spent = time.perf_counter() - self._started
+        return self._loss / (1 - SMOOTHING**step), passed / max(spent, 1e-9)
+
+    def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
+        """How long it took."""
+        self.say(f"found {stage.label}" if found else f"trained {stage.label} in {seconds:.1f} s")
+
+    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
+        """The score."""
+        self.records.append(record)
+        if not found:
+            scores = ", ".join(f"{name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in record["scores"].items())
+            self.say(f"scored {cell.label} ({cell.transfer}): {scores}")
+
+    def failed(self, label: str, reason: str, traceback: str = "") -> None:
+        """What failed; a bug with its traceback."""
+        self.say(f"{traceback}FAILED {label}: {reason}" if label != "missing" else f"missing: {reason}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+
+class PlainReporter(ShownReporter):
+    """One line now and then."""
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        """Start the clock for lines too."""
+        super().stage_started(stage, examples, steps)
+        self._said = time.perf_counter()
+
+    def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
+        """A line every half minute."""
+        smooth, rate = self.smoothed(step, loss, passed)
+        now = time.perf_counter()
+        if now - self._said >= LINE_EVERY_S:
+            self._said = now
+            left = (now - self._started) / step * (steps - step)
+            self.say(f"  step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s, {left:.0f} s left")
+
+
+class RichReporter(ShownReporter):
+    """Bars for the stage and for all cells, over a table that grows."""
+
+    def __init__(self, plan: Plan, registry: Registry) -> None:
+        super().__init__(plan, registry)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[about]}"), TimeRemainingColumn(),
+        )  # fmt: skip
+        self._cells = self._bars.add_task("cells", total=len(plan.cells), about=f"0/{len(plan.cells)}")
+        self._stage: TaskID | None = None
+        self._live = Live(console=Console(stderr=True, highlight=False), get_renderable=self._draw, refresh_per_second=4)
+
+    def _draw(self) -> Group:
+        tables = [rich_table(table) for table in build_tables(self.records, orders(self.registry))]
+        return Group(*tables, self._bars)
+
+    def __enter__(self) -> RichReporter:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.transient = kind is None  # the command prints the finished table itself
+        self._live.__exit__(kind, error, trace)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._live.console.print(text, markup=False)
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        """A bar of its own."""
+        super().stage_started(stage, examples, steps)
+        self._stage = self._bars.add_task(stage.label, total=steps, about="")
+
+    def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
+        """Move the bar."""
+        smooth, rate = self.smoothed(step, loss, passed)
+        if self._stage is not None:
+            self._bars.update(self._stage, completed=step, about=f"loss {smooth:.4f}, {rate:.1f} examples/s")
+
+    def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
+        """Take the bar away."""
+        super().stage_done(stage, seconds, found)
+        if self._stage is not None:
+            self._bars.remove_task(self._stage)
+            self._stage = None
+
+    def failed(self, label: str, reason: str, traceback: str = "") -> None:
+        """Take the bar away too."""
+        super().failed(label, reason, traceback)
+        if self._stage is not None:
+            self._bars.remove_task(self._stage)
+            self._stage = None
+
+    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
+        """Let the table grow."""
+        super().cell_done(cell, record, found)
+        done = len(self.records)
+        self._bars.update(self._cells, completed=done, about=f"{done}/{len(self.plan.cells)}")
+
+
+def make_reporter(plan: Plan, registry: Registry) -> ShownReporter:
+    """Bars where stderr is a terminal, plain lines elsewhere."""
+    return RichReporter(plan, registry) if sys.stderr.isatty() else PlainReporter(plan, registry)

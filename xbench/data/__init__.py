@@ -1,0 +1,1 @@
+"""Where rows come from, what they hold, and who they are."""

@@ -1,0 +1,205 @@
+"""Prepared rows: read once, checked, hashed, and kept as a memory-mapped Arrow file in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import DataError
+from ..files import Digests, new_folder, write_json
+from ..keys import content_key, row_line
+from ..settings import Settings
+from ..types import Dataset, Files, Row, Schema, Source, Split
+from .schemas import arrow_features, row_error
+from .sources import NotHere, explain, locate
+
+if TYPE_CHECKING:
+    import datasets
+
+ROWS_FILE = "rows.arrow"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """One split of a dataset, ready to be read.
+
+    Attributes:
+        dataset: Its declaration.
+        split: Its name.
+        rows: How many rows it has.
+        rows_sha256: Who the rows are, wherever they came from.
+        pinned: Whether the declaration holds this identity; False means that nobody has checked these rows.
+        source: Where they came from: ``data root``, ``url``, ``hub:...`` or ``package``.
+        folder: The prepared rows.
+    """
+
+    dataset: Dataset
+    split: str
+    rows: int
+    rows_sha256: str
+    pinned: bool
+    source: str
+    folder: Path
+
+    def open(self) -> Sequence[Row]:
+        """Memory-map the rows; they take no memory until they are looked at."""
+        import datasets
+
+        return cast("Sequence[Row]", datasets.Dataset.from_file(str(self.folder / ROWS_FILE)))
+
+
+def select(rows: Sequence[Row], limit: int | None, seed: int) -> Sequence[Row]:
+    """Draw some of the rows, keeping their order.
+
+    Args:
+        rows: Memory-mapped rows.
+        limit: How many, at most; None takes all.
+        seed: Of the draw.
+
+    Returns:
+        The rows drawn, still memory-mapped.
+    """
+    if limit is None or limit >= len(rows):
+        return rows
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).choice(len(rows), limit, replace=False)
+    return cast("Sequence[Row]", cast("datasets.Dataset", rows).select(sorted(drawn.tolist())))
+
+
+def prepare(dataset: Dataset, split: str, schema: Schema, settings: Settings) -> RowSet:
+    """Find a split's rows, in the cache or at the first source that has them, and check who they are.
+
+    Args:
+        dataset: Its declaration.
+        split: The split's name.
+        schema: The dataset's schema.
+        settings: Data root, cache, offline.
+
+    Returns:
+        The rows, prepared.
+
+    Raises:
+        DataError: No source has them, they cannot be read, or they are not the rows declared.
+    """
+    declared = dataset.splits[split]
+    reasons: list[str] = []
+    for source in declared.sources:
+        try:
+            paths, origin = locate(source, settings)
+        except NotHere as reason:
+            reasons.append(str(reason))
+            continue
+        return _prepare_from(dataset, split, declared, schema, source, paths, origin, settings)
+    raise explain(dataset.name, split, reasons)
+
+
+def _prepare_from(
+    dataset: Dataset, split: str, declared: Split, schema: Schema, source: Source, paths: list[Path], origin: str,
+    settings: Settings,
+) -> RowSet:  # fmt: skip
+    digests = Digests(settings.cache / "digests")
+    hashes = [digests.sha256(path) for path in paths]
+    # Another file, another reader or another declaration gives another folder: nothing stale is ever read.
+    inputs = content_key(
+        "rows", {"files": hashes, "reader": _reader_identity(source.read, digests), "dataset": dataset.name,
+                 "split": split, "schema": dict(schema.fields), "pin": declared.rows_sha256, "rows": declared.rows}
+    )  # fmt: skip
+    folder = settings.cache / "datasets" / f"{dataset.name}-{split}-{inputs[:24]}"
+    manifest = _manifest(folder, digests)
+    if manifest is None:
+        try:
+            manifest = _write(folder, dataset, split, declared, schema, source, paths)
+        except DataError as error:
+            raise DataError(_with_checksums(str(error), source, paths, hashes)) from None
+    pinned = declared.rows_sha256 is not None
+    return RowSet(dataset, split, manifest["rows"], manifest["rows_sha256"], pinned, origin, folder)
+
+
+def _reader_identity(read: Any, digests: Digests) -> list[str]:
+    """The reader's name and its module's checksum: an edited reader reads again."""
+    arguments = ""
+    if isinstance(read, functools.partial):
+        arguments = repr((read.args, sorted(read.keywords.items())))
+        read = read.func
+    module = sys.modules.get(read.__module__)
+    path = getattr(module, "__file__", None)
+    return [f"{read.__module__}.{read.__qualname__}", arguments, digests.sha256(Path(path)) if path else ""]
+
+
+def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
+    """What was prepared before, when it is whole."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
+            return manifest
+    if folder.exists():  # torn or altered: made again from the source
+        import shutil
+
+        shutil.rmtree(folder)
+    return None
+
+
+def _write(
+    folder: Path, dataset: Dataset, split: str, declared: Split, schema: Schema, source: Source, paths: list[Path]
+) -> dict[str, Any]:
+    """Read, check and hash the rows in one pass, into an Arrow file."""
+    import hashlib
+
+    from datasets.arrow_writer import ArrowWriter
+
+    from ..keys import file_sha256
+
+    digest, count = hashlib.sha256(), 0
+    with new_folder(folder) as unfinished:
+        target = unfinished / ROWS_FILE
+        with ArrowWriter(path=str(target), features=arrow_features(schema)) as writer:
+            for count, row in enumerate(_checked(dataset, split, schema, source.read, paths), 1):
+                digest.update(row_line(row))
+                writer.write(dict(row))
+            writer.finalize()
+        _check_identity(dataset, split, declared, count, digest.hexdigest(), paths)
+        manifest = {"rows": count, "rows_sha256": digest.hexdigest(), "arrow_sha256": file_sha256(target)}
+        write_json(unfinished / MANIFEST, manifest)
+    return manifest
+
+
+def _checked(
+    dataset: Dataset, split: str, schema: Schema, read: Callable[[Sequence[Path]], Iterator[Row]], paths: Sequence[Path]
+) -> Iterator[Row]:
+    for index, row in enumerate(read(paths)):
+        error = row_error(row, schema, dataset)
+        if error is not None:
+            raise DataError(f"dataset {dataset.name}, split {split}, row {index}: {error} ({paths[0]})")
+        yield row
+
+
+def _check_identity(
+    dataset: Dataset, split: str, declared: Split, count: int, digest: str, paths: Sequence[Path]
+) -> None:
+    where = f"dataset {dataset.name}, split {split}: {paths[0]}"
+    if declared.rows is not None and count != declared.rows:
+        raise DataError(f"{where} holds {count} rows, not {declared.rows}: it is truncated or another version")
+    if declared.rows_sha256 is not None and digest != declared.rows_sha256:
+        raise DataError(
+            f"{where} holds other rows than the published ones (sha256 {digest[:12]}..., "
+            f"expected {declared.rows_sha256[:12]}...): it was altered or is another dataset"
+        )
+
+
+def _with_checksums(message: str, source: Source, paths: Sequence[Path], hashes: Sequence[str]) -> str:
+    """Add which file is not the published one, and where to get it."""
+    if not isinstance(source, Files):
+        return message
+    for file, path, seen in zip(source.files, paths, hashes, strict=True):
+        if file.sha256 is not None and seen != file.sha256:
+            again = f"; get it again from {file.url}" if file.url else "; get it again from its publisher"
+            return f"{message}; {path.name} has sha256 {seen[:12]}..., published {file.sha256[:12]}...{again}"
+    return message

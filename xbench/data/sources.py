@@ -1,0 +1,170 @@
+"""Gets a source's files onto the disk: from the data root, from their address, from the hub, or from a package."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from ..errors import DataError
+from ..files import new_folder
+from ..keys import text_sha256
+from ..settings import Settings
+from ..types import Files, Hub, Packaged, Source, SourceFile
+
+TIMEOUT_S = 30.0
+
+
+class NotHere(Exception):
+    """This source cannot serve; the text says why, and the next one may."""
+
+
+def locate(source: Source, settings: Settings) -> tuple[list[Path], str]:
+    """Find or fetch the files of one source.
+
+    Args:
+        source: Where they come from.
+        settings: The data root, the cache and whether the network may be used.
+
+    Returns:
+        The files in their declared order, and where they came from in a few words.
+
+    Raises:
+        NotHere: The source does not have them, or cannot be reached.
+    """
+    if isinstance(source, Packaged):
+        missing = [path for path in source.files if not path.is_file()]
+        if missing:
+            raise NotHere(f"{missing[0]} is missing: reinstall the package")
+        return list(source.files), "package"
+    if isinstance(source, Hub):
+        return _hub(source, settings), f"hub:{source.repository}@{source.revision}"
+    return _published(source, settings)
+
+
+def _published(source: Files, settings: Settings) -> tuple[list[Path], str]:
+    reasons = []
+    if settings.data is None:
+        reasons.append("no data root is set (--data or XBENCH_DATA)")
+    else:
+        paths = [settings.data.joinpath(*file.path.split("/")) for file in source.files]
+        missing = [path for path in paths if not path.is_file()]
+        if not missing:
+            return paths, "data root"
+        reasons.append(f"{missing[0]} is not there")
+    try:
+        return [_download(file, settings) for file in source.files], "url"
+    except NotHere as error:
+        raise NotHere("; ".join([*reasons, str(error)])) from None
+
+
+def _download(file: SourceFile, settings: Settings) -> Path:
+    """The file from its address, kept in the cache; read from there the next time."""
+    if file.url is None:
+        raise NotHere(f"{file.path} cannot be downloaded: its publisher gives no address for it")
+    name = file.path.rsplit("/", 1)[-1]
+    target = settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+    if not (target / name).is_file():
+        if settings.offline:
+            raise NotHere(f"{file.url} was not tried: --offline")
+        with new_folder(target) as folder:
+            whole = folder / "whole"
+            _fetch(file.url, whole)
+            if file.member is None:
+                whole.rename(folder / name)
+            else:
+                _extract(whole, file.member, folder / name)
+                whole.unlink()
+    return target / name
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that is neither TLS nor this machine itself.
+
+    Raises:
+        NotHere: It is refused.
+    """
+    parts = urllib.parse.urlsplit(url)
+    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not loopback:
+        raise NotHere(f"{url} is not fetched: only https is")
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect only to where a download may go."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
+    ) -> urllib.request.Request | None:
+        check_address(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _fetch(url: str, target: Path) -> None:
+    check_address(url)
+    opener = urllib.request.build_opener(_SafeRedirects)
+    try:
+        with opener.open(url, timeout=TIMEOUT_S) as answer, target.open("wb") as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+            expected = answer.headers.get("Content-Length")
+    except (urllib.error.URLError, OSError) as error:
+        raise NotHere(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
+    if expected is not None and target.stat().st_size != int(expected):
+        raise NotHere(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
+
+
+def _extract(archive: Path, member: str, target: Path) -> None:
+    """One member of a zip or tar, by its exact name; nothing else in the archive touches the disk."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped, zipped.open(member) as inner, target.open("wb") as file:
+                shutil.copyfileobj(inner, file, 1 << 20)
+            return
+        with tarfile.open(archive) as tar:
+            found = tar.extractfile(member)
+            if found is None:
+                raise KeyError(member)
+            with found, target.open("wb") as file:
+                shutil.copyfileobj(found, file, 1 << 20)
+    except (KeyError, tarfile.TarError, zipfile.BadZipFile, OSError):
+        raise NotHere(f"the archive does not hold {member}") from None
+
+
+def _hub(source: Hub, settings: Settings) -> list[Path]:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return [
+            Path(
+                hf_hub_download(
+                    source.repository, name, repo_type="dataset", revision=source.revision,
+                    local_files_only=settings.offline,
+                )
+            )
+            for name in source.files
+        ]  # fmt: skip
+    except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
+        raise NotHere(f"hub dataset {source.repository}: {hub_reason(error, settings.offline)}") from None
+
+
+def hub_reason(error: Exception, offline: bool) -> str:
+    """Why the hub did not serve, in a few words."""
+    kind = type(error).__name__
+    if offline or kind in ("OfflineModeIsEnabled",):
+        return "not in the hub cache, and offline"
+    if kind in ("GatedRepoError",):
+        return "gated: accept its terms on the hub and log in with 'hf auth login'"
+    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError"):
+        return f"the hub does not have it ({kind})"
+    return f"the hub cannot be reached ({kind})"
+
+
+def explain(name: str, split: str, reasons: Sequence[str]) -> DataError:
+    """The one line for a split that no source has."""
+    return DataError(f"dataset {name}, split {split}: " + "; ".join(reasons))

@@ -1,0 +1,266 @@
+"""Walks a plan: data first, then stages, then cells; what is finished is found by key and never repeated."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .data.rows import RowSet, prepare
+from .errors import UserError
+from .keys import content_key
+from .models.resolve import LocalModel, resolve_model
+from .plan import Cell, Plan, Stage
+from .progress import Reporter
+from .registry import Registry
+from .settings import Settings
+from .store import Store
+from .training import TRAINING_VERSION
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that has no record, and why."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass
+class Outcome:
+    """What became of a plan's cells.
+
+    Attributes:
+        records: Of the cells that are done, in the plan's order.
+        failures: Of the others.
+    """
+
+    records: list[Mapping[str, Any]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that training a stage or scoring a cell needs to know, with names resolved and keys computed.
+
+    Attributes:
+        registry: What the plugins declare.
+        settings: Folders and switches.
+        store: Finished work.
+        reporter: Hears of the progress.
+        models: By the text that the user wrote.
+        rows: By dataset and split.
+        stages: By id.
+        stage_keys: By stage id.
+    """
+
+    registry: Registry
+    settings: Settings
+    store: Store
+    reporter: Reporter
+    models: dict[str, LocalModel]
+    rows: dict[tuple[str, str], RowSet]
+    stages: dict[str, Stage]
+    stage_keys: dict[str, str]
+
+    def chain(self, stage_id: str | None) -> list[Stage]:
+        """A stage and those before it, the first one first."""
+        chain: list[Stage] = []
+        while stage_id is not None:
+            chain.append(self.stages[stage_id])
+            stage_id = chain[-1].parent
+        return chain[::-1]
+
+
+def execute(
+    plan: Plan, registry: Registry, settings: Settings, reporter: Reporter | None = None, strict: bool = False
+) -> Outcome:
+    """Do the work of a plan.
+
+    Args:
+        plan: What to do.
+        registry: What the plugins declare.
+        settings: Folders and switches.
+        reporter: Hears of the progress.
+        strict: Stop before any work when a cell cannot be done, instead of doing the others.
+
+    Returns:
+        A record for each cell that is done, and a reason for each that is not.
+
+    Raises:
+        UserError: ``strict`` is set and data or a model is missing, or nothing at all can be done.
+    """
+    reporter = reporter or Reporter()
+    stages = {stage.id: stage for stage in plan.stages}
+    work = Work(registry, settings, Store(settings), reporter, {}, {}, stages, {})
+    missing = _gather(plan, work)
+    reasons = {cell: reason for cell in plan.cells if (reason := _missing_for(cell, work, missing))}
+    if reasons and (strict or len(reasons) == len(plan.cells)):
+        raise UserError("; ".join(dict.fromkeys(reasons.values())))
+    for reason in dict.fromkeys(reasons.values()):
+        reporter.failed("missing", reason)
+    for stage in plan.stages:
+        if all((name, stage.split) in work.rows for name in stage.mixture) and stage.model in work.models:
+            if stage.parent is None or stage.parent in work.stage_keys:
+                work.stage_keys[stage.id] = _stage_key(stage, work)
+    keys = {cell: _cell_key(cell, work) for cell in plan.cells if cell not in reasons}
+    records = _found(keys, work)
+    _run(plan, work, keys, records, reasons)
+    outcome = Outcome()
+    for cell in plan.cells:
+        if cell in records:
+            outcome.records.append(records[cell])
+        else:
+            outcome.failures.append(Failure(cell, reasons[cell]))
+    return outcome
+
+
+def _gather(plan: Plan, work: Work) -> dict[object, str]:
+    """Find every model and every split that the plan needs; gives what is missing, with the reason."""
+    missing: dict[object, str] = {}
+    wanted = {(name, stage.split): None for stage in plan.stages for name in stage.mixture}
+    wanted.update({(cell.dataset, cell.split): None for cell in plan.cells})
+    for name, split in wanted:
+        dataset = work.registry.datasets.get(name)
+        try:
+            rows = prepare(dataset, split, work.registry.schemas.get(dataset.schema), work.settings)
+        except UserError as error:
+            missing[name, split] = str(error)
+            continue
+        work.rows[name, split] = rows
+        if not rows.pinned:
+            work.reporter.note(f"{name} {split}: the rows are unpinned (nobody has recorded what they should be)")
+    for text in dict.fromkeys(cell.model for cell in plan.cells):
+        try:
+            work.models[text] = resolve_model(text, work.registry, work.settings)
+        except UserError as error:
+            missing[text] = str(error)
+    return missing
+
+
+def _missing_for(cell: Cell, work: Work, missing: Mapping[object, str]) -> str | None:
+    """Why a cell cannot be done, if it cannot."""
+    needs: list[object] = [cell.model, (cell.dataset, cell.split)]
+    for stage in work.chain(cell.stage):
+        needs.extend((name, stage.split) for name in stage.mixture)
+    return next((missing[need] for need in needs if need in missing), None)
+
+
+def _stage_key(stage: Stage, work: Work) -> str:
+    """The content key of a stage: the same work has the same key, whoever asks for it."""
+    head = work.registry.heads.get(stage.head)
+    model = work.models[stage.model]
+    base = {"model": model.identity} if stage.parent is None else {"parent": work.stage_keys[stage.parent]}
+    rows = [work.rows[name, stage.split].rows_sha256 for name in stage.mixture]
+    content = {
+        **base, "rows": rows, "head": [head.name, head.version], "seed": stage.seed, "limit": stage.limit,
+        "recipe": stage.recipe.training_identity(head.decoding), "training": TRAINING_VERSION,
+    }  # fmt: skip
+    return content_key("stage", content)
+
+
+def _cell_key(cell: Cell, work: Work) -> str:
+    """The content key of a cell."""
+    head = work.registry.heads.get(cell.head)
+    task = work.registry.tasks.get(cell.task)
+    model = work.models[cell.model]
+    content = {
+        "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
+        "task": [task.name, task.version], "head": [head.name, head.version], "curriculum": cell.curriculum,
+        "reading": cell.reading, "selection": "last", "seed": cell.seed,
+        "rows": work.rows[cell.dataset, cell.split].rows_sha256, "dataset": [cell.dataset, cell.split],
+        "decoding": cell.recipe.decoding_identity(head.decoding), "limit": cell.limit_eval,
+        "metrics": [[name, work.registry.metrics.get(name).version] for name in task.metrics],
+        "diagnostics": list(task.diagnostics),
+    }  # fmt: skip
+    return content_key("cell", content)
+
+
+def _found(keys: Mapping[Cell, str], work: Work) -> dict[Cell, Mapping[str, Any]]:
+    """The cells that are already done."""
+    records: dict[Cell, Mapping[str, Any]] = {}
+    for cell, key in keys.items():
+        record = work.store.record(cell, key)
+        if record is not None:
+            records[cell] = record
+            work.reporter.cell_done(cell, record, found=True)
+    return records
+
+
+def _run(
+    plan: Plan, work: Work, keys: Mapping[Cell, str], records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
+) -> None:
+    """Train what is not there and score what has no record, stage by stage; fills records and reasons."""
+    broken: dict[str, str] = {}
+    for stage_id in [None, *work.stages]:
+        pending = {cell: key for cell, key in keys.items() if cell.stage == stage_id and cell not in records}
+        later = any(
+            cell not in records and stage_id in {stage.id for stage in work.chain(cell.stage)} for cell in keys
+        )
+        if stage_id is not None and later:
+            _ensure_stage(work.stages[stage_id], work, broken)
+        if stage_id in broken:
+            reasons.update(dict.fromkeys(pending, broken[stage_id]))
+            continue
+        for group in _groups(pending):
+            _score(group, work, records, reasons)
+
+
+def _groups(pending: Mapping[Cell, str]) -> list[dict[Cell, str]]:
+    """Cells that one loaded model serves: the same model, head and recipe."""
+    groups: list[dict[Cell, str]] = []
+    for cell, key in pending.items():
+        for group in groups:
+            first = next(iter(group))
+            if (first.model, first.head, first.recipe) == (cell.model, cell.head, cell.recipe):
+                group[cell] = key
+                break
+        else:
+            groups.append({cell: key})
+    return groups
+
+
+def _ensure_stage(stage: Stage, work: Work, broken: dict[str, str]) -> None:
+    """Train a stage unless it is there; a failure is kept in ``broken`` and stops only what depends on it."""
+    if stage.parent in broken:
+        broken[stage.id] = broken[stage.parent]
+        return
+    key = work.stage_keys.get(stage.id)
+    if key is None:
+        return
+    found = work.store.stage(key)
+    if found is not None:
+        work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
+        return
+    from .training.stage import train_stage
+
+    try:
+        train_stage(stage, key, work)
+    except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
+        broken[stage.id] = _explain(f"stage {stage.label}", error, work)
+
+
+def _score(
+    group: Mapping[Cell, str], work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
+) -> None:
+    from .training.evaluate import score_cells
+
+    try:
+        for cell, record in score_cells(group, work):
+            records[cell] = record
+            work.reporter.cell_done(cell, record, found=False)
+    except Exception as error:  # noqa: BLE001  # as above
+        left = [cell for cell in group if cell not in records]
+        reason = _explain(left[0].label, error, work)
+        reasons.update(dict.fromkeys(left, reason))
+
+
+def _explain(label: str, error: Exception, work: Work) -> str:
+    """Report a failure once; a bug keeps its traceback."""
+    from .training.loop import TrainingFailed
+
+    own = isinstance(error, UserError | TrainingFailed)
+    reason = str(error) if own else f"{type(error).__name__}: {error}"
+    work.reporter.failed(label, reason, "" if own else traceback.format_exc())
+    return reason

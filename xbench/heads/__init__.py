@@ -1,0 +1,1 @@
+"""Shared building blocks of heads; the heads themselves come from plugins."""

@@ -1,0 +1,58 @@
+"""Reads the records and writes what is published from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..files import write_atomic
+from ..registry import Registry
+from ..store import read_records
+from .markdown import render_markdown
+from .table import Order, Record
+
+
+def orders(registry: Registry) -> dict[str, Order]:
+    """The order of rows and columns, as the installed tasks name them."""
+    return {task.name: Order(task.curricula, task.eval) for task in registry.tasks}
+
+
+def load_records(out: Path) -> tuple[list[Record], list[Path]]:
+    """All records of a results folder.
+
+    Args:
+        out: The folder that holds ``results/``.
+
+    Returns:
+        The whole records, and the paths of those that are damaged.
+    """
+    found = list(read_records(out))
+    return [record for _, record in found if record is not None], [path for path, record in found if record is None]
+
+
+def render(out: Path, registry: Registry) -> tuple[dict[Path, str], list[Path]]:
+    """Render everything that is published.
+
+    Args:
+        out: The folder that holds ``results/``.
+        registry: For the order and the titles of tasks.
+
+    Returns:
+        Texts by path, and the paths of damaged records.
+    """
+    records, damaged = load_records(out)
+    titles = {task.name: task.title for task in registry.tasks}
+    return {out / "README.md": render_markdown(records, orders(registry), titles)}, damaged
+
+
+def build(out: Path, registry: Registry) -> tuple[list[Path], list[Path]]:
+    """Write what is published; gives the paths written and those of damaged records."""
+    texts, damaged = render(out, registry)
+    for path, text in texts.items():
+        write_atomic(path, text.encode())
+    return list(texts), damaged
+
+
+def differing(out: Path, registry: Registry) -> list[Path]:
+    """The published files that are not what the records give."""
+    texts, _ = render(out, registry)
+    return [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]

@@ -1,0 +1,245 @@
+"""From records to tables: rows are curricula, columns are evaluation datasets, as in the paper."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ..keys import canonical
+
+Record: TypeAlias = Mapping[str, Any]
+
+LANGUAGES = {
+    "ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi",
+    "it": "Italian", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
+    "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order in which a task's file names its curricula and evaluation datasets."""
+
+    curricula: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """Some records of one cell, one a seed.
+
+    Attributes:
+        transfer: ``zero-shot``, ``in-language``, ``mixed`` or ``frozen``.
+        scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
+        deviations: The standard deviation over the seeds, None for a single one.
+        seeds: Which ones.
+    """
+
+    transfer: str
+    scores: Mapping[str, float | None]
+    deviations: Mapping[str, float | None]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One curriculum with one head.
+
+    Attributes:
+        curriculum: Its text.
+        head: The head's name.
+        variant: What tells it from a row of the same curriculum and head, such as ``epochs=1``; mostly empty.
+        cells: By evaluation dataset.
+    """
+
+    curriculum: str
+    head: str
+    variant: str
+    cells: Mapping[str, TableCell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The results of one model on one task.
+
+    Attributes:
+        task: The task's name.
+        model: The model's name, with its revision behind ``@`` where it has one.
+        metrics: The names of the scores, the primary one first.
+        columns: Evaluation datasets with their languages, in order.
+        rows: In order.
+        limits: ``train`` and ``eval``, rows at most; None where all were used.
+        sample: Whether these are sample corpora.
+        environment: Versions and device of every record, each once.
+    """
+
+    task: str
+    model: str
+    metrics: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[TableRow, ...]
+    limits: Mapping[str, int | None]
+    sample: bool
+    environment: tuple[str, ...] = field(default=())
+
+
+def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list[Table]:
+    """Group records into tables; what must not be compared never shares a table.
+
+    Args:
+        records: Finished ones.
+        orders: By task; a task that is not there is ordered by name.
+
+    Returns:
+        A table for each task, model and limits, real corpora before samples.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(canonical(_group(record)), []).append(record)
+    tables = [_table(group, orders.get(group[0]["task"], Order())) for group in groups.values()]
+    return sorted(tables, key=lambda table: (table.sample, table.task, table.model, canonical(dict(table.limits))))
+
+
+def _group(record: Record) -> list[Any]:
+    """What a table's records have in common."""
+    return [
+        record["sample"], record["task"], record["task_version"], record["model"], _limits(record),
+        sorted(record["metric_version"].items()),
+    ]  # fmt: skip
+
+
+def _limits(record: Record) -> dict[str, int | None]:
+    """A frozen row has no training rows to limit, and stands in every table of its evaluation limit."""
+    return {"train": record["limits"]["train"], "eval": record["limits"]["eval"]}
+
+
+def _table(records: Sequence[Record], order: Order) -> Table:
+    first = records[0]
+    columns = {record["eval"]["dataset"]: record["eval"]["language"] for record in records}
+    rows: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        rows.setdefault((record["curriculum"], record["head"], canonical(record["recipe"])), []).append(record)
+    model = first["model"]["name"]
+    if first["model"]["revision"] and "@" not in model:
+        model = f"{model}@{first['model']['revision'][:12]}"
+    return Table(
+        task=first["task"],
+        model=model,
+        metrics=tuple(first["scores"]),
+        columns=tuple(sorted(columns.items(), key=lambda item: _rank(item[0], order.datasets))),
+        rows=tuple(
+            TableRow(curriculum, head, _variant(key, list(rows)), _cells(rows[key]))
+            for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
+            for curriculum, head, _ in [key]
+        ),
+        limits=_limits(first),
+        sample=first["sample"],
+        environment=tuple(sorted({_environment(record) for record in records})),
+    )
+
+
+def _environment(record: Record) -> str:
+    about = record["environment"]
+    trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
+    return (
+        f"xbench {about['xbench']}, torch {about['torch']}, transformers {about['transformers']}, "
+        f"{about['device']}, scored in {about['precision']}{trained}"
+    )
+
+
+def _rank(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)
+
+
+def curriculum_rank(name: str, order: Sequence[str]) -> tuple[int, int, str]:
+    """Frozen first, then the task's own order, then single datasets, sequences and mixtures by name."""
+    kind = 0 if name == "none" else 1 + (":" in name) + 2 * ("+" in name)
+    place, text = _rank(name, order)
+    return (place if kind else -1, kind, text)
+
+
+def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) -> str:
+    """The settings in which rows of the same curriculum and head differ, as this row has them."""
+    import json
+
+    recipes = [json.loads(other[2]) for other in keys if other[:2] == key[:2]]
+    own = json.loads(key[2])
+    differing = [name for name in own if any(recipe.get(name) != own[name] for recipe in recipes)]
+    return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
+
+
+def _cells(records: Sequence[Record]) -> dict[str, TableCell]:
+    by_dataset: dict[str, list[Record]] = {}
+    for record in records:
+        by_dataset.setdefault(record["eval"]["dataset"], []).append(record)
+    return {dataset: _cell(group) for dataset, group in by_dataset.items()}
+
+
+def _cell(records: Sequence[Record]) -> TableCell:
+    names = list(records[0]["scores"])
+    values = {name: [record["scores"][name] for record in records] for name in names}
+    defined = {name: [value for value in found if value is not None] for name, found in values.items()}
+    complete = {name: len(defined[name]) == len(records) for name in names}
+    return TableCell(
+        transfer=records[0]["transfer"],
+        scores={name: math.fsum(defined[name]) / len(records) if complete[name] else None for name in names},
+        deviations={
+            name: statistics.stdev(defined[name]) if complete[name] and len(records) > 1 else None for name in names
+        },
+        seeds=tuple(sorted(record["seed"] for record in records)),
+    )
+
+
+def cell_text(cell: TableCell | None, metrics: Sequence[str]) -> str:
+    """``87.44 (87.43)``, the primary score first, others in brackets; ``†`` marks zero-shot.
+
+    Args:
+        cell: What to show; None where there is no record.
+        metrics: The names of the scores.
+
+    Returns:
+        The text; a score that is not defined is ``undefined``.
+    """
+    if cell is None:
+        return "–"
+    texts = [_score_text(cell.scores.get(name), cell.deviations.get(name)) for name in metrics]
+    rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
+    return texts[0] + rest + (" †" if cell.transfer == "zero-shot" else "")
+
+
+def _score_text(score: float | None, deviation: float | None) -> str:
+    if score is None:
+        return "undefined"
+    return f"{score:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "")
+
+
+def row_title(row: TableRow, several_heads: bool) -> str:
+    """The curriculum as the paper writes it, with what tells the row from its neighbours."""
+    if row.curriculum == "none":
+        title = "none (frozen)"
+    else:
+        title = row.curriculum.replace(":", " → ").replace("+", " + ")
+    notes = [row.head] if several_heads else []
+    notes += [row.variant] if row.variant else []
+    return title + (f" [{'; '.join(notes)}]" if notes else "")
+
+
+def column_title(dataset: str, language: str) -> str:
+    """``Korean (korsts)``."""
+    names = [LANGUAGES.get(part, part) for part in language.split("-")]
+    return f"{'–'.join(names)} ({dataset})"
+
+
+def metric_title(metrics: Sequence[str]) -> str:
+    """``Spearman (Pearson)``."""
+    titles = [name.replace("_", " ").capitalize() for name in metrics]
+    return titles[0] + (f" ({', '.join(titles[1:])})" if titles[1:] else "")
+
+
+def limit_text(limits: Mapping[str, int | None]) -> str:
+    """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
+    parts = [f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]]
+    return f"limited: {', '.join(parts)}" if parts else ""

@@ -1,0 +1,143 @@
+"""Loads an encoder and its tokenizer from a transformers folder, with the whole embedding table or a part of it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from ..errors import UserError
+from .vocabulary import Vocabulary, full_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Load a fast tokenizer.
+
+    Args:
+        folder: A transformers folder.
+        trust_remote_code: Let the model's own code run.
+
+    Returns:
+        The tokenizer, with a padding token.
+
+    Raises:
+        UserError: It cannot be loaded, or has no padding token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, ImportError) as error:
+        raise UserError(f"the tokenizer in {folder} cannot be loaded: {_first_line(error)}") from None
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"the tokenizer in {folder} has no padding token: encoders need one")
+    return cast("PreTrainedTokenizerBase", tokenizer)
+
+
+def table_size(folder: Path, trust_remote_code: bool = False) -> int:
+    """The number of rows of a model's embedding table, from its configuration."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return int(config.get_text_config().vocab_size)
+
+
+def load_encoder(folder: Path, vocabulary: Vocabulary | None = None, trust_remote_code: bool = False) -> PreTrainedModel:
+    """Load an encoder in fp32.
+
+    The weights are memory-mapped and only the held rows of the embedding table are copied, so that a part of the table
+    costs a part of the memory.
+
+    Args:
+        folder: A transformers folder with safetensors weights.
+        vocabulary: The rows to hold; None holds them all.
+        trust_remote_code: Let the model's own code run.
+
+    Returns:
+        The encoder, without a pooler, in evaluation mode.
+
+    Raises:
+        UserError: The weights do not fit the configuration.
+    """
+    with _quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        config.dtype = torch.float32
+        if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
+            encoder = AutoModel.from_pretrained(
+                folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True
+            )
+            if vocabulary is not None and not vocabulary.full:
+                _shrink(encoder, vocabulary)
+        else:
+            encoder = _load_part(folder, config, vocabulary)
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # no head uses it, and its weights are often missing
+    return cast("PreTrainedModel", encoder.eval())
+
+
+def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedModel:
+    """Build the model around a small table and copy the rest of the weights."""
+    with torch.device("meta"):
+        whole = AutoModel.from_config(config)
+    table = table_name(whole)
+    config.get_text_config().vocab_size = len(vocabulary.ids)
+    ids = torch.from_numpy(vocabulary.ids)
+    state: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():
+                weight = file.get_tensor(name)
+                if name == table or name.endswith("." + table):
+                    weight = weight.index_select(0, ids)  # (rows held, hidden)
+                elif len(weight.shape) and weight.shape[0] == len(vocabulary.place):
+                    continue  # a masked-language-model head over the whole vocabulary
+                state[name] = weight.to(torch.float32, copy=True)
+    encoder, report = type(whole).from_pretrained(
+        None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32
+    )
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing or report["mismatched_keys"]:
+        wrong = missing or sorted(map(str, report["mismatched_keys"]))
+        raise UserError(f"the weights in {folder} do not fit its config.json: {', '.join(wrong[:3])}")
+    return cast("PreTrainedModel", encoder)
+
+
+def _shrink(encoder: PreTrainedModel, vocabulary: Vocabulary) -> None:
+    """Replace the loaded table by the held rows."""
+    table = cast("torch.nn.Embedding", encoder.get_input_embeddings())
+    small = torch.nn.Embedding(len(vocabulary.ids), table.embedding_dim, padding_idx=table.padding_idx, device="meta")
+    small.weight = torch.nn.Parameter(table.weight.detach()[torch.from_numpy(vocabulary.ids)].clone())
+    encoder.set_input_embeddings(small)
+
+
+def table_name(encoder: PreTrainedModel) -> str:
+    """The name of the input embedding table among the encoder's parameters."""
+    table = cast("torch.nn.Embedding", encoder.get_input_embeddings()).weight
+    return next(name for name, parameter in encoder.named_parameters() if parameter is table)
+
+
+def whole_vocabulary(folder: Path, trust_remote_code: bool = False) -> Vocabulary:
+    """All rows of a model's table."""
+    return full_vocabulary(table_size(folder, trust_remote_code))
+
+
+class _quiet:
+    """Keeps transformers' loading reports and progress bars off the terminal."""
+
+    def __enter__(self) -> None:
+        self._level = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        transformers_logging.set_verbosity(self._level)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

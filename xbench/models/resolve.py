@@ -1,0 +1,166 @@
+"""From a model's name to a folder on the disk and its identity, without torch."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import UserError, did_you_mean
+from ..files import Digests, new_folder
+from ..keys import content_key
+from ..registry import Registry
+from ..settings import Settings
+from ..types import Model
+
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
+"""What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                   "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that lies on this machine, whole and identified.
+
+    Attributes:
+        name: For records: the declared name, the hub id, or a folder's last part.
+        revision: The hub's commit, the seed of ``random-encoder``, or an empty text.
+        folder: An ordinary transformers folder.
+        weights_sha256: Of the weights: the file's, or of all shards' names and checksums.
+        identity: Of everything that decides what it computes: weights, configuration, tokenizer, prompts.
+        tokenizer_identity: Of the tokenizer's files alone.
+        parameters: Numbers in the weight files.
+        prompts: Texts put before a sentence, by use.
+    """
+
+    name: str
+    revision: str
+    folder: Path
+    weights_sha256: str
+    identity: str
+    tokenizer_identity: str
+    parameters: int
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalModel:
+    """Find a model by what the user wrote.
+
+    Args:
+        text: A declared name, a folder, or a hub id; ``@REVISION`` may follow a name or id.
+        registry: For declared names.
+        settings: Cache, offline.
+
+    Returns:
+        The model on this machine: assembled, found or downloaded.
+
+    Raises:
+        UserError: There is no such model, its hub cannot be reached, or it has no safetensors weights.
+    """
+    folder = Path(text).expanduser()
+    if (folder / "config.json").is_file():
+        return identify(folder.resolve().name, "", folder.resolve(), {}, settings)
+    name, _, revision = text.partition("@")
+    if name in registry.models.owners:
+        model = registry.models.get(name)
+        return identify(text, revision or "", _declared_folder(model, revision or None, settings), model.prompts, settings)
+    if text.startswith((".", "/", "~")) or text.count("/") > 1:
+        raise UserError(f"--model {text}: there is no folder with a config.json")
+    path = _hub_folder(name, revision or None, registry, settings)
+    commit = path.name if path.parent.name == "snapshots" else revision
+    return identify(name, commit, path, _hub_prompts(name, registry), settings)
+
+
+def _declared_folder(model: Model, revision: str | None, settings: Settings) -> Path:
+    if model.write is None:
+        if model.folder is None:
+            raise UserError(f"the model {model.name} declares neither 'write' nor 'folder'")
+        return model.folder()
+    safe = revision or "default"
+    if not safe.replace("-", "").replace("_", "").isalnum():
+        raise UserError(f"--model {model.name}@{revision}: a revision is letters, digits, - and _")
+    target = settings.cache / "models" / f"{model.name}-v{model.version}-{safe}"
+    if not (target / "config.json").is_file():
+        with new_folder(target) as folder:
+            model.write(folder, revision)
+    return target
+
+
+def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
+    """The prompts declared for a hub id, if a plugin declares any."""
+    return next((model.prompts for model in registry.models if model.name == name), {})
+
+
+def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
+    from huggingface_hub import snapshot_download
+
+    from ..data.sources import hub_reason
+
+    try:
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, local_files_only=settings.offline)
+        )
+    except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
+        near = did_you_mean(name, registry.models.items)
+        hint = near if near.startswith(" (") else ""
+        raise UserError(
+            f"--model {name}{hint}: {hub_reason(error, settings.offline)}; "
+            "to use a model without the hub, pass a local folder: --model path/to/folder"
+        ) from None
+
+
+def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str], settings: Settings) -> LocalModel:
+    """Hash a transformers folder.
+
+    Args:
+        name: For records.
+        revision: For records.
+        folder: The folder.
+        prompts: The model's prompts.
+        settings: Where checksums are remembered.
+
+    Returns:
+        The model with its identity.
+
+    Raises:
+        UserError: It has no safetensors weights, or no tokenizer that can be read without code.
+    """
+    digests = Digests(settings.cache / "digests")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise UserError(
+            f"--model {name}: {folder} has no *.safetensors weights, and pickles are never loaded; "
+            "save it with save_pretrained (safetensors is its default) and pass that folder"
+        )
+    shards = {path.name: digests.sha256(path) for path in weights}
+    tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
+    if not tokenizer:
+        raise UserError(f"--model {name}: {folder} has no tokenizer files")
+    tokenizer_identity = content_key("tokenizer", tokenizer)
+    weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
+    config = digests.sha256(folder / "config.json")
+    identity = content_key(
+        "model", {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
+    )
+    parameters = sum(_count(path) for path in weights)
+    return LocalModel(name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts)
+
+
+def _count(path: Path) -> int:
+    """The number of weights in a safetensors file, from its header."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        if size > min(path.stat().st_size, 100_000_000):
+            raise UserError(f"{path} is not a safetensors file")
+        header = json.loads(file.read(size))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            count = 1
+            for length in entry["shape"]:
+                count *= length
+            total += count
+    return total

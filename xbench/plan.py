@@ -1,0 +1,259 @@
+"""Turns a request into stages and cells: pure data made from names alone, so that no file is needed to plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .curriculum import FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
+from .errors import UserError
+from .keys import content_key
+from .recipe import Recipe, build_recipe
+from .registry import Registry
+from .tasks import Task
+from .types import Dataset, Head
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        models: Names, hub ids or folders.
+        tasks: Task or group names.
+        curricula: Texts; empty for each task's own.
+        datasets: Evaluation datasets; empty for each task's own.
+        seeds: Empty for each task's own.
+        head: A head's name; None for each task's own.
+        overrides: Recipe settings over the tasks'.
+        limit_train: Rows a stage trains on, at most.
+        limit_eval: Rows a cell is scored on, at most.
+    """
+
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    curricula: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    head: str | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    limit_train: int | None = None
+    limit_eval: int | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fine-tuning run on one mixture.
+
+    Attributes:
+        id: A hash of the names below: the same stage asked for twice is one.
+        model: The base model's name.
+        head: The head's name.
+        curriculum: The whole chain up to this stage, such as ``stsb:korsts``.
+        mixture: The datasets that this stage trains on.
+        split: Of those datasets.
+        parent: The id of the stage that it starts from; None for the base model.
+        recipe: Its hyper-parameters.
+        seed: Of the data order, the dropout and the head's initial weights.
+        limit: Rows to train on, at most.
+    """
+
+    id: str
+    model: str
+    head: str
+    curriculum: str
+    mixture: tuple[str, ...]
+    split: str
+    parent: str | None
+    recipe: Recipe
+    seed: int
+    limit: int | None
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.model} {self.head} {self.curriculum} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score to get: model x task x head x curriculum x reading x evaluation dataset x seed.
+
+    Attributes:
+        task: The task's name.
+        model: The model's name.
+        head: The head's name.
+        curriculum: Its text; ``none`` for the frozen encoder.
+        reading: How the head's outputs are read.
+        dataset: The evaluation dataset.
+        split: Of that dataset.
+        seed: The seed of every stage of the curriculum.
+        stage: The id of the last stage; None for the frozen encoder.
+        transfer: ``zero-shot``, ``in-language``, ``mixed`` or ``frozen``.
+        recipe: The hyper-parameters.
+        limit_train: Rows that each stage trains on, at most.
+        limit_eval: Rows to score, at most.
+    """
+
+    task: str
+    model: str
+    head: str
+    curriculum: str
+    reading: str
+    dataset: str
+    split: str
+    seed: int
+    stage: str | None
+    transfer: str
+    recipe: Recipe
+    limit_train: int | None
+    limit_eval: int | None
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.task}: {self.model} {self.head} {self.curriculum} -> {self.dataset} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stages, each after its parent, and the cells that read them."""
+
+    stages: tuple[Stage, ...]
+    cells: tuple[Cell, ...]
+
+    def as_json(self) -> dict[str, list[dict[str, Any]]]:
+        """For ``--dry-run --json``."""
+        return {
+            "stages": [{**asdict(stage), "recipe": stage.recipe.values()} for stage in self.stages],
+            "cells": [{**asdict(cell), "recipe": cell.recipe.values()} for cell in self.cells],
+        }
+
+
+def make_plan(request: Request, registry: Registry) -> Plan:
+    """Work out the stages and the cells of a request.
+
+    Args:
+        request: What the user asked for.
+        registry: What the plugins declare.
+
+    Returns:
+        The plan: every stage once, every cell once.
+
+    Raises:
+        UserError: A name is unknown, or things do not fit together.
+    """
+    for name, limit in (("--limit-train", request.limit_train), ("--limit-eval", request.limit_eval)):
+        if limit is not None and limit < 2:
+            raise UserError(f"{name} {limit}: at least 2 rows are needed")
+    planner = _Planner(request, registry)
+    for task in registry.expand_tasks(request.tasks):
+        planner.add_task(task)
+    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)))
+
+
+class _Planner:
+    """Collects the stages and cells of one request."""
+
+    def __init__(self, request: Request, registry: Registry) -> None:
+        self.request = request
+        self.registry = registry
+        self.stages: dict[str, Stage] = {}
+        self.cells: list[Cell] = []
+
+    def add_task(self, task: Task) -> None:
+        request = self.request
+        texts = request.curricula or task.curricula
+        curricula = list(dict.fromkeys(parse_curriculum(text, task.train) for text in texts))
+        evals = [self.registry.datasets.get(name, task.path) for name in request.datasets or task.eval]
+        for name in task.metrics:
+            self.registry.metrics.get(name, task.path)
+        for curriculum in curricula:
+            head = self._head(task, curriculum)
+            recipe = self._recipe(task, head)
+            trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
+            _check_fit(task, head, trained, evals)
+            seeds = request.seeds or task.seeds
+            for model in request.models:
+                # A frozen encoder has nothing that a seed could change.
+                for seed in dict.fromkeys(seeds if curriculum else seeds[:1]):
+                    stage = self._chain(task, model, head, curriculum, recipe, seed)
+                    for dataset in evals:
+                        kind = transfer((lang for one in trained for lang in one.languages), dataset.languages)
+                        for reading in head.readings:
+                            self.cells.append(
+                                Cell(
+                                    task=task.name, model=model, head=head.name,
+                                    curriculum=curriculum_name(curriculum), reading=reading,
+                                    dataset=dataset.name, split=task.eval_split, seed=seed, stage=stage,
+                                    transfer=kind, recipe=recipe,
+                                    limit_train=request.limit_train if curriculum else None,
+                                    limit_eval=request.limit_eval,
+                                )
+                            )  # fmt: skip
+
+    def _head(self, task: Task, curriculum: Curriculum) -> Head:
+        heads = [self.registry.heads.get(name, task.path) for name in task.heads]
+        if self.request.head is not None:
+            chosen = self.registry.heads.get(self.request.head, "--head")
+            if not curriculum and chosen.needs_training:
+                able = [head.name for head in heads if not head.needs_training]
+                hint = f"use --head {able[0]}" if able else f"the task {task.name} has no head that can"
+                raise UserError(f"the head {chosen.name} says nothing of a frozen encoder (--train {FROZEN}): {hint}")
+            return chosen
+        if curriculum:
+            return heads[0]
+        frozen = next((head for head in heads if not head.needs_training), None)
+        if frozen is None:
+            raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training")
+        return frozen
+
+    def _recipe(self, task: Task, head: Head) -> Recipe:
+        others = {key for name in task.heads for key in self.registry.heads.get(name, task.path).options}
+        ignored = frozenset(others - set(head.options))
+        build_recipe(task.recipe, f"{task.path} [recipe]", head.options, ignored)
+        build_recipe(self.request.overrides, "--set", head.options, ignored)
+        return build_recipe({**task.recipe, **self.request.overrides}, "recipe", head.options, ignored)
+
+    def _chain(
+        self, task: Task, model: str, head: Head, curriculum: Curriculum, recipe: Recipe, seed: int
+    ) -> str | None:
+        """Enter the stages of one curriculum, those that are there already included; gives the last one's id."""
+        parent: str | None = None
+        for depth, mixture in enumerate(curriculum, 1):
+            name = curriculum_name(curriculum[:depth])
+            content = {
+                "model": model, "head": head.name, "curriculum": name, "split": task.train_split,
+                "recipe": recipe.values(), "seed": seed, "limit": self.request.limit_train,
+            }  # fmt: skip
+            stage = Stage(
+                id=content_key("planned-stage", content)[:12], model=model, head=head.name, curriculum=name,
+                mixture=mixture, split=task.train_split, parent=parent, recipe=recipe, seed=seed,
+                limit=self.request.limit_train,
+            )  # fmt: skip
+            self.stages.setdefault(stage.id, stage)
+            parent = stage.id
+        return parent
+
+
+def _check_fit(task: Task, head: Head, trained: Sequence[Dataset], evals: Sequence[Dataset]) -> None:
+    """Splits are there, the head takes the schemas, and what is learned has the form of what is asked.
+
+    Raises:
+        UserError: Something does not fit.
+    """
+    for datasets, split in ((trained, task.train_split), (evals, task.eval_split)):
+        for dataset in datasets:
+            if split not in dataset.splits:
+                has = ", ".join(dataset.splits)
+                raise UserError(f"the dataset {dataset.name} has no split {split!r}, only {has}")
+            if dataset.schema not in head.schemas:
+                takes = ", ".join(head.schemas)
+                raise UserError(
+                    f"the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
+                )
+    everything = [*trained, *evals]
+    for other in everything[1:]:
+        if other.labels != everything[0].labels:
+            raise UserError(f"{everything[0].name} and {other.name} have different labels: they do not fit one head")

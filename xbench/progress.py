@@ -1,0 +1,30 @@
+"""What a run tells while it goes on; the command line shows it, other programs may listen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .plan import Cell, Stage
+
+
+class Reporter:
+    """Hears everything and says nothing; override what is of interest."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know once."""
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        """A fine-tuning run begins."""
+
+    def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
+        """One optimizer step is done; ``passed`` examples so far."""
+
+    def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
+        """A stage is there: trained just now, or found in the cache."""
+
+    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
+        """A cell has its record: scored just now, or found among the results."""
+
+    def failed(self, label: str, reason: str, traceback: str = "") -> None:
+        """A stage or cell failed; the traceback is there when it was not the user's doing."""

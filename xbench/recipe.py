@@ -1,0 +1,179 @@
+"""Hyper-parameters: the ones that training knows, and the options that a head adds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .errors import UserError, did_you_mean
+from .types import Scalar
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "optimizer": ("radam", "adamw"),
+    "schedule": ("linear", "constant"),
+    "precision": ("auto", "bf16", "fp32"),
+    "eval_precision": ("auto", "bf16", "fp32"),
+    "vocabulary": ("auto", "full"),
+}
+BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda value: value > 0, "above 0"),
+    "warmup": (lambda value: 0 <= value <= 1, "between 0 and 1"),
+    "epochs": (lambda value: value >= 1, "at least 1"),
+    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "max_length": (lambda value: value >= 8, "at least 8"),
+    "weight_decay": (lambda value: value >= 0, "at least 0"),
+    "max_grad_norm": (lambda value: value > 0, "above 0"),
+    "mixing_alpha": (lambda value: 0 <= value <= 1, "between 0 and 1"),
+    "micro_batch_tokens": (lambda value: value >= 0, "at least 0"),
+}
+EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens"})
+"""How the work is done, not what is learned: these never enter a key."""
+EVALUATION_ONLY = frozenset({"eval_precision"})
+"""These belong to a cell's key, not to a stage's."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyper-parameters of a fine-tuning run.
+
+    Attributes:
+        optimizer: ``radam`` or ``adamw``.
+        lr: The highest learning rate.
+        warmup: The share of all steps in which the rate rises from 0.
+        schedule: ``linear`` falls to 0 after the warm-up, ``constant`` stays.
+        epochs: Passes over the training mixture.
+        batch_size: The effective batch: examples an optimizer step.
+        max_length: Tokens of a sequence, special tokens included; the rest is cut.
+        weight_decay: Decoupled for ``adamw``, an L2 term for ``radam``. Above 0 the full vocabulary is trained.
+        max_grad_norm: The gradient's global norm is cut to this.
+        mixing_alpha: A mixture draws from dataset i in proportion to rows_i ** alpha. 1 is uniform over the union of
+            the rows (the paper's), 0 takes every dataset equally often.
+        precision: Of training. ``auto`` is bf16 autocast where the hardware has it, else fp32.
+        eval_precision: Of prediction.
+        vocabulary: ``auto`` trains only the embedding rows that the data uses, where that is exact; ``full`` all.
+        micro_batch_tokens: How many padded tokens go through the encoder at once, at most; one example at least. 0 is
+            what suits the device.
+        options: The head's own.
+    """
+
+    optimizer: str = "radam"
+    lr: float = 2e-5
+    warmup: float = 0.1
+    schedule: str = "linear"
+    epochs: int = 3
+    batch_size: int = 32
+    max_length: int = 128
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    mixing_alpha: float = 1.0
+    precision: str = "auto"
+    eval_precision: str = "fp32"
+    vocabulary: str = "auto"
+    micro_batch_tokens: int = 0
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self.values().items())))
+
+    def values(self) -> dict[str, Scalar]:
+        """All values by name, the head's options among them."""
+        own = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "options"}
+        return {**own, **self.options}
+
+    def training_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
+        """What of the recipe can change the trained weights: a part of a stage's key.
+
+        Args:
+            decoding: The head's decoding options; those that are only the head's do not touch training.
+
+        Returns:
+            Values by name.
+        """
+        left_out = EXECUTION_ONLY | EVALUATION_ONLY | (set(decoding) & set(self.options))
+        return {name: value for name, value in self.values().items() if name not in left_out}
+
+    def decoding_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
+        """What of the recipe can change predictions of given weights: a part of a cell's key."""
+        values = self.values()
+        return {name: values[name] for name in sorted({*decoding, *EVALUATION_ONLY})}
+
+
+def build_recipe(
+    settings: Mapping[str, object], where: str, options: Mapping[str, Scalar], ignored: frozenset[str] = frozenset()
+) -> Recipe:
+    """Check settings and make a recipe of them.
+
+    Args:
+        settings: Values by name; the rest takes its default.
+        where: Where they stand, for the message: ``tasks/sts.toml [recipe]`` or ``--set``.
+        options: The head's own keys with their defaults.
+        ignored: Keys of the task's other heads: known, but not of this recipe.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UserError: A key is unknown, or a value has the wrong type or lies out of range.
+    """
+    defaults = {**Recipe().values(), **options}
+    chosen: dict[str, Scalar] = {}
+    for name, value in settings.items():
+        if name in ignored and name not in defaults:
+            continue
+        if name not in defaults:
+            hint = did_you_mean(name, {*defaults, *ignored})
+            raise UserError(f"{where}: unknown recipe key {name!r}{hint}")
+        chosen[name] = _checked(name, value, defaults[name], where)
+    own = {name: value for name, value in chosen.items() if name not in options}
+    return dataclasses.replace(
+        Recipe(),
+        **own,  # type: ignore[arg-type]  # checked above, name by name
+        options={name: chosen.get(name, default) for name, default in options.items()},
+    )
+
+
+def _checked(name: str, value: object, default: Scalar, where: str) -> Scalar:
+    """The value in its default's type, or a `UserError` that says what was expected."""
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise UserError(f"{where}: {name} takes {_KINDS[kind]}, not {value!r}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise UserError(f"{where}: {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
+    if name in BOUNDS and isinstance(value, (int, float)):
+        holds, words = BOUNDS[name]
+        if not holds(value):
+            raise UserError(f"{where}: {name} = {value} must be {words}")
+    return value
+
+
+_KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
+    """Read ``--set recipe.KEY=VALUE`` options.
+
+    Args:
+        settings: The options' texts.
+
+    Returns:
+        Values by recipe key: TOML values where they read as such, else texts.
+
+    Raises:
+        UserError: A text is not of that form.
+    """
+    import tomllib
+
+    overrides: dict[str, object] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        scope, dot, key = name.strip().partition(".")
+        if not equals or not dot or scope != "recipe":
+            raise UserError(f"--set {setting}: write it as --set recipe.KEY=VALUE, such as --set recipe.epochs=1")
+        try:
+            overrides[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            overrides[key] = text.strip()
+    return overrides

@@ -1,0 +1,233 @@
+"""Loads plugins one by one, knows who owns which name, and keeps a broken plugin from breaking the others."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from . import hookspecs
+from .errors import UserError, did_you_mean
+from .tasks import Task, load_task
+from .types import Dataset, Diagnostic, Figure, Head, Metric, Model, Schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One plugin and what became of it.
+
+    Attributes:
+        name: Its entry point's name, or its file's path.
+        distribution: The installed distribution and its version, or ``file``.
+        error: Why it could not be loaded; empty when it was.
+    """
+
+    name: str
+    distribution: str
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution})"
+
+
+@dataclass
+class Catalogue(Generic[T]):
+    """The named things of one kind, each with its owner.
+
+    Attributes:
+        kind: Such as ``dataset``, for messages.
+        hook: The hook that they come from.
+        items: By name.
+        owners: By name: every plugin that claims it; more than one is an error on use.
+    """
+
+    kind: str
+    hook: str
+    items: dict[str, T] = field(default_factory=dict)
+    owners: dict[str, list[Plugin]] = field(default_factory=dict)
+    broken: list[Plugin] = field(default_factory=list)
+
+    def add(self, name: str, item: T, owner: Plugin) -> None:
+        """Enter one thing; the first owner's stands until the name is looked up."""
+        self.items.setdefault(name, item)
+        self.owners.setdefault(name, []).append(owner)
+
+    def get(self, name: str, where: str = "") -> T:
+        """Look a name up.
+
+        Args:
+            name: The name.
+            where: Who asks for it, for the message.
+
+        Returns:
+            The thing.
+
+        Raises:
+            UserError: The name is unknown, or two plugins own it.
+        """
+        prefix = f"{where}: " if where else ""
+        owners = self.owners.get(name, [])
+        if not owners:
+            hint = did_you_mean(name, self.items)
+            for plugin in self.broken:
+                hint += f"; note: the plugin {plugin} is broken: {plugin.error}"
+            raise UserError(f"{prefix}unknown {self.kind} {name!r}{hint}")
+        if len(owners) > 1:
+            both = " and ".join(map(str, owners))
+            raise UserError(f"{prefix}the {self.kind} {name!r} has two owners, {both}: uninstall or rename one")
+        return self.items[name]
+
+    def conflicts(self) -> Iterator[str]:
+        """One line a name that has more than one owner."""
+        for name, owners in self.owners.items():
+            if len(owners) > 1:
+                yield f"the {self.kind} {name!r} has two owners: " + " and ".join(map(str, owners))
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items.values())
+
+
+@dataclass
+class Registry:
+    """Everything that the loaded plugins declare."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    schemas: Catalogue[Schema] = field(default_factory=lambda: Catalogue("schema", "xbench_schemas"))
+    datasets: Catalogue[Dataset] = field(default_factory=lambda: Catalogue("dataset", "xbench_datasets"))
+    heads: Catalogue[Head] = field(default_factory=lambda: Catalogue("head", "xbench_heads"))
+    metrics: Catalogue[Metric] = field(default_factory=lambda: Catalogue("metric", "xbench_metrics"))
+    diagnostics: Catalogue[Diagnostic] = field(default_factory=lambda: Catalogue("diagnostic", "xbench_diagnostics"))
+    figures: Catalogue[Figure] = field(default_factory=lambda: Catalogue("figure", "xbench_figures"))
+    models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models"))
+    tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks"))
+
+    def catalogues(self) -> tuple[Catalogue[Any], ...]:
+        """All kinds."""
+        named = (self.schemas, self.datasets, self.heads, self.metrics, self.diagnostics, self.figures, self.models)
+        return (*named, self.tasks)
+
+    def expand_tasks(self, names: Iterable[str]) -> list[Task]:
+        """Look tasks up; a group's name stands for all of its tasks, in the order of their names.
+
+        Args:
+            names: Task or group names.
+
+        Returns:
+            The tasks, each once.
+
+        Raises:
+            UserError: A name is neither a task nor a group.
+        """
+        groups: dict[str, list[str]] = {}
+        for task in self.tasks:
+            for group in task.groups:
+                groups.setdefault(group, []).append(task.name)
+        chosen: dict[str, Task] = {}
+        for name in names:
+            if name not in self.tasks.items and name not in groups:
+                self.tasks.get(name)  # raises with the plugins' state; groups are named there too
+            for member in groups.get(name, [name]):
+                chosen[member] = self.tasks.get(member)
+        return list(chosen.values())
+
+    def problems(self) -> list[str]:
+        """What is wrong with the plugins, one line each: broken ones, and names with two owners."""
+        lines = [f"the plugin {plugin} is broken: {plugin.error}" for plugin in self.plugins if plugin.error]
+        return lines + [line for catalogue in self.catalogues() for line in catalogue.conflicts()]
+
+
+def load_registry(files: Iterable[Path] = ()) -> Registry:
+    """Load every installed plugin of the entry-point group ``xbench``, then the given files.
+
+    Args:
+        files: Python files that implement hooks (``--plugin``).
+
+    Returns:
+        What they declare. A plugin that fails is in ``plugins`` with its error and declares nothing.
+
+    Raises:
+        UserError: A given file cannot be loaded: the user asked for that very one.
+    """
+    registry = Registry()
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    for point in sorted(points, key=lambda point: point.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+        _load_one(registry, manager, Plugin(point.name, distribution), point.load)
+    for file in files:
+        plugin = Plugin(str(file), "file")
+        _load_one(registry, manager, plugin, lambda file=file: _import_file(file))
+        if registry.plugins[-1].error:
+            raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
+    broken = [plugin for plugin in registry.plugins if plugin.error]
+    for catalogue in registry.catalogues():
+        catalogue.broken = broken
+    return registry
+
+
+def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
+    """Load one plugin and take all it declares, or nothing of it."""
+    try:
+        module = load()
+        manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
+        manager.check_pending()
+        declared = _declared(registry, manager, module)
+    except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; it is shown, not hidden
+        for loaded in [item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"]:
+            manager.unregister(loaded)
+        line = " ".join(str(error).split())
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}"))
+        return
+    registry.plugins.append(plugin)
+    for catalogue, items in declared:
+        for item in items:
+            catalogue.add(item.name, item, plugin)
+
+
+def _declared(
+    registry: Registry, manager: pluggy.PluginManager, module: object
+) -> list[tuple[Catalogue[Any], list[Any]]]:
+    """Call the hooks of one plugin only."""
+    others = [item for item in manager.get_plugins() if item is not module]
+    declared: list[tuple[Catalogue[Any], list[Any]]] = []
+    for catalogue in registry.catalogues():
+        caller = manager.subset_hook_caller(catalogue.hook, others)
+        items = [item for items in caller() for item in items]
+        if catalogue is registry.tasks:
+            items = [load_task(item) for item in items]
+        declared.append((catalogue, items))
+    return declared
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own."""
+    if not path.is_file():
+        raise UserError("there is no such file")
+    name = f"xbench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError("it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def owners_of(registry: Registry) -> Mapping[str, list[str]]:
+    """What each plugin declares: its name to lines such as ``dataset stsb``."""
+    owned: dict[str, list[str]] = {}
+    for catalogue in registry.catalogues():
+        for name, owners in catalogue.owners.items():
+            for owner in owners:
+                owned.setdefault(owner.name, []).append(f"{catalogue.kind} {name}")
+    return owned

@@ -1,0 +1,166 @@
+"""The only writer of stages, predictions and records: atomic, addressed by content, checked when read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .files import Digests, new_folder, write_atomic, write_json
+from .keys import canonical, file_sha256, text_sha256
+from .plan import Cell
+from .settings import Settings
+from .types import Prediction
+
+RECORD_SCHEMA = "xbench.record/1"
+WEIGHTS = "weights.safetensors"
+MANIFEST = "stage.json"
+
+
+def slug(text: str) -> str:
+    """A text as a part of a file name: letters, digits, ``.``, ``_``, ``+`` and ``-``; never empty or hidden.
+
+    Two texts that differ only in other characters get different slugs, by a short hash at the end.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-")[:80]
+    return safe if safe == text else f"{safe or 'x'}~{text_sha256(text)[:8]}"
+
+
+class Store:
+    """Finished work, by content key.
+
+    Args:
+        settings: The cache (stages, predictions) and the results folder (records).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._cache = settings.cache
+        self._results = settings.out / "results"
+        self._digests = Digests(settings.cache / "digests")
+
+    # Stages
+
+    def stage(self, key: str) -> dict[str, Any] | None:
+        """The manifest of a finished stage whose weights are whole, or None."""
+        folder = self._cache / "stages" / key
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if self._digests.sha256(folder / WEIGHTS) == manifest["weights_sha256"]:
+                return manifest
+        return None
+
+    def stage_weights(self, key: str) -> Path:
+        """Where a finished stage's weights lie."""
+        return self._cache / "stages" / key / WEIGHTS
+
+    def save_stage(self, key: str, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> dict[str, Any]:
+        """Keep a stage.
+
+        Args:
+            key: Its content key.
+            manifest: What it says of itself.
+            write: Writes the weights to the path it is given.
+
+        Returns:
+            The manifest with the weights' checksum.
+        """
+        target = self._cache / "stages" / key
+        if target.exists() and self.stage(key) is None:
+            damaged = target.with_name(f"{key}.damaged")
+            target.replace(damaged) if not damaged.exists() else _remove(target)
+        with new_folder(target) as folder:
+            write(folder / WEIGHTS)
+            whole = {**manifest, "key": key, "weights_sha256": file_sha256(folder / WEIGHTS)}
+            write_json(folder / MANIFEST, whole)
+        return whole
+
+    # Records
+
+    def record_path(self, cell: Cell, key: str) -> Path:
+        """Where a cell's record lies: readable names, and the key to tell cells apart."""
+        name = f"{slug(cell.curriculum.replace(':', '-then-'))}--{slug(cell.dataset)}--{key[:16]}.json"
+        return self._results / slug(cell.task) / slug(Path(cell.model).name or cell.model) / name
+
+    def record(self, cell: Cell, key: str) -> dict[str, Any] | None:
+        """A cell's record, when it is there and whole."""
+        record = read_record(self.record_path(cell, key))
+        return record if record is not None and record["key"] == key else None
+
+    def save_record(self, cell: Cell, key: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Write a record with its own checksum.
+
+        Args:
+            cell: What was measured.
+            key: Its content key.
+            record: The result with its provenance.
+
+        Returns:
+            The record as written.
+        """
+        signed = sign({**record, "schema": RECORD_SCHEMA, "key": key})
+        write_json(self.record_path(cell, key), signed)
+        return signed
+
+    # Predictions
+
+    def save_predictions(
+        self, key: str, ids: Sequence[str], predictions: Sequence[Prediction], references: Sequence[Any]
+    ) -> str:
+        """Keep one prediction a row, as parquet: columns id, prediction and reference, the last two as JSON.
+
+        Args:
+            key: The cell's content key.
+            ids: Row ids.
+            predictions: One a row.
+            references: One a row.
+
+        Returns:
+            The sha256 over ids and predictions, the same for the same predictions on every machine.
+        """
+        import io
+
+        import pyarrow
+        import pyarrow.parquet
+
+        as_json = [canonical(prediction) for prediction in predictions]
+        table = pyarrow.table(
+            {"id": list(ids), "prediction": as_json, "reference": [canonical(reference) for reference in references]}
+        )
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(table, buffer, compression="zstd")
+        write_atomic(self.predictions_path(key), buffer.getvalue())
+        return text_sha256("".join(f"{canonical(row)}\t{text}\n" for row, text in zip(ids, as_json, strict=True)))
+
+    def predictions_path(self, key: str) -> Path:
+        """Where a cell's predictions lie."""
+        return self._cache / "predictions" / f"{key}.parquet"
+
+
+def sign(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a record's checksum: the sha256 over its canonical JSON without the checksum itself."""
+    body = {name: value for name, value in record.items() if name != "checksum"}
+    return {**body, "checksum": text_sha256(canonical(body))}
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """One record, when the file is there, is JSON, and its checksum holds."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if record["schema"] == RECORD_SCHEMA and sign(record)["checksum"] == record["checksum"]:
+            return record
+    return None
+
+
+def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Every file under ``results/`` with its record, or None where it is damaged; in the order of their paths."""
+    for path in sorted((out / "results").rglob("*.json")):
+        yield path, read_record(path)
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)

@@ -1,0 +1,107 @@
+"""Tasks as data: one TOML file a task, where an unknown key or a wrong type is an error that says what to do."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Task:
+    """Training datasets x evaluation datasets x head x metrics x recipe.
+
+    Attributes:
+        name: What ``--tasks`` takes.
+        title: For tables.
+        version: Raised when the task's meaning changes.
+        train: Training datasets.
+        eval: Evaluation datasets, in the order of a table's columns.
+        heads: Heads by name; the first is the default.
+        metrics: Metrics by name; the first score of the first one is the primary score.
+        curricula: The rows of the task's table, in order.
+        recipe: Settings over the recipe's defaults.
+        description: One line.
+        source: Where the task's design was published.
+        train_split: The split to train on.
+        eval_split: The split to evaluate on.
+        seeds: When the command line names none.
+        groups: Names that stand for several tasks at once, such as ``paper``.
+        baselines: Evaluation dataset to its in-language curriculum: what a transfer gap is measured from.
+        diagnostics: Measures beside the scores, by name.
+        figures: Pictures to draw from the records, by name.
+        path: The file, for messages.
+    """
+
+    name: str
+    title: str
+    version: int
+    train: tuple[str, ...]
+    eval: tuple[str, ...]
+    heads: tuple[str, ...]
+    metrics: tuple[str, ...]
+    curricula: tuple[str, ...]
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    description: str = ""
+    source: str = ""
+    train_split: str = "train"
+    eval_split: str = "test"
+    seeds: tuple[int, ...] = (0,)
+    groups: tuple[str, ...] = ()
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    diagnostics: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    path: str = ""
+
+
+_LIST = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
+_TEXT = ("a text", lambda value: isinstance(value, str))
+_WHOLE = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+_WHOLES = ("a list of whole numbers", lambda value: isinstance(value, list) and all(type(item) is int for item in value))
+_TABLE = ("a table", lambda value: isinstance(value, dict))
+_TEXTS = ("a table of texts", lambda value: isinstance(value, dict) and all(type(v) is str for v in value.values()))
+
+_KEYS: Mapping[str, tuple[str, Any]] = {
+    "name": _TEXT, "title": _TEXT, "version": _WHOLE, "description": _TEXT, "source": _TEXT,
+    "train": _LIST, "eval": _LIST, "heads": _LIST, "metrics": _LIST, "curricula": _LIST, "recipe": _TABLE,
+    "train_split": _TEXT, "eval_split": _TEXT, "seeds": _WHOLES, "groups": _LIST, "baselines": _TEXTS,
+    "diagnostics": _LIST, "figures": _LIST,
+}  # fmt: skip
+_REQUIRED = ("name", "title", "version", "train", "eval", "heads", "metrics", "curricula")
+
+
+def load_task(source: Path | str) -> Task:
+    """Read a task.
+
+    Args:
+        source: The path of a TOML file, or TOML text itself.
+
+    Returns:
+        The task; its names are not looked up yet.
+
+    Raises:
+        UserError: The text is not TOML, a key is unknown or missing, or a value has the wrong type.
+    """
+    where = str(source) if isinstance(source, Path) else "task text"
+    try:
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: not TOML: {error}") from None
+    for key, value in values.items():
+        if key not in _KEYS:
+            raise UserError(f"{where}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
+        words, holds = _KEYS[key]
+        if not holds(value):
+            raise UserError(f"{where}: {key} takes {words}, not {value!r}")
+    for key in _REQUIRED:
+        if not values.get(key):
+            raise UserError(f"{where}: the key {key!r} is missing or empty")
+    frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return Task(**frozen, path=where)

@@ -1,0 +1,180 @@
+"""Tokenised examples on the disk, memory-mapped: as many as there are, in as little memory as a batch needs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UserError
+from ..files import new_folder, write_json
+from ..types import Example, Head, HeadContext, Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROWS_AT_ONCE = 1000
+_COLUMNS = {"ids": "<i4", "types": "<i1", "ends": "<i8", "targets": "<f4", "rows": "<i8", "truncated": "<i1"}
+
+
+class ExampleTable:
+    """The examples of one set of rows, as flat arrays.
+
+    Args:
+        folder: What `build_examples` made.
+
+    Attributes:
+        count: Number of examples.
+        sequences: Token sequences an example.
+        row_of: (examples,) The index of each example's row.
+        targets: (examples, numbers) float32.
+        truncated: (examples,) Whether some of the row's text was cut away.
+        lengths: (examples, sequences) Tokens of each sequence.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self._folder = folder
+        self.count: int = meta["examples"]
+        self.sequences: int = meta["sequences"]
+        self._ids = self._column("ids")
+        self._types = self._column("types") if meta["types"] else None
+        ends = self._column("ends")  # (examples * sequences,)
+        self._starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        self.lengths = (ends - self._starts).reshape(self.count, self.sequences)  # (examples, sequences)
+        self.row_of: npt.NDArray[np.int64] = self._column("rows")
+        self.targets = self._column("targets").reshape(self.count, -1)  # (examples, numbers)
+        self.truncated = self._column("truncated").astype(np.bool_)
+        self._extra_names: list[str] = meta["extra"]
+
+    def _column(self, name: str, kind: str | None = None) -> npt.NDArray[Any]:
+        path = self._folder / f"{name}.bin"
+        kind = kind or _COLUMNS[name]
+        return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, kind)
+
+    def extra(self) -> dict[str, list[npt.NDArray[np.int32]]]:
+        """What the examples carry along for decoding, by name: one integer array an example."""
+        found = {}
+        for name in self._extra_names:
+            flat, ends = self._column(f"extra-{name}", "<i4"), self._column(f"extra-{name}-ends", "<i8")
+            found[name] = np.split(flat, ends[:-1]) if len(ends) else []
+        return found
+
+    def mark_used(self, used: npt.NDArray[np.bool_]) -> None:
+        """Mark the token ids that stand in the examples.
+
+        Args:
+            used: (vocabulary size,) set to True at every id that occurs.
+        """
+        for start in range(0, len(self._ids), 1 << 20):
+            used[self._ids[start : start + (1 << 20)]] = True
+
+    def pad(
+        self, indices: npt.NDArray[np.int64], place: npt.NDArray[np.int32], pad_id: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
+        """Lay examples out as a rectangle; all first sequences stand before all second ones.
+
+        Args:
+            indices: (n,) Examples.
+            place: The row of each token id in the embedding table held.
+            pad_id: Fills the rest; its place is its own.
+
+        Returns:
+            Token ids, mask, and segment ids or None; each (sequences * n, length).
+        """
+        cells = (indices[None, :] * self.sequences + np.arange(self.sequences)[:, None]).reshape(-1)  # (sequences * n,)
+        lengths = self.lengths.reshape(-1)[cells]
+        steps = np.arange(lengths.max())
+        real = steps[None, :] < lengths[:, None]  # (sequences * n, length)
+        where = (self._starts[cells][:, None] + steps[None, :])[real]
+        ids = np.full(real.shape, pad_id, np.int64)
+        ids[real] = place[self._ids[where]]
+        if self._types is None:
+            return ids, real.astype(np.int64), None
+        types = np.zeros(real.shape, np.int64)
+        types[real] = self._types[where]
+        return ids, real.astype(np.int64), types
+
+
+def build_examples(
+    folder: Path, rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
+) -> ExampleTable:
+    """Tokenise rows, or find them tokenised.
+
+    Args:
+        folder: Where they lie; its name is their content key.
+        rows: Memory-mapped rows.
+        head: Turns rows into examples.
+        tokenizer: The model's.
+        context: The recipe and its company.
+
+    Returns:
+        The examples.
+
+    Raises:
+        UserError: The head gave no example at all.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return ExampleTable(folder)
+    with new_folder(folder) as unfinished:
+        with contextlib.ExitStack() as stack:
+            writer = _Writer(unfinished, stack)
+            for example in _examples(rows, head, tokenizer, context):
+                writer.write(example)
+        if not writer.meta["examples"]:
+            raise UserError(f"the head {head.name} made no example of {len(rows)} rows")
+        write_json(unfinished / "meta.json", writer.meta)
+    return ExampleTable(folder)
+
+
+def _examples(
+    rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
+) -> Iterator[Example]:
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = [rows[index] for index in range(first, min(first + ROWS_AT_ONCE, len(rows)))]
+        yield from head.examples(some, first, tokenizer, context)
+
+
+class _Writer:
+    """Appends examples to the column files of a table."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._files: dict[str, IO[bytes]] = {name: self._open(name) for name in _COLUMNS}
+        self._written: dict[str, int] = {}
+        self.meta: dict[str, Any] = {"examples": 0, "sequences": 0, "types": False, "extra": []}
+
+    def _open(self, name: str) -> IO[bytes]:
+        return self._stack.enter_context((self._folder / f"{name}.bin").open("wb"))
+
+    def _put(self, name: str, values: Iterable[float], kind: str | None = None) -> None:
+        self._files[name].write(np.asarray(values, kind or _COLUMNS[name]).tobytes())
+
+    def _put_ragged(self, name: str, ends: str, values: Sequence[int], kind: str) -> None:
+        self._put(name, values, kind)
+        self._written[name] = self._written.get(name, 0) + len(values)
+        self._put(ends, [self._written[name]], "<i8")
+
+    def write(self, example: Example) -> None:
+        if not self.meta["examples"]:
+            self.meta["sequences"] = len(example.sequences)
+            self.meta["types"] = example.sequences[0].types is not None
+            self.meta["extra"] = sorted(example.extra)
+            for name in example.extra:
+                for part in (f"extra-{name}", f"extra-{name}-ends"):
+                    self._files[part] = self._open(part)
+        self.meta["examples"] += 1
+        for tokens in example.sequences:
+            self._put_ragged("ids", "ends", tokens.ids, _COLUMNS["ids"])
+            if tokens.types is not None:
+                self._put("types", tokens.types)
+        self._put("targets", example.target)
+        self._put("rows", [example.row])
+        self._put("truncated", [example.truncated])
+        for name in self.meta["extra"]:
+            self._put_ragged(f"extra-{name}", f"extra-{name}-ends", example.extra[name], "<i4")

@@ -1,0 +1,143 @@
+"""Trains one stage and keeps it."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.rows import select
+from ..keys import content_key
+from ..models.encoder import load_tokenizer, table_size
+from ..models.resolve import LocalModel
+from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
+from ..plan import Stage
+from ..provenance import environment, peak_memory
+from ..recipe import Recipe
+from ..types import Dataset, Head, HeadContext
+from .device import choose_device
+from .examples import ExampleTable, build_examples
+from .loop import train
+from .weights import build_module, save_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ..data.rows import RowSet
+    from ..execute import Work
+    from ..settings import Settings
+
+
+def train_stage(stage: Stage, key: str, work: Work) -> None:
+    """Fine-tune one stage and put it into the store.
+
+    Args:
+        stage: What to train.
+        key: Its content key.
+        work: Resolved names, rows and keys.
+
+    Raises:
+        TrainingFailed: The loss became NaN or infinite.
+        UserError: The model or the data cannot be used.
+    """
+    started = time.perf_counter()
+    registry, settings = work.registry, work.settings
+    model, head = work.models[stage.model], registry.heads.get(stage.head)
+    datasets = [registry.datasets.get(name) for name in stage.mixture]
+    context = head_context(stage.recipe, model, datasets[0])
+    tokenizer = load_tokenizer(model.folder, settings.trust_remote_code)
+    tables = [
+        example_table(work.rows[name, stage.split], head, model, tokenizer, context, limit, stage.seed, settings)
+        for name, limit in zip(stage.mixture, shares(stage.limit, len(stage.mixture)), strict=True)
+    ]
+    pad_id = int(tokenizer.pad_token_id)
+    vocabulary, why = training_vocabulary(tables, stage.recipe, table_size(model.folder), pad_id)
+    if why:
+        work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
+    parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])
+    device = choose_device(settings.device)
+    module = build_module(model, head, context, vocabulary, stage.seed, parent, settings.trust_remote_code).to(device)
+    examples = sum(table.count for table in tables)
+    steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
+    work.reporter.stage_started(stage, examples * stage.recipe.epochs, steps)
+    result = train(
+        module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
+        lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
+    )  # fmt: skip
+    manifest = {
+        "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
+        "parent": None if stage.parent is None else work.stage_keys[stage.parent],
+        "rows": [len(np.unique(table.row_of)) for table in tables],
+        "vocabulary_rows": len(vocabulary.ids),
+        "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(result.losses[-(steps // stage.recipe.epochs):]))},
+        "timing": {
+            "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
+            **peak_memory(device),
+        },
+        "environment": environment(device, result.precision),
+    }  # fmt: skip
+    work.store.save_stage(key, manifest, lambda path: save_weights(module, vocabulary, parent, path))
+    work.reporter.stage_done(stage, result.seconds, found=False)
+
+
+def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
+    """What a head may know, for one dataset of a run."""
+    return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range)
+
+
+def shares(limit: int | None, datasets: int) -> list[int | None]:
+    """Split a limit over the datasets of a mixture as evenly as it goes; the first ones get what is left over."""
+    if limit is None:
+        return [None] * datasets
+    return [limit // datasets + (index < limit % datasets) for index in range(datasets)]
+
+
+def example_table(
+    rows: RowSet, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, context: HeadContext,
+    limit: int | None, seed: int, settings: Settings,
+) -> ExampleTable:  # fmt: skip
+    """The tokenised examples of a split, from the cache when they are there: no text is tokenised twice."""
+    limit = None if limit is None or limit >= rows.rows else limit
+    content = {
+        "rows": rows.rows_sha256, "limit": [limit, seed] if limit is not None else None,
+        "head": [head.name, head.version], "tokenizer": model.tokenizer_identity, "prompts": dict(model.prompts),
+        "max_length": context.recipe.max_length, "options": dict(context.recipe.options),
+        "labels": context.labels, "score_range": context.score_range,
+    }  # fmt: skip
+    folder = settings.cache / "examples" / content_key("examples", content)[:32]
+    return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
+
+
+def training_vocabulary(
+    tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int
+) -> tuple[Vocabulary, str]:
+    """The embedding rows to train.
+
+    Args:
+        tables: The stage's examples.
+        recipe: Weight decay would move rows that are never looked up, so it needs them all.
+        size: Rows of the base table.
+        pad_id: The tokenizer's padding id.
+
+    Returns:
+        The vocabulary, and why it is the full one; an empty text where it is restricted.
+    """
+    if recipe.vocabulary == "full":
+        return full_vocabulary(size), "recipe.vocabulary = full"
+    if recipe.weight_decay > 0:
+        return full_vocabulary(size), "weight decay moves embedding rows that are never looked up"
+    vocabulary = used_vocabulary(tables, size, pad_id)
+    if vocabulary.full:
+        return vocabulary, "the data uses all of it, or the padding id lies too high to keep its place"
+    return vocabulary, ""
+
+
+def used_vocabulary(tables: list[ExampleTable], size: int, pad_id: int) -> Vocabulary:
+    """Only the embedding rows that some examples look up."""
+    used = np.zeros(size, np.bool_)
+    used[pad_id] = True
+    for table in tables:
+        table.mark_used(used)
+    return restricted_vocabulary(used, pad_id)

@@ -1,0 +1,385 @@
+"""The values that plugins declare and the core passes around: frozen, light, and free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from .recipe import Recipe
+
+Scalar: TypeAlias = str | int | float | bool
+Row: TypeAlias = Mapping[str, Any]
+Prediction: TypeAlias = Any
+"""What a head says of one row: a number, a label or a text; anything that JSON can hold."""
+Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Row]]
+"""Turns a source's files, in their declared order, into canonical rows, one at a time."""
+
+
+class PairScoreRow(TypedDict):
+    """A row of the schema ``pair-score``."""
+
+    id: str
+    sentence1: str
+    sentence2: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a row holds.
+
+    Attributes:
+        name: Such as ``pair-score``.
+        fields: Field name to its type: ``"string"``, ``"float64"``, ``"int64"``, a one-element list of a type, or a
+            mapping of types. Every schema has a string field ``id``, unique within a split.
+        reference: Reads the gold answer, which metrics compare with, from a row.
+        languages: How many languages a dataset of this schema may name.
+        check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    reference: Callable[[Row], Any]
+    languages: tuple[int, ...] = (1,)
+    check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file as its publisher released it.
+
+    Attributes:
+        path: Where it lies under the data root, with forward slashes.
+        sha256: Of the file's bytes, for bytes really seen; None means unpinned.
+        url: Where it is published; only ``https``. None: it cannot be downloaded on its own.
+        member: The path inside the archive (tar or zip) that ``url`` points to, when it points to one.
+    """
+
+    path: str
+    sha256: str | None = None
+    url: str | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """Rows from the publisher's files: under the data root, or downloaded from their address.
+
+    Attributes:
+        files: In the order in which ``read`` takes them.
+        read: Turns them into rows.
+    """
+
+    files: tuple[SourceFile, ...]
+    read: Reader
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Rows from a dataset repository on the Hugging Face hub, at a pinned revision.
+
+    Attributes:
+        repository: Such as ``mteb/stsbenchmark-sts``.
+        revision: A commit (40 hexadecimal digits), never a branch.
+        files: Paths inside the repository, in the order in which ``read`` takes them.
+        read: Turns them into rows.
+    """
+
+    repository: str
+    revision: str
+    files: tuple[str, ...]
+    read: Reader
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Rows from files that an installed package carries.
+
+    Attributes:
+        files: Absolute paths, in the order in which ``read`` takes them.
+        read: Turns them into rows.
+    """
+
+    files: tuple[Path, ...]
+    read: Reader
+
+
+Source: TypeAlias = Files | Hub | Packaged
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset.
+
+    Attributes:
+        sources: Tried in order; whichever serves, the rows are the same.
+        rows: How many rows there are; None when never seen.
+        rows_sha256: The identity of the rows, for rows really seen; None means unpinned.
+    """
+
+    sources: tuple[Source, ...]
+    rows: int | None = None
+    rows_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named rows in one language, or one language pair, with one schema.
+
+    Attributes:
+        name: Such as ``korsts``.
+        languages: ISO 639-1 codes: one, or one for each text of a row, in the row's order.
+        schema: The name of its schema.
+        splits: By name: ``train``, ``dev``, ``test``.
+        licence: As its publisher states it.
+        citation: Who to cite, in one line.
+        homepage: Where it is published.
+        description: One line.
+        sample: True for a small corpus that is there to be run, not to compare models with.
+        labels: The class names, in order, of a classification dataset.
+        score_range: The lowest and the highest gold score of a regression dataset.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    schema: str
+    splits: Mapping[str, Split]
+    licence: str
+    citation: str
+    homepage: str
+    description: str
+    sample: bool = False
+    labels: tuple[str, ...] = ()
+    score_range: tuple[float, float] | None = None
+
+    @property
+    def language(self) -> str:
+        """The language as one word: ``ko``, or ``es-en`` for a pair."""
+        return "-".join(self.languages)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A named source of an encoder.
+
+    Attributes:
+        name: What ``--model`` takes.
+        write: Fills an empty folder with an ordinary transformers model; the revision is what stood behind ``@``.
+            None when the folder already lies on the disk: then ``folder`` finds it.
+        folder: Finds the folder of a model that needs no assembling.
+        languages: ISO 639-1 codes, or ``("multilingual",)``.
+        licence: As its publisher states it.
+        homepage: Where it is published.
+        description: One line.
+        prompts: Texts put before a sentence, by use. ``"sentence"`` is for sentence embeddings of both sides.
+        version: Raised when ``write`` would give other bytes than before.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    licence: str
+    homepage: str
+    description: str
+    write: Callable[[Path, str | None], None] | None = None
+    folder: Callable[[], Path] | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One token sequence as the encoder takes it.
+
+    Attributes:
+        ids: Token ids, special tokens included, at most ``max_length`` of them.
+        types: Segment ids of the same length, for tokenizers that give them.
+    """
+
+    ids: Sequence[int]
+    types: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One unit of training and prediction: a row, or one window of a row.
+
+    Attributes:
+        row: The index of its row.
+        sequences: The token sequences that the encoder sees for it; the same number for every example of a head.
+        target: The numbers that the loss needs; the same number for every example of a head.
+        truncated: Whether some of the row's text was cut away.
+        extra: Named integer arrays that ``Head.decode`` needs, such as the offsets of a window's tokens.
+    """
+
+    row: int
+    sequences: tuple[Tokens, ...]
+    target: tuple[float, ...]
+    truncated: bool = False
+    extra: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeadContext:
+    """What a head may know of the run that it is part of.
+
+    Attributes:
+        recipe: The hyper-parameters, the head's own options included.
+        prompts: The model's prompts, by use.
+        labels: The class names of the datasets at hand.
+        score_range: The range of their gold scores.
+    """
+
+    recipe: Recipe
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    score_range: tuple[float, float] | None = None
+
+
+@dataclass
+class Batch:
+    """Padded examples on a device. An example has one or more sequences: all first ones stand before all second ones.
+
+    Attributes:
+        input_ids: (sequences * examples, length)
+        attention_mask: (sequences * examples, length), 1 for a real token, 0 for padding.
+        token_type_ids: (sequences * examples, length), or None where the tokenizer gives none.
+        targets: (examples, numbers), float32.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    token_type_ids: torch.Tensor | None
+    targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Everything that turns a head's raw outputs into predictions.
+
+    Attributes:
+        rows: The evaluation rows, in order.
+        row_of: (examples,) The index of each example's row.
+        outputs: One array an example, as the module gave it, padding cut off by the head's ``trim``.
+        extra: What the examples carried along, by name: one integer array an example.
+        context: The recipe and its company.
+        reading: The name of the reading asked for.
+    """
+
+    rows: Sequence[Row]
+    row_of: npt.NDArray[np.int64]
+    outputs: Sequence[npt.NDArray[np.float32]]
+    extra: Mapping[str, Sequence[npt.NDArray[np.int32]]]
+    context: HeadContext
+    reading: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is put on the encoder and how it is trained and read.
+
+    Attributes:
+        name: Such as ``cross-encoder``.
+        version: Raised when the same weights would give other predictions, or the same data other weights.
+        schemas: The schemas whose rows it can take.
+        description: One line.
+        examples: Tokenises some consecutive rows, the first of which has the given index, into examples.
+        module: Builds the torch module from the encoder and a generator for its own initial weights. Calling the
+            module with a `Batch` gives raw outputs, first dimension examples; its method ``loss(outputs, batch)``
+            gives one loss an example, shape (examples,).
+        decode: Turns raw outputs into one prediction a row.
+        needs_training: False when the head says something sensible of a frozen encoder.
+        options: The head's own recipe keys with their defaults.
+        decoding: The names of the recipe keys that change predictions without training: they belong to a cell's key.
+        readings: The named ways of reading predictions; the first is the default.
+    """
+
+    name: str
+    version: int
+    schemas: tuple[str, ...]
+    description: str
+    examples: Callable[[Sequence[Row], int, PreTrainedTokenizerBase, HeadContext], Iterable[Example]]
+    module: Callable[[PreTrainedModel, HeadContext, torch.Generator], torch.nn.Module]
+    decode: Callable[[Decoding], list[Prediction]]
+    needs_training: bool = True
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    decoding: tuple[str, ...] = ("max_length",)
+    readings: tuple[str, ...] = ("default",)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Predictions and references to scores.
+
+    Attributes:
+        name: Such as ``spearman``.
+        version: Raised when the same predictions would give another score.
+        compute: Takes one prediction and one reference a row, and gives scores by name, in the field's units. NaN
+            where a score is not defined.
+        description: One line, with the source of the formula or the official scorer.
+        best: What a perfect prediction scores, by score name.
+    """
+
+    name: str
+    version: int
+    compute: Callable[[Sequence[Prediction], Sequence[Any]], Mapping[str, float]]
+    description: str
+    best: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DiagnosticContext:
+    """What a diagnostic may look at.
+
+    Attributes:
+        rows: The evaluation rows.
+        predictions: One a row.
+        truncated: (rows,) Whether some of a row's text was cut away.
+        dataset: The evaluation dataset.
+        folder: The model's transformers folder, for its tokenizer.
+        context: The recipe and its company.
+    """
+
+    rows: Sequence[Row]
+    predictions: Sequence[Prediction]
+    truncated: npt.NDArray[np.bool_]
+    dataset: Dataset
+    folder: Path
+    context: HeadContext
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A measure beside the scores.
+
+    Attributes:
+        name: Such as ``truncated-rows``.
+        compute: Gives its numbers by name.
+        description: One line.
+    """
+
+    name: str
+    compute: Callable[[DiagnosticContext], Mapping[str, float]]
+    description: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture drawn from a task's records.
+
+    Attributes:
+        name: Such as ``tsne``.
+        draw: Takes the task's records and a folder, and gives the paths of the files that it wrote there.
+        description: One line.
+    """
+
+    name: str
+    draw: Callable[[Sequence[Mapping[str, Any]], Path], Sequence[Path]]
+    description: str
