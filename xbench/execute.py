@@ -101,9 +101,9 @@ def execute(
     for reason in dict.fromkeys(reasons.values()):
         reporter.failed("missing", reason)
     for stage in plan.stages:
-        if all((name, stage.split) in work.rows for name in stage.mixture) and stage.model in work.models:
-            if stage.parent is None or stage.parent in work.stage_keys:
-                work.stage_keys[stage.id] = _stage_key(stage, work)
+        here = stage.model in work.models and all((name, stage.split) in work.rows for name in stage.mixture)
+        if here and (stage.parent is None or stage.parent in work.stage_keys):
+            work.stage_keys[stage.id] = _stage_key(stage, work)
     keys = {cell: _cell_key(cell, work) for cell in plan.cells if cell not in reasons}
     records = _found(keys, work)
     _run(plan, work, keys, records, reasons)
@@ -195,9 +195,7 @@ def _run(
     broken: dict[str, str] = {}
     for stage_id in [None, *work.stages]:
         pending = {cell: key for cell, key in keys.items() if cell.stage == stage_id and cell not in records}
-        later = any(
-            cell not in records and stage_id in {stage.id for stage in work.chain(cell.stage)} for cell in keys
-        )
+        later = any(cell not in records and stage_id in {stage.id for stage in work.chain(cell.stage)} for cell in keys)
         if stage_id is not None and later:
             _ensure_stage(work.stages[stage_id], work, broken)
         if stage_id in broken:
@@ -258,9 +256,9 @@ def _score(
 
 def _explain(label: str, error: Exception, work: Work) -> str:
     """Report a failure once; a bug keeps its traceback."""
-    from .training.loop import TrainingFailed
+    from .training.loop import TrainingFailedError
 
-    own = isinstance(error, UserError | TrainingFailed)
+    own = isinstance(error, UserError | TrainingFailedError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
     work.reporter.failed(label, reason, "" if own else traceback.format_exc())
     return reason

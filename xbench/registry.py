@@ -183,7 +183,9 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin,
         manager.check_pending()
         declared = _declared(registry, manager, module)
     except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; it is shown, not hidden
-        for loaded in [item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"]:
+        for loaded in [
+            item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"
+        ]:
             manager.unregister(loaded)
         line = " ".join(str(error).split())
         registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}"))

@@ -61,7 +61,7 @@ class Task:
 _LIST = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
 _TEXT = ("a text", lambda value: isinstance(value, str))
 _WHOLE = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-_WHOLES = ("a list of whole numbers", lambda value: isinstance(value, list) and all(type(item) is int for item in value))
+_WHOLES = ("a list of whole numbers", lambda value: isinstance(value, list) and all(type(v) is int for v in value))
 _TABLE = ("a table", lambda value: isinstance(value, dict))
 _TEXTS = ("a table of texts", lambda value: isinstance(value, dict) and all(type(v) is str for v in value.values()))
 
@@ -104,4 +104,4 @@ def load_task(source: Path | str) -> Task:
         if not values.get(key):
             raise UserError(f"{where}: the key {key!r} is missing or empty")
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return Task(**frozen, path=where)
+    return Task(**frozen, path=where)  # type: ignore[arg-type]  # each value was checked against _KEYS

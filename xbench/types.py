@@ -175,6 +175,7 @@ class Model:
         write: Fills an empty folder with an ordinary transformers model; the revision is what stood behind ``@``.
             None when the folder already lies on the disk: then ``folder`` finds it.
         folder: Finds the folder of a model that needs no assembling.
+        hub: The repository on the hub and its pinned commit, for a model that is fetched from there.
         languages: ISO 639-1 codes, or ``("multilingual",)``.
         licence: As its publisher states it.
         homepage: Where it is published.
@@ -190,6 +191,7 @@ class Model:
     description: str
     write: Callable[[Path, str | None], None] | None = None
     folder: Callable[[], Path] | None = None
+    hub: tuple[str, str] | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
 

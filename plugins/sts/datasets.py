@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from xbench.api import Dataset, Files, Hub, Packaged, Reader, Source, SourceFile, Split
 
@@ -23,9 +24,24 @@ STSB_ARCHIVE = "https://ixa2.si.ehu.eus/stswiki/images/4/48/Stsbenchmark.tar.gz"
 STSB_HUB = ("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831")
 # split: (file's sha256, file on the hub, rows, identity of the rows)
 STSB = {
-    "train": ("0f71910b59aa1ad973c5897f0791f3b0965a92b8f82b1a95f3eea9f4162fda82", "train.jsonl.gz", 5749, "bbccaee9a1911a582f5a8c116bab997b876adae4fc9fc95bbc4577944a134768"),
-    "dev": ("5d7e944d8b02734b07bfdb5df67db3420c64bed153fcaa1ba47ad03480cf4234", "validation.jsonl.gz", 1500, "45a7f72ffcb5eb0145fbf8905c3d47d2c92cb882435c22152cdc72f64a0e5a14"),
-    "test": ("affe45928a66ee5a708531233c95b7dacbbdc57f974f002a3d32ea0180cf816a", "test.jsonl.gz", 1379, "533286aa2ebcbbb88422604d4cdca7d26235d528abaad205b253ee5d7f7315a3"),
+    "train": (
+        "0f71910b59aa1ad973c5897f0791f3b0965a92b8f82b1a95f3eea9f4162fda82",
+        "train.jsonl.gz",
+        5749,
+        "bbccaee9a1911a582f5a8c116bab997b876adae4fc9fc95bbc4577944a134768",
+    ),
+    "dev": (
+        "5d7e944d8b02734b07bfdb5df67db3420c64bed153fcaa1ba47ad03480cf4234",
+        "validation.jsonl.gz",
+        1500,
+        "45a7f72ffcb5eb0145fbf8905c3d47d2c92cb882435c22152cdc72f64a0e5a14",
+    ),
+    "test": (
+        "affe45928a66ee5a708531233c95b7dacbbdc57f974f002a3d32ea0180cf816a",
+        "test.jsonl.gz",
+        1379,
+        "533286aa2ebcbbb88422604d4cdca7d26235d528abaad205b253ee5d7f7315a3",
+    ),
 }
 
 KORSTS_RAW = "https://raw.githubusercontent.com/kakaobrain/kor-nlu-datasets/{commit}/KorSTS/sts-{split}.tsv"
@@ -57,26 +73,89 @@ KORSTS_SPLITS = {
 
 STS17_ARCHIVES = "https://alt.qcri.org/semeval2017/task1/data/uploads/"
 STS17_HUB = ("mteb/sts17-crosslingual-sts", "faeb762787bd10488a50c8b5be4a3b82e411949c")
-# dataset: (track, languages in the file's order, input's sha256, gold's sha256, file on the hub, identity of the rows)
-STS17 = {
-    "sts17-ar": ("1.ar-ar", ("ar",), "a4f24daa03def87b52769b3a5ea9fe5f8b66d2f06db2a6565395cb1575443e3e",
-                 "4a7ad1eb5219605ab09cd743727c4059acdf55df9ae7351b5df079cc47ae983e", "test/ar-ar.jsonl.gz", "aae6c5801b9a09de77acd910d000a31e3a190bc964a3c1dbd705bf1b9e0db4d4"),
-    "sts17-ar-en": ("2.ar-en", ("en", "ar"), "e70c9546323388411dc57468eae360341746a7fe5501d0e87b28cc386c45f308",
-                    "e37e117a16236be51a0b1fcd71344efb413964acefbc849603e16ec841072e41", "test/en-ar.jsonl.gz", "0c9788315c586f1ec57b8d6349db55b1c3482ca746aab17f349f017b9e00d26b"),
-    "sts17-es": ("3.es-es", ("es",), "9daa6bf43dcd0bb733773b6fc15bd66be799b94e8b56b3ab07f29cefdc39c5d9",
-                 "96f9d7914e31510774b4b696024b4da8f66ac1ed681d2e9895cc622185a5e637", "test/es-es.jsonl.gz", "0f09f285f8c35f942207cacf0aa80acc235c2621c7b67fbef67457a40b6dce3a"),
-    "sts17-es-en": ("4a.es-en", ("es", "en"), "312de93aa424c5862dbb0f8d4d83b6389cd08428278961ab2c6c53655428c812",
-                    "043319c5223da878f0300b7674adbae656014d5f55f0f6cab5fcb83b9f2921e6", "test/es-en.jsonl.gz", "341479a5bb1b6b50c2588c02e53da7c6c73f521696ae8cd33d460679a862122c"),
-    "sts17-es-en-wmt": ("4b.es-en", ("en", "es"), "caadaa457aa5548379d83d36fba9c05a4e0424fabb1ba22bf938a0c66c47eee9",
-                        "67e226bbd2b0d42b8b4f0e0b677df1740e992aa10dfed56411eb62e1071df95e", None, "f7cc0dcbed1e4e54022afed8e643409b595a5a5bbd7245520a738707d12c527d"),
-    "sts17-en": ("5.en-en", ("en",), "8d493844c1010eb6b5d373e289b8d6ddc003e626bf8495976cc40c0a5f47414c",
-                 "a767d322cc3e78ff43f3c541a4fc0b9e0e5681f27c20de7eb9095fbb9072cf04", "test/en-en.jsonl.gz", "bc4807a442a1f1e74c5eadb4f1afd113936479d43b1c60f67aede3f9ab5a00a6"),
-}  # fmt: skip
+
+
+class Track(NamedTuple):
+    """One evaluation set of SemEval-2017 task 1."""
+
+    dataset: str
+    track: str
+    languages: tuple[str, ...]  # in the file's order
+    input_sha256: str
+    gold_sha256: str
+    hub_file: str | None
+    rows_sha256: str
+
+
+STS17 = [
+    Track(
+        "sts17-ar",
+        "1.ar-ar",
+        ("ar",),
+        "a4f24daa03def87b52769b3a5ea9fe5f8b66d2f06db2a6565395cb1575443e3e",
+        "4a7ad1eb5219605ab09cd743727c4059acdf55df9ae7351b5df079cc47ae983e",
+        "test/ar-ar.jsonl.gz",
+        "aae6c5801b9a09de77acd910d000a31e3a190bc964a3c1dbd705bf1b9e0db4d4",
+    ),
+    Track(
+        "sts17-ar-en",
+        "2.ar-en",
+        ("en", "ar"),
+        "e70c9546323388411dc57468eae360341746a7fe5501d0e87b28cc386c45f308",
+        "e37e117a16236be51a0b1fcd71344efb413964acefbc849603e16ec841072e41",
+        "test/en-ar.jsonl.gz",
+        "0c9788315c586f1ec57b8d6349db55b1c3482ca746aab17f349f017b9e00d26b",
+    ),
+    Track(
+        "sts17-es",
+        "3.es-es",
+        ("es",),
+        "9daa6bf43dcd0bb733773b6fc15bd66be799b94e8b56b3ab07f29cefdc39c5d9",
+        "96f9d7914e31510774b4b696024b4da8f66ac1ed681d2e9895cc622185a5e637",
+        "test/es-es.jsonl.gz",
+        "0f09f285f8c35f942207cacf0aa80acc235c2621c7b67fbef67457a40b6dce3a",
+    ),
+    Track(
+        "sts17-es-en",
+        "4a.es-en",
+        ("es", "en"),
+        "312de93aa424c5862dbb0f8d4d83b6389cd08428278961ab2c6c53655428c812",
+        "043319c5223da878f0300b7674adbae656014d5f55f0f6cab5fcb83b9f2921e6",
+        "test/es-en.jsonl.gz",
+        "341479a5bb1b6b50c2588c02e53da7c6c73f521696ae8cd33d460679a862122c",
+    ),
+    Track(
+        "sts17-es-en-wmt",
+        "4b.es-en",
+        ("en", "es"),
+        "caadaa457aa5548379d83d36fba9c05a4e0424fabb1ba22bf938a0c66c47eee9",
+        "67e226bbd2b0d42b8b4f0e0b677df1740e992aa10dfed56411eb62e1071df95e",
+        None,
+        "f7cc0dcbed1e4e54022afed8e643409b595a5a5bbd7245520a738707d12c527d",
+    ),
+    Track(
+        "sts17-en",
+        "5.en-en",
+        ("en",),
+        "8d493844c1010eb6b5d373e289b8d6ddc003e626bf8495976cc40c0a5f47414c",
+        "a767d322cc3e78ff43f3c541a4fc0b9e0e5681f27c20de7eb9095fbb9072cf04",
+        "test/en-en.jsonl.gz",
+        "bc4807a442a1f1e74c5eadb4f1afd113936479d43b1c60f67aede3f9ab5a00a6",
+    ),
+]
 
 MINI = Path(__file__).parent / "mini"
 # split: rows; (split, language): identity of the rows
-MINI_ROWS = {"train": 0, "test": 0}
-MINI_SHA256: dict[tuple[str, str], str] = {
+MINI_ROWS = {"train": 256, "test": 112}
+MINI_SHA256 = {
+    ("train", "en"): "9c9dcc4751a53bedaf5ad4eaa78bdefbe87c5d4fff87b1ed5e3d0e11e7332007",
+    ("train", "ko"): "cfbc5d4b2acb0c529aa1d459cab0ff95a292fd243b843259f289ef5ac3978caa",
+    ("train", "es"): "5ed1fac045c71189dcf13a5f7b6bdee767b5fbb92df1c369d1291cdff2de65e9",
+    ("train", "ar"): "f6efc3f63ce1867d20b41d8095ec1f63089daaf369659dd6f188764be21cccca",
+    ("test", "en"): "b4fdb4c3b6792da9b69bd12c8926f88c85334007e359463701927a208323f015",
+    ("test", "ko"): "640794986dd6ba9b8b25534fdad81f732be97a5f380b58ccf0bba35d5a1ec3ef",
+    ("test", "es"): "3185fd2a9584cbb40a497ee707612903bb56b3e6044f03ca147250861b2a1857",
+    ("test", "ar"): "35319ff96d7d60223e5bbd47f06e4013ff1101bc3900aae4a1b2d6bc75d316cf",
 }
 LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
 
@@ -121,20 +200,19 @@ def _korsts() -> Dataset:
     )  # fmt: skip
 
 
-def _sts17(name: str) -> Dataset:
-    track, languages, input_sha256, gold_sha256, hub_file, identity = STS17[name]
-    texts, gold = f"STS2017.eval.v1.1/STS.input.track{track}.txt", f"STS2017.gs/STS.gs.track{track}.txt"
+def _sts17(one: Track) -> Dataset:
+    texts, gold = f"STS2017.eval.v1.1/STS.input.track{one.track}.txt", f"STS2017.gs/STS.gs.track{one.track}.txt"
     files = (
-        SourceFile(f"sts2017/{texts}", input_sha256, STS17_ARCHIVES + "sts2017.eval.v1.1.zip", texts),
-        SourceFile(f"sts2017/{gold}", gold_sha256, STS17_ARCHIVES + "sts2017.gs.zip", gold),
+        SourceFile(f"sts2017/{texts}", one.input_sha256, STS17_ARCHIVES + "sts2017.eval.v1.1.zip", texts),
+        SourceFile(f"sts2017/{gold}", one.gold_sha256, STS17_ARCHIVES + "sts2017.gs.zip", gold),
     )
     sources: list[Source] = [Files(files, read_sts17)]
-    if hub_file is not None:
-        sources.append(Hub(*STS17_HUB, (hub_file,), read_hub_json))
+    if one.hub_file is not None:
+        sources.append(Hub(*STS17_HUB, (one.hub_file,), read_hub_json))
     return _dataset(
-        name, languages, {"test": Split(tuple(sources), 250, identity)}, "CC BY-SA 4.0", SEMEVAL_2017,
+        one.dataset, one.languages, {"test": Split(tuple(sources), 250, one.rows_sha256)}, "CC BY-SA 4.0", SEMEVAL_2017,
         "https://alt.qcri.org/semeval2017/task1/",
-        f"SemEval-2017 task 1 evaluation set, track {track.replace('.', ' (')})",
+        f"SemEval-2017 task 1 evaluation set, track {one.track}",
     )  # fmt: skip
 
 
@@ -142,12 +220,12 @@ def _mini(language: str) -> Dataset:
     splits = {}
     for split, rows in MINI_ROWS.items():
         reader: Reader = partial(read_mini, language=language)
-        splits[split] = Split((Packaged((MINI / f"{split}.tsv",), reader),), rows, MINI_SHA256.get((split, language)))
+        splits[split] = Split((Packaged((MINI / f"{split}.tsv",), reader),), rows, MINI_SHA256[split, language])
     return _dataset(
         f"mini-sts-{language}", (language,), splits, "Apache-2.0", "xbench, plugins/sts/mini/GUIDELINE.md",
-        "plugins/sts/mini", f"{LANGUAGES[language]} sentence pairs written for xbench: a sample to run, not a benchmark",
+        "plugins/sts/mini", f"{LANGUAGES[language]} pairs written for xbench: a sample to run, not a benchmark",
         sample=True,
     )  # fmt: skip
 
 
-DATASETS = [_stsb(), _korsts(), *(_sts17(name) for name in STS17), *(_mini(language) for language in LANGUAGES)]
+DATASETS = [_stsb(), _korsts(), *(_sts17(one) for one in STS17), *(_mini(language) for language in LANGUAGES)]

@@ -76,9 +76,7 @@ def unit_scale(context: HeadContext) -> tuple[float, float]:
     return low, 1 / (high - low)
 
 
-def cross_encoder_module(
-    encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator
-) -> torch.nn.Module:
+def cross_encoder_module(encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> torch.nn.Module:
     """Build the torch module."""
     from .modules import CrossEncoder
 

@@ -21,8 +21,13 @@ from .options import json_option, make_settings, out_option, place_options, plug
 @click.command("eval")
 @click.option("--model", "models", required=True, metavar="M[,M2...]", help="Names, hub ids or local folders.")
 @click.option("--tasks", required=True, metavar="T[,T2...]", help="Tasks or groups of tasks, such as sts or mini.")
-@click.option("--train", "curricula", multiple=True, metavar="CURRICULUM",
-              help="What to fine-tune on: a, a:b (then), a+b (mixed) or none; may be repeated.")
+@click.option(
+    "--train",
+    "curricula",
+    multiple=True,
+    metavar="CURRICULUM",
+    help="What to fine-tune on: a, a:b (then), a+b (mixed) or none; may be repeated.",
+)
 @click.option("--eval", "datasets", default="", metavar="D[,D2...]", help="Evaluation datasets instead of the task's.")
 @click.option("--seeds", default="", metavar="0,1,2", help="Seeds instead of the task's.")
 @click.option("--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value.")
@@ -43,7 +48,7 @@ def command(
     offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool, plugins: tuple[Path, ...],
     dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Fine-tune and score a model on tasks, and write the leaderboard.
+    r"""Fine-tune and score a model on tasks, and write the leaderboard.
 
     \b
     xbench eval --model e5-small-q4 --tasks mini-sts

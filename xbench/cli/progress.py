@@ -65,14 +65,18 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
         """The score."""
         self.records.append(record)
         if not found:
-            scores = ", ".join(f"{name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in record["scores"].items())
+            scores = ", ".join(
+                f"{name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in record["scores"].items()
+            )
             self.say(f"scored {cell.label} ({cell.transfer}): {scores}")
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """What failed; a bug with its traceback."""
         self.say(f"{traceback}FAILED {label}: {reason}" if label != "missing" else f"missing: {reason}")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
 
@@ -105,7 +109,9 @@ class RichReporter(ShownReporter):
         )  # fmt: skip
         self._cells = self._bars.add_task("cells", total=len(plan.cells), about=f"0/{len(plan.cells)}")
         self._stage: TaskID | None = None
-        self._live = Live(console=Console(stderr=True, highlight=False), get_renderable=self._draw, refresh_per_second=4)
+        self._live = Live(
+            console=Console(stderr=True, highlight=False), get_renderable=self._draw, refresh_per_second=4
+        )
 
     def _draw(self) -> Group:
         tables = [rich_table(table) for table in build_tables(self.records, orders(self.registry))]
@@ -115,7 +121,9 @@ class RichReporter(ShownReporter):
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.transient = kind is None  # the command prints the finished table itself
         self._live.__exit__(kind, error, trace)
 

@@ -17,7 +17,7 @@ from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .schemas import arrow_features, row_error
-from .sources import NotHere, explain, locate
+from .sources import NotHereError, explain, locate
 
 if TYPE_CHECKING:
     import datasets
@@ -94,7 +94,7 @@ def prepare(dataset: Dataset, split: str, schema: Schema, settings: Settings) ->
     for source in declared.sources:
         try:
             paths, origin = locate(source, settings)
-        except NotHere as reason:
+        except NotHereError as reason:
             reasons.append(str(reason))
             continue
         return _prepare_from(dataset, split, declared, schema, source, paths, origin, settings)
@@ -157,11 +157,13 @@ def _write(
 
     from ..keys import file_sha256
 
-    digest, count = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    count = 0
     with new_folder(folder) as unfinished:
         target = unfinished / ROWS_FILE
         with ArrowWriter(path=str(target), features=arrow_features(schema)) as writer:
-            for count, row in enumerate(_checked(dataset, split, schema, source.read, paths), 1):
+            for row in _checked(dataset, split, schema, source.read, paths):
+                count += 1
                 digest.update(row_line(row))
                 writer.write(dict(row))
             writer.finalize()

@@ -42,7 +42,7 @@ def row_error(row: Row, schema: Schema, dataset: Dataset) -> str | None:
 def _value_error(value: Any, spec: Any) -> str | None:
     if isinstance(spec, str):
         kind, words = _TYPES[spec]
-        fits = type(value) is kind and (kind is not float or math.isfinite(value))
+        fits = type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
         return None if fits else f"{value!r:.60} is not {words}"
     if isinstance(spec, Mapping):
         if not isinstance(value, Mapping) or value.keys() != spec.keys():
@@ -98,7 +98,11 @@ def xbench_schemas() -> Iterable[Schema]:
         Schema("pair-score", {**pair, "score": "float64"}, lambda row: row["score"], (1, 2), _score_in_range),
         Schema("pair-label", {**pair, "label": "int64"}, lambda row: row["label"], (1, 2), _label_known),
         Schema(
-            "text-label", {"id": "string", "text": "string", "label": "int64"}, lambda row: row["label"], (1,), _label_known
+            "text-label",
+            {"id": "string", "text": "string", "label": "int64"},
+            lambda row: row["label"],
+            (1,),
+            _label_known,
         ),
         Schema(
             "span",

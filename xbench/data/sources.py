@@ -21,7 +21,7 @@ from ..types import Files, Hub, Packaged, Source, SourceFile
 TIMEOUT_S = 30.0
 
 
-class NotHere(Exception):
+class NotHereError(Exception):
     """This source cannot serve; the text says why, and the next one may."""
 
 
@@ -36,12 +36,12 @@ def locate(source: Source, settings: Settings) -> tuple[list[Path], str]:
         The files in their declared order, and where they came from in a few words.
 
     Raises:
-        NotHere: The source does not have them, or cannot be reached.
+        NotHereError: The source does not have them, or cannot be reached.
     """
     if isinstance(source, Packaged):
         missing = [path for path in source.files if not path.is_file()]
         if missing:
-            raise NotHere(f"{missing[0]} is missing: reinstall the package")
+            raise NotHereError(f"{missing[0]} is missing: reinstall the package")
         return list(source.files), "package"
     if isinstance(source, Hub):
         return _hub(source, settings), f"hub:{source.repository}@{source.revision}"
@@ -60,19 +60,19 @@ def _published(source: Files, settings: Settings) -> tuple[list[Path], str]:
         reasons.append(f"{missing[0]} is not there")
     try:
         return [_download(file, settings) for file in source.files], "url"
-    except NotHere as error:
-        raise NotHere("; ".join([*reasons, str(error)])) from None
+    except NotHereError as error:
+        raise NotHereError("; ".join([*reasons, str(error)])) from None
 
 
 def _download(file: SourceFile, settings: Settings) -> Path:
     """The file from its address, kept in the cache; read from there the next time."""
     if file.url is None:
-        raise NotHere(f"{file.path} cannot be downloaded: its publisher gives no address for it")
+        raise NotHereError(f"{file.path} cannot be downloaded: its publisher gives no address for it")
     name = file.path.rsplit("/", 1)[-1]
     target = settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
     if not (target / name).is_file():
         if settings.offline:
-            raise NotHere(f"{file.url} was not tried: --offline")
+            raise NotHereError(f"{file.url} was not tried: --offline")
         with new_folder(target) as folder:
             whole = folder / "whole"
             _fetch(file.url, whole)
@@ -88,12 +88,12 @@ def check_address(url: str) -> None:
     """Refuse an address that is neither TLS nor this machine itself.
 
     Raises:
-        NotHere: It is refused.
+        NotHereError: It is refused.
     """
     parts = urllib.parse.urlsplit(url)
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme != "https" and not loopback:
-        raise NotHere(f"{url} is not fetched: only https is")
+        raise NotHereError(f"{url} is not fetched: only https is")
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -114,9 +114,9 @@ def _fetch(url: str, target: Path) -> None:
             shutil.copyfileobj(answer, file, 1 << 20)
             expected = answer.headers.get("Content-Length")
     except (urllib.error.URLError, OSError) as error:
-        raise NotHere(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
+        raise NotHereError(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
     if expected is not None and target.stat().st_size != int(expected):
-        raise NotHere(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
+        raise NotHereError(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
 
 
 def _extract(archive: Path, member: str, target: Path) -> None:
@@ -133,7 +133,7 @@ def _extract(archive: Path, member: str, target: Path) -> None:
             with found, target.open("wb") as file:
                 shutil.copyfileobj(found, file, 1 << 20)
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, OSError):
-        raise NotHere(f"the archive does not hold {member}") from None
+        raise NotHereError(f"the archive does not hold {member}") from None
 
 
 def _hub(source: Hub, settings: Settings) -> list[Path]:
@@ -150,7 +150,7 @@ def _hub(source: Hub, settings: Settings) -> list[Path]:
             for name in source.files
         ]  # fmt: skip
     except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHere(f"hub dataset {source.repository}: {hub_reason(error, settings.offline)}") from None
+        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error, settings.offline)}") from None
 
 
 def hub_reason(error: Exception, offline: bool) -> str:

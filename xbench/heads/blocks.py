@@ -77,9 +77,8 @@ def dense_block(encoder: PreTrainedModel, outputs: int, generator: torch.Generat
     """
     config = encoder.config
     hidden = int(config.hidden_size)
-    rate = getattr(config, "classifier_dropout", None)
-    if rate is None:
-        rate = getattr(config, "hidden_dropout_prob", 0.0)
+    own = getattr(config, "classifier_dropout", None)
+    rate = float(getattr(config, "hidden_dropout_prob", 0.0) if own is None else own)
     block = nn.Sequential(
         nn.Dropout(rate), nn.Linear(hidden, hidden), nn.Tanh(), nn.Dropout(rate), nn.Linear(hidden, outputs)
     )

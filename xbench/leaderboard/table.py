@@ -218,10 +218,8 @@ def _score_text(score: float | None, deviation: float | None) -> str:
 
 def row_title(row: TableRow, several_heads: bool) -> str:
     """The curriculum as the paper writes it, with what tells the row from its neighbours."""
-    if row.curriculum == "none":
-        title = "none (frozen)"
-    else:
-        title = row.curriculum.replace(":", " → ").replace("+", " + ")
+    frozen = row.curriculum == "none"
+    title = "none (frozen)" if frozen else row.curriculum.replace(":", " → ").replace("+", " + ")
     notes = [row.head] if several_heads else []
     notes += [row.variant] if row.variant else []
     return title + (f" [{'; '.join(notes)}]" if notes else "")
@@ -241,5 +239,7 @@ def metric_title(metrics: Sequence[str]) -> str:
 
 def limit_text(limits: Mapping[str, int | None]) -> str:
     """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
-    parts = [f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]]
+    parts = [
+        f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]
+    ]
     return f"limited: {', '.join(parts)}" if parts else ""

@@ -48,7 +48,9 @@ def table_size(folder: Path, trust_remote_code: bool = False) -> int:
     return int(config.get_text_config().vocab_size)
 
 
-def load_encoder(folder: Path, vocabulary: Vocabulary | None = None, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_encoder(
+    folder: Path, vocabulary: Vocabulary | None = None, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """Load an encoder in fp32.
 
     The weights are memory-mapped and only the held rows of the embedding table are copied, so that a part of the table
@@ -65,7 +67,7 @@ def load_encoder(folder: Path, vocabulary: Vocabulary | None = None, trust_remot
     Raises:
         UserError: The weights do not fit the configuration.
     """
-    with _quiet():
+    with _Quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
         if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
@@ -84,14 +86,14 @@ def load_encoder(folder: Path, vocabulary: Vocabulary | None = None, trust_remot
 def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedModel:
     """Build the model around a small table and copy the rest of the weights."""
     with torch.device("meta"):
-        whole = AutoModel.from_config(config)
+        whole = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     table = table_name(whole)
     config.get_text_config().vocab_size = len(vocabulary.ids)
     ids = torch.from_numpy(vocabulary.ids)
     state: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():
+            for name in file.keys():  # noqa: SIM118  # a safetensors file is no mapping
                 weight = file.get_tensor(name)
                 if name == table or name.endswith("." + table):
                     weight = weight.index_select(0, ids)  # (rows held, hidden)
@@ -127,13 +129,13 @@ def whole_vocabulary(folder: Path, trust_remote_code: bool = False) -> Vocabular
     return full_vocabulary(table_size(folder, trust_remote_code))
 
 
-class _quiet:
+class _Quiet:
     """Keeps transformers' loading reports and progress bars off the terminal."""
 
     def __enter__(self) -> None:
         self._level = transformers_logging.get_verbosity()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *_: object) -> None:
         transformers_logging.set_verbosity(self._level)

@@ -17,8 +17,10 @@ from ..types import Model
 
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                   "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")  # fmt: skip
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,31 @@ def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalMod
         return identify(folder.resolve().name, "", folder.resolve(), {}, settings)
     name, _, revision = text.partition("@")
     if name in registry.models.owners:
-        model = registry.models.get(name)
-        return identify(text, revision or "", _declared_folder(model, revision or None, settings), model.prompts, settings)
+        return _declared(registry.models.get(name), text, revision, registry, settings)
     if text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise UserError(f"--model {text}: there is no folder with a config.json")
     path = _hub_folder(name, revision or None, registry, settings)
-    commit = path.name if path.parent.name == "snapshots" else revision
-    return identify(name, commit, path, _hub_prompts(name, registry), settings)
+    return identify(name, _commit(path, revision), path, _hub_prompts(name, registry), settings)
+
+
+def _declared(model: Model, text: str, revision: str, registry: Registry, settings: Settings) -> LocalModel:
+    if model.hub is not None:
+        repository, pinned = model.hub
+        path = _hub_folder(repository, revision or pinned, registry, settings)
+        return identify(model.name, _commit(path, revision or pinned), path, model.prompts, settings)
+    folder = _declared_folder(model, revision or None, settings)
+    return identify(text, revision, folder, model.prompts, settings)
+
+
+def _commit(path: Path, revision: str) -> str:
+    """The commit that a snapshot of the hub's cache belongs to: a branch's name does not say what it held."""
+    return path.name if path.parent.name == "snapshots" else revision
 
 
 def _declared_folder(model: Model, revision: str | None, settings: Settings) -> Path:
     if model.write is None:
         if model.folder is None:
-            raise UserError(f"the model {model.name} declares neither 'write' nor 'folder'")
+            raise UserError(f"the model {model.name} declares none of 'write', 'folder' and 'hub'")
         return model.folder()
     safe = revision or "default"
     if not safe.replace("-", "").replace("_", "").isalnum():
@@ -91,7 +105,7 @@ def _declared_folder(model: Model, revision: str | None, settings: Settings) -> 
 
 def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
     """The prompts declared for a hub id, if a plugin declares any."""
-    return next((model.prompts for model in registry.models if model.name == name), {})
+    return next((model.prompts for model in registry.models if model.hub is not None and model.hub[0] == name), {})
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:

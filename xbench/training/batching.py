@@ -39,9 +39,7 @@ def epoch_order(sizes: Sequence[int], alpha: float, seed: int, epoch: int) -> np
     return generator.permutation(np.concatenate(drawn))
 
 
-def micro_batches(
-    lengths: npt.NDArray[np.int64], sequences: int, budget: int
-) -> Iterator[npt.NDArray[np.int64]]:
+def micro_batches(lengths: npt.NDArray[np.int64], sequences: int, budget: int) -> Iterator[npt.NDArray[np.int64]]:
     """Cut one batch into pieces of like length.
 
     Args:

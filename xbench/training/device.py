@@ -38,7 +38,7 @@ def choose_device(name: str) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether the hardware multiplies bf16 matrices itself."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False

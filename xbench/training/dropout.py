@@ -2,8 +2,8 @@
 
 On the CPU torch draws dropout masks one number after the other, which takes a fifth of a training step. Here the mask
 comes from numpy's SFC64 as 16-bit numbers (so the rate is exact to 1/65536), five times as fast. The mode catches both
-ways in which a model drops: ``dropout`` itself and the dropout inside ``scaled_dot_product_attention``. On a GPU torch's
-own kernels are the fast ones, and the mode leaves them alone.
+ways in which a model drops: ``dropout`` itself and the dropout inside ``scaled_dot_product_attention``. On a GPU
+torch's own kernels are the fast ones, and the mode leaves them alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ class SeededDropout(TorchFunctionMode):
         self._bits = np.random.SFC64(seed)
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run a torch function, or our own in its place."""
         kwargs = kwargs or {}
@@ -43,7 +47,11 @@ class SeededDropout(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _dropout(
-        self, input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False  # noqa: A002
+        self,
+        input: torch.Tensor,  # noqa: A002  # torch's own name, which callers may use
+        p: float = 0.5,
+        training: bool = True,
+        inplace: bool = False,
     ) -> torch.Tensor:
         if not training or p == 0 or input.device.type != "cpu":
             return functional.dropout(input, p, training, inplace)

@@ -41,7 +41,9 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
     pad_id = int(tokenizer.pad_token_id)
-    contexts = {cell.dataset: head_context(cell.recipe, model, work.registry.datasets.get(cell.dataset)) for cell in cells}
+    contexts = {
+        cell.dataset: head_context(cell.recipe, model, work.registry.datasets.get(cell.dataset)) for cell in cells
+    }
     tables = {
         cell.dataset: example_table(
             work.rows[cell.dataset, cell.split], head, model, tokenizer, contexts[cell.dataset], cell.limit_eval,
@@ -61,13 +63,20 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
         if cell.dataset not in outputs:  # several readings share one pass
             started = time.perf_counter()
             outputs[cell.dataset] = predict(
-                module, tables[cell.dataset], cell.recipe.eval_precision, cell.recipe.micro_batch_tokens, vocabulary, pad_id
+                module,
+                tables[cell.dataset],
+                cell.recipe.eval_precision,
+                cell.recipe.micro_batch_tokens,
+                vocabulary,
+                pad_id,
             )
             seconds[cell.dataset] = time.perf_counter() - started
         rows = select(work.rows[cell.dataset, cell.split].open(), cell.limit_eval, EVAL_DRAW_SEED)
         table, context = tables[cell.dataset], contexts[cell.dataset]
         started = time.perf_counter()
-        predictions = head.decode(Decoding(rows, table.row_of, outputs[cell.dataset], table.extra(), context, cell.reading))
+        predictions = head.decode(
+            Decoding(rows, table.row_of, outputs[cell.dataset], table.extra(), context, cell.reading)
+        )
         spent = seconds[cell.dataset] + time.perf_counter() - started
         yield cell, _record(cell, key, rows, predictions, table, context, device, spent, work)
 
@@ -114,7 +123,10 @@ def _record(
         "recipe": cell.recipe.values() if chain else cell.recipe.decoding_identity(head.decoding),
         "selection": "last",
         "predictions_sha256": predictions_sha256,
-        "timing": {**_timing(manifests, device), "eval_s": round(eval_s, 3), "eval_examples_per_s": round(len(rows) / eval_s, 2)},
+        "timing": {
+            **_timing(manifests, device), "eval_s": round(eval_s, 3),
+            "eval_examples_per_s": round(len(rows) / eval_s, 2),
+        },
         "environment": {
             **environment(device, precision),
             "training_precision": manifests[-1]["environment"]["precision"] if manifests else None,

@@ -24,7 +24,7 @@ OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailedError(RuntimeError):
     """The loss is no longer a number."""
 
 
@@ -68,7 +68,7 @@ def train(
         Losses and timing.
 
     Raises:
-        TrainingFailed: The loss became NaN or infinite.
+        TrainingFailedError: The loss became NaN or infinite.
     """
     started = time.perf_counter()
     device = next(module.parameters()).device
@@ -88,7 +88,7 @@ def train(
                 chosen = order[start : start + recipe.batch_size]
                 losses.append(_step(module, tables, chosen, recipe, precision, vocabulary, pad_id))
                 if not math.isfinite(losses[-1]):
-                    raise TrainingFailed(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
+                    raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
                 torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.max_grad_norm)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -161,8 +161,11 @@ def _optimizer(module: HeadModule, recipe: Recipe, device: torch.device) -> torc
     decayed = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
     spared = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(groups, lr=recipe.lr, foreach=device.type == "cuda")
+    kinds: dict[str, type[torch.optim.RAdam] | type[torch.optim.AdamW]] = {
+        "radam": torch.optim.RAdam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[recipe.optimizer](groups, lr=recipe.lr, foreach=device.type == "cuda")
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:

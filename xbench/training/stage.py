@@ -39,7 +39,7 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         work: Resolved names, rows and keys.
 
     Raises:
-        TrainingFailed: The loss became NaN or infinite.
+        TrainingFailedError: The loss became NaN or infinite.
         UserError: The model or the data cannot be used.
     """
     started = time.perf_counter()
@@ -66,12 +66,13 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
     )  # fmt: skip
+    last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
         "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
         "parent": None if stage.parent is None else work.stage_keys[stage.parent],
         "rows": [len(np.unique(table.row_of)) for table in tables],
         "vocabulary_rows": len(vocabulary.ids),
-        "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(result.losses[-(steps // stage.recipe.epochs):]))},
+        "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(last_epoch))},
         "timing": {
             "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
             **peak_memory(device),
@@ -110,9 +111,7 @@ def example_table(
     return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
 
 
-def training_vocabulary(
-    tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int
-) -> tuple[Vocabulary, str]:
+def training_vocabulary(tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int) -> tuple[Vocabulary, str]:
     """The embedding rows to train.
 
     Args:

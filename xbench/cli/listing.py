@@ -1,0 +1,69 @@
+"""What ``tasks``, ``datasets``, ``models`` and ``plugins`` share: a list, or one thing in full, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from ..registry import Registry, load_registry
+
+
+def open_registry(plugins: Sequence[Any]) -> Registry:
+    """Load the plugins and tell, on stderr, what is wrong with any."""
+    registry = load_registry(plugins)
+    for problem in registry.problems():
+        click.echo(f"warning: {problem}", err=True)
+    return registry
+
+
+def print_list(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
+    """Print rows as JSON, or some of their columns as a table."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .tables import wide_console
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_text(row[column])) for column in columns))
+    wide_console(to_stderr=False).print(table)
+
+
+def print_one(values: Mapping[str, Any], as_json: bool) -> None:
+    """Print one thing in full."""
+    if as_json:
+        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        return
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        lines = _lines(value)
+        click.echo(f"{name.replace('_', ' '):<{width}}  {lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"{'':<{width}}  {line}")
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, Mapping) and value:
+        return [f"{name}: {_text(inner)}" for name, inner in value.items()]
+    if isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], Mapping):
+        return [_text(item) for item in value]
+    return [_text(value)]
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ((), [], {}):
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value)
+    return str(value)
