@@ -1,0 +1,62 @@
+"""``xbench tasks|datasets|models|plugins``: lists, and one thing in full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xbench.keys import file_sha256
+
+from .conftest import Program
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("tasks", {"sts", "mini-sts"}),
+        ("datasets", {"stsb", "korsts", "sts17-es", "sts17-ar", "sts17-en", "sts17-es-en", "mini-sts-ko"}),
+        ("models", {"e5-small-q4", "all-minilm-l6-v2", "random-encoder", "xlm-roberta-large"}),
+        ("plugins", {"sts", "e5_offline", "tasks"}),
+    ],
+)
+def test_a_list_names_what_is_there(program: Program, kind: str, names: set[str]) -> None:
+    listed = json.loads(program(kind, "--json").stdout)
+    assert names <= {row["name"] for row in listed}
+    table = program(kind).stdout
+    assert all(name in table for name in names)
+
+
+def test_a_dataset_in_full_names_licence_citation_rows_and_why_it_is_not_here(program: Program) -> None:
+    shown = json.loads(program("datasets", "korsts", "--json").stdout)
+    assert shown["licence"] == "CC BY-SA 4.0"
+    assert "KorSTS" in shown["citation"]
+    assert {split["split"]: split["rows"] for split in shown["splits"]} == {"train": 5749, "dev": 1500, "test": 1379}
+    assert not any(split["here"] for split in shown["splits"])
+    assert all("XBENCH_DATA" in split["why_not"] for split in shown["splits"])
+
+
+def test_a_dataset_under_the_data_root_is_here(program: Program, data_root: Path) -> None:
+    shown = json.loads(program("datasets", "korsts", "--json", XBENCH_DATA=str(data_root)).stdout)
+    assert all(split["here"] and split["from"] == "data root" for split in shown["splits"])
+
+
+def test_a_model_in_full_tells_the_folder_that_others_can_load(program: Program, tiny: Callable[..., Path]) -> None:
+    folder = tiny("bert")
+    shown = json.loads(program("models", str(folder), "--json").stdout)
+    assert Path(shown["folder"]) == folder.resolve()
+    assert shown["weights_sha256"] == file_sha256(folder / "model.safetensors")
+
+
+def test_a_model_from_a_package_is_found_without_a_hub(program: Program) -> None:
+    shown = json.loads(program("models", "all-minilm-l6-v2", "--json").stdout)
+    assert (Path(shown["folder"]) / "model.safetensors").is_file()
+    assert shown["languages"] == ["en"]
+
+
+def test_a_plugin_file_is_listed_with_what_it_declares(project: Program) -> None:
+    shown = json.loads(project("plugins", "my_task.py", "--plugin", "my_task.py", "--json").stdout)
+    assert shown["declares"] == ["dataset my-pairs-en", "dataset my-pairs-de", "task my-pairs"]
+    assert shown["error"] == ""

@@ -1,0 +1,52 @@
+"""Fixtures that several test files share; what is heavy is imported by the test that needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from xbench.registry import Registry, load_registry
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The data sets, as their publishers released them."""
+    root = (ROOT / os.environ.get("XBENCH_DATA", "../shared/data")).resolve()
+    assert root.is_dir(), f"XBENCH_DATA: {root} is not a folder"
+    return root
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """What the installed plugins declare."""
+    return load_registry()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives the folder of a tiny model by its shape and dropout rate; each is written once."""
+    from tests.tiny import tiny_model
+
+    root = tmp_path_factory.mktemp("tiny")
+
+    def folder(shape: str, dropout: float = 0.1) -> Path:
+        path = root / f"{shape}-{dropout}"
+        return path if path.is_dir() else tiny_model(path, shape, dropout=dropout)
+
+    return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order: for tests that compare bits or stored numbers."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
