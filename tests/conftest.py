@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from xbench.registry import Registry, load_registry
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("xbench", deadline=None, max_examples=50)  # a busy machine is not a failure
+settings.load_profile("xbench")
 
 
 @pytest.fixture(scope="session")

@@ -193,10 +193,15 @@ def _run(
 ) -> None:
     """Train what is not there and score what has no record, stage by stage; fills records and reasons."""
     broken: dict[str, str] = {}
-    for stage_id in [None, *work.stages]:
-        pending = {cell: key for cell, key in keys.items() if cell.stage == stage_id and cell not in records}
-        later = any(cell not in records and stage_id in {stage.id for stage in work.chain(cell.stage)} for cell in keys)
-        if stage_id is not None and later:
+    unfinished: dict[str | None, dict[Cell, str]] = {}
+    needed: set[str] = set()
+    for cell, key in keys.items():
+        if cell not in records:
+            unfinished.setdefault(cell.stage, {})[cell] = key
+            needed.update(stage.id for stage in work.chain(cell.stage))
+    for stage_id in [None, *(stage.id for stage in plan.stages if stage.id in needed)]:
+        pending = unfinished.get(stage_id, {})
+        if stage_id is not None:
             _ensure_stage(work.stages[stage_id], work, broken)
         if stage_id in broken:
             reasons.update(dict.fromkeys(pending, broken[stage_id]))

@@ -269,7 +269,7 @@ class Decoding:
     Attributes:
         rows: The evaluation rows, in order.
         row_of: (examples,) The index of each example's row.
-        outputs: One array an example, as the module gave it, padding cut off by the head's ``trim``.
+        outputs: One array an example, as the module gave it; without padding where the module ``trims``.
         extra: What the examples carried along, by name: one integer array an example.
         context: The recipe and its company.
         reading: The name of the reading asked for.

@@ -250,9 +250,14 @@ def test_the_mini_reader_takes_the_columns_of_its_language(tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.parametrize(
-    "text", [MINI + "r1\t2.5\tpets\tone\n", "id\tscore\nr1\t2.5\n", "r1\t2.5\tpets\ta\tb\tc\td\n" * 2]
-)
-def test_a_damaged_mini_corpus_names_the_file(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path / "a.tsv", text)
+DAMAGED_MINI = {
+    "short line": MINI + "r1\t2.5\tpets\tone\n",
+    "missing column": "id\tscore\nr1\t2.5\n",
+    "no header": "r1\t2.5\tpets\ta\tb\tc\td\n" * 2,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_MINI)
+def test_a_damaged_mini_corpus_names_the_file(tmp_path: Path, damage: str) -> None:
+    path = write(tmp_path / "a.tsv", DAMAGED_MINI[damage])
     assert str(path) in only_line(lambda paths: read_mini(paths, language="ko"), path)

@@ -106,14 +106,9 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
 def _group(record: Record) -> list[Any]:
     """What a table's records have in common."""
     return [
-        record["sample"], record["task"], record["task_version"], record["model"], _limits(record),
+        record["sample"], record["task"], record["task_version"], record["model"], record["limits"],
         sorted(record["metric_version"].items()),
     ]  # fmt: skip
-
-
-def _limits(record: Record) -> dict[str, int | None]:
-    """A frozen row has no training rows to limit, and stands in every table of its evaluation limit."""
-    return {"train": record["limits"]["train"], "eval": record["limits"]["eval"]}
 
 
 def _table(records: Sequence[Record], order: Order) -> Table:
@@ -135,7 +130,7 @@ def _table(records: Sequence[Record], order: Order) -> Table:
             for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
             for curriculum, head, _ in [key]
         ),
-        limits=_limits(first),
+        limits=first["limits"],
         sample=first["sample"],
         environment=tuple(sorted({_environment(record) for record in records})),
     )

@@ -87,7 +87,7 @@ def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedM
     """Build the model around a small table and copy the rest of the weights."""
     with torch.device("meta"):
         whole = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
-    table = table_name(whole)
+    table, expected = table_name(whole), set(whole.state_dict())
     config.get_text_config().vocab_size = len(vocabulary.ids)
     ids = torch.from_numpy(vocabulary.ids)
     state: dict[str, torch.Tensor] = {}
@@ -97,8 +97,8 @@ def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedM
                 weight = file.get_tensor(name)
                 if name == table or name.endswith("." + table):
                     weight = weight.index_select(0, ids)  # (rows held, hidden)
-                elif len(weight.shape) and weight.shape[0] == len(vocabulary.place):
-                    continue  # a masked-language-model head over the whole vocabulary
+                elif not {name, name.partition(".")[2]} & expected and len(vocabulary.place) in weight.shape:
+                    continue  # a masked-language-model head over the whole vocabulary: not worth a copy
                 state[name] = weight.to(torch.float32, copy=True)
     encoder, report = type(whole).from_pretrained(
         None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32

@@ -42,7 +42,7 @@ class SeededDropout(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is functional.dropout:
             return self._dropout(*args, **kwargs)
-        if func is functional.scaled_dot_product_attention and _rate(args, kwargs) > 0 and args[0].device.type == "cpu":
+        if func is functional.scaled_dot_product_attention and _drops_on_cpu(*args, **kwargs):
             return self._attention(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -82,6 +82,8 @@ class SeededDropout(TorchFunctionMode):
         return (weights * self._mask(weights, dropout_p)) @ value
 
 
-def _rate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-    """The dropout rate of a call of ``scaled_dot_product_attention``."""
-    return float(args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0))
+def _drops_on_cpu(
+    query: torch.Tensor, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, *_: Any, **__: Any
+) -> bool:
+    """Whether a call of ``scaled_dot_product_attention`` drops anything, and does so on the CPU."""
+    return dropout_p > 0 and query.device.type == "cpu"

@@ -51,7 +51,9 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
         )
         for cell in cells
     }  # fmt: skip
-    vocabulary = used_vocabulary(list(tables.values()), table_size(model.folder), pad_id)
+    vocabulary = used_vocabulary(
+        list(tables.values()), table_size(model.folder, work.settings.trust_remote_code), pad_id
+    )
     weights = None if first.stage is None else work.store.stage_weights(work.stage_keys[first.stage])
     device = choose_device(work.settings.device)
     module = build_module(

@@ -53,7 +53,9 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         for name, limit in zip(stage.mixture, shares(stage.limit, len(stage.mixture)), strict=True)
     ]
     pad_id = int(tokenizer.pad_token_id)
-    vocabulary, why = training_vocabulary(tables, stage.recipe, table_size(model.folder), pad_id)
+    vocabulary, why = training_vocabulary(
+        tables, stage.recipe, table_size(model.folder, settings.trust_remote_code), pad_id
+    )
     if why:
         work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
     parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])

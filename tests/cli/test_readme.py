@@ -1,0 +1,42 @@
+"""What README.md tells a reader to type is understood, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from xbench.registry import Registry
+
+from .conftest import ROOT, Program
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The xbench command lines in the README's shell blocks and in its text."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("#")[0].strip().removeprefix(".venv/bin/") for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("xbench ")]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) >= 8
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_readme_is_understood(program: Program, line: str) -> None:
+    arguments = shlex.split(line)[1:]
+    if arguments[0] == "eval" and "--dry-run" not in arguments:
+        arguments.append("--dry-run")
+    done = program(*arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_models_and_datasets_of_the_readme_are_declared(registry: Registry) -> None:
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", README, re.MULTILINE)
+    assert len(rows) >= 3
+    assert set(rows) - {"xbench"} <= set(registry.models.items)
+    for name in re.findall(r"`(sts17-[a-z-]+|stsb|korsts)`", README):
+        registry.datasets.get(name)
