@@ -13,11 +13,15 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from xbench.execute import Outcome, execute
 from xbench.heads.blocks import HeadModule
 from xbench.models.encoder import load_tokenizer, table_size
 from xbench.models.resolve import LocalModel, identify
 from xbench.models.vocabulary import Vocabulary, full_vocabulary
+from xbench.plan import Cell, Request, Stage, make_plan
+from xbench.progress import Reporter
 from xbench.recipe import build_recipe
+from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.training.examples import ExampleTable, build_examples
 from xbench.training.loop import TrainingResult, train
@@ -98,7 +102,9 @@ def fill(model: PreTrainedModel, seed: int) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             drawn = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(weight.shape)
-            scale, offset = (0.1, 0.0) if weight.ndim > 1 else (0.05, float("norm" in name.lower() and "bias" not in name))
+            scale, offset = (
+                (0.1, 0.0) if weight.ndim > 1 else (0.05, float("norm" in name.lower() and "bias" not in name))
+            )
             weight.copy_(torch.from_numpy(offset + scale * drawn))
 
 
@@ -199,3 +205,54 @@ class TinyRun:
         module = self.build(vocabulary, stage, seed)
         watch(module)
         return module, train(module, self.tables, self.recipe, seed, vocabulary, self.pad_id)
+
+
+@dataclass
+class Listener(Reporter):
+    """Writes down what it hears."""
+
+    trained: list[str] = field(default_factory=list)
+    found_stages: list[str] = field(default_factory=list)
+    scored: list[str] = field(default_factory=list)
+    found_cells: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        self.trained.append(stage.curriculum)
+
+    def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
+        if found:
+            self.found_stages.append(stage.curriculum)
+
+    def cell_done(self, cell: Cell, record: Any, found: bool) -> None:
+        (self.found_cells if found else self.scored).append(f"{cell.curriculum} -> {cell.dataset}")
+
+    def failed(self, label: str, reason: str, traceback: str = "") -> None:
+        self.failures.append((label, reason, traceback))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass
+class Bench:
+    """A folder with a plugin, its data, a cache and results."""
+
+    root: Path
+    model: str
+    registry: Registry
+
+    def run(
+        self, *curricula: str, task: str = "pairs", models: tuple[str, ...] = (), strict: bool = False, **request: Any
+    ) -> tuple[Outcome, Listener]:
+        """Plan and execute; gives what became of it and what was heard."""
+        tasks = request.pop("tasks", (task,))
+        asked = Request(models or (self.model,), tasks, curricula, **request)
+        settings = Settings(cache=self.root / "cache", out=self.root / "out", offline=True, device="cpu")
+        heard = Listener()
+        return execute(make_plan(asked, self.registry), self.registry, settings, heard, strict), heard
+
+    def records(self) -> list[Path]:
+        """The files of all records."""
+        return sorted((self.root / "out").rglob("*.json"))

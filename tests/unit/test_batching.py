@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -20,10 +21,7 @@ BUDGETS = st.integers(0, 2000)
 def counts(order: np.ndarray, sizes: list[int]) -> list[Counter[int]]:
     """How often each example of each dataset is visited."""
     ends = np.cumsum([0, *sizes])
-    return [
-        Counter(order[(order >= start) & (order < end)].tolist())
-        for start, end in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    return [Counter(order[(order >= start) & (order < end)].tolist()) for start, end in itertools.pairwise(ends)]
 
 
 @given(SIZES, SEEDS, st.integers(0, 9))
@@ -52,7 +50,9 @@ def test_a_dataset_gets_a_share_in_proportion_to_its_size_to_the_alpha(
 def test_no_example_comes_again_before_all_of_its_dataset_came(sizes: list[int], alpha: float, seed: int) -> None:
     for size, visited in zip(sizes, counts(epoch_order(sizes, alpha, seed, 0), sizes), strict=True):
         rounds, rest = divmod(visited.total(), size)
-        assert Counter(visited.values()) == Counter({rounds + 1: rest, rounds: size - rest if rounds else 0}) - Counter()
+        assert (
+            Counter(visited.values()) == Counter({rounds + 1: rest, rounds: size - rest if rounds else 0}) - Counter()
+        )
 
 
 def test_alpha_zero_and_one_half_give_known_shares() -> None:
@@ -95,6 +95,6 @@ def test_a_piece_stays_under_the_budget_unless_it_is_one_example(
 @given(LENGTHS, st.integers(1, 3), BUDGETS)
 def test_a_piece_takes_as_many_examples_as_fit(lengths: np.ndarray, sequences: int, budget: int) -> None:
     pieces = list(micro_batches(lengths, sequences, budget))
-    for piece, following in zip(pieces, pieces[1:], strict=False):
+    for piece, following in itertools.pairwise(pieces):
         assert (len(piece) + 1) * sequences * max(1, lengths[piece].max()) > budget
         assert lengths[piece].min() >= lengths[following].max()

@@ -53,7 +53,13 @@ def test_a_heads_options_take_their_defaults_and_the_users_values() -> None:
 
 @pytest.mark.parametrize(
     ("typo", "meant"),
-    [("epoch", "epochs"), ("lrr", "lr"), ("batchsize", "batch_size"), ("score_scal", "score_scale"), ("Warmup", "warmup")],
+    [
+        ("epoch", "epochs"),
+        ("lrr", "lr"),
+        ("batchsize", "batch_size"),
+        ("score_scal", "score_scale"),
+        ("Warmup", "warmup"),
+    ],
 )
 def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(typo: str, meant: str) -> None:
     message = refused({typo: 1})

@@ -5,23 +5,19 @@ from __future__ import annotations
 import io
 import socket
 import tarfile
-import threading
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import Site, loopback_site
 from xbench.data.sources import NotHereError, locate
 from xbench.settings import Settings
-from xbench.types import Files, Hub, Packaged, Row, SourceFile
+from xbench.types import Files, Packaged, Row, SourceFile
 
 BODY = "sentences ∀ 문장 😀\n".encode() * 300
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def read_nothing(paths: object) -> Iterator[Row]:
@@ -29,50 +25,12 @@ def read_nothing(paths: object) -> Iterator[Row]:
     return iter(())
 
 
-@dataclass
-class Site:
-    """What a loopback server serves, and what it was asked for."""
-
-    address: str
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def serve(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
-        lengths = {} if "Transfer_Encoding" in headers else {"Content-Length": str(len(body))}
-        self.answers[path] = (status, lengths | {key.replace("_", "-"): text for key, text in headers.items()}, body)
-        return self.address + path
-
-
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            here.asked.append(self.path)
-            status, headers, body = here.answers.get(self.path, (404, {"Content-Length": "0"}, b""))
-            self.send_response_only(status)
-            for name, text in {**headers, "Connection": "close"}.items():
-                self.send_header(name, text)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name for it
-            pass
-
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here = Site(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield here
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with loopback_site() as served:
+        yield served
 
 
 @pytest.fixture
@@ -99,7 +57,7 @@ def published(url: str | None, member: str | None = None, path: str = "corpus/st
     return Files((SourceFile(path, None, url, member),), read_nothing)
 
 
-def reason(source: Files | Hub | Packaged, settings: Settings) -> str:
+def reason(source: Files | Packaged, settings: Settings) -> str:
     with pytest.raises(NotHereError) as caught:
         locate(source, settings)
     assert len(str(caught.value).splitlines()) == 1
@@ -245,7 +203,7 @@ DISGUISED = ["http://127.0.0.1@example.invalid/a", "http://localhost.invalid/a",
 def test_a_redirect_to_a_forbidden_address_is_refused(site: Site, settings: Settings, target: str) -> None:
     message = reason(published(site.serve("/old", status=302, Location=target)), settings)
     assert target in message
-    assert "https" in message
+    assert "https" in message or "not allowed" in message
     assert stored(settings.cache) == []
 
 
@@ -287,74 +245,3 @@ def test_a_packaged_file_that_is_gone_asks_to_reinstall(settings: Settings, tmp_
     message = reason(Packaged((present, gone), read_nothing), settings)
     assert str(gone) in message
     assert "reinstall" in message
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub cache in the hub's own layout, which holds one data set at one commit; the hub itself is nowhere."""
-    repository = tmp_path / "hub" / "datasets--org--pairs"
-    snapshot = repository / "snapshots" / COMMIT / "test"
-    snapshot.mkdir(parents=True)
-    (repository / "blobs").mkdir()
-    (repository / "blobs" / "blob").write_bytes(BODY)
-    (snapshot / "a.jsonl.gz").symlink_to("../../../blobs/blob")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    return snapshot
-
-
-def hub_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-
-PAIRS = Hub("org/pairs", COMMIT, ("test/a.jsonl.gz",), read_nothing)
-
-
-@pytest.mark.parametrize("offline", [False, True])
-def test_a_pinned_hub_file_in_the_hub_cache_needs_no_network(
-    settings: Settings, hub: Path, no_connections: list[object], offline: bool
-) -> None:
-    (path,), origin = locate(PAIRS, Settings(cache=settings.cache, offline=offline))
-    assert path.read_bytes() == BODY
-    assert origin == f"hub:org/pairs@{COMMIT}"
-    assert no_connections == []
-
-
-def test_a_hub_file_that_is_not_in_the_cache_is_not_looked_for_offline(
-    settings: Settings, hub: Path, no_connections: list[object]
-) -> None:
-    other = Hub("org/pairs", "f" * 40, ("test/a.jsonl.gz",), read_nothing)
-    message = reason(other, Settings(cache=settings.cache, offline=True))
-    assert "org/pairs" in message
-    assert "offline" in message
-    assert no_connections == []
-
-
-def test_a_hub_that_cannot_be_reached_is_one_reason(
-    settings: Settings, hub: Path, no_connections: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the hub's client pauses between its tries
-    hub_address(monkeypatch, "http://127.0.0.1:9")
-    message = reason(Hub("org/other", COMMIT, ("a",), read_nothing), settings)
-    assert "org/other" in message
-    assert "cannot be reached" in message
-    assert no_connections
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "words"),
-    [
-        (404, "RepoNotFound", "does not have it"),
-        (404, "EntryNotFound", "does not have it"),
-        (403, "GatedRepo", "gated"),
-    ],
-)
-def test_a_hub_that_answers_no_is_not_called_unreachable(
-    settings: Settings, hub: Path, site: Site, monkeypatch: pytest.MonkeyPatch, status: int, code: str, words: str
-) -> None:
-    hub_address(monkeypatch, site.address)
-    site.serve(f"/datasets/org/other/resolve/{COMMIT}/a", status=status, X_Error_Code=code)
-    assert words in reason(Hub("org/other", COMMIT, ("a",), read_nothing), settings)
-    assert site.asked

@@ -1,0 +1,271 @@
+"""Tables say what the records say, put beside each other only what may be compared, and never guess."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.records import record, split_of, table_one
+from xbench.leaderboard.markdown import render_markdown
+from xbench.leaderboard.publish import build, differing, load_records, orders
+from xbench.leaderboard.table import (
+    Order,
+    Table,
+    TableCell,
+    build_tables,
+    cell_text,
+    column_title,
+    limit_text,
+    metric_title,
+    row_title,
+)
+from xbench.plan import Plan, Request, make_plan
+from xbench.registry import Plugin, Registry, load_registry
+from xbench.tasks import load_task
+
+STS = {
+    "sts": Order(
+        ("stsb", "korsts", "stsb:korsts", "korsts:stsb", "stsb+korsts"), ("stsb", "korsts", "sts17-es", "sts17-ar")
+    )
+}
+FINITE = st.floats(-100, 100, allow_nan=False)
+
+
+def one_table(records: list[dict[str, Any]], order: dict[str, Order] | None = None) -> Table:
+    (table,) = build_tables(records, STS if order is None else order)
+    return table
+
+
+def shown(table: Table) -> list[list[str]]:
+    """The rows as they are printed, titles first."""
+    return [
+        [row_title(row, False), *(cell_text(row.cells.get(name), table.metrics) for name, _ in table.columns)]
+        for row in table.rows
+    ]
+
+
+def test_the_papers_table_has_its_rows_and_columns_and_marks_zero_shot() -> None:
+    records = table_one()
+    random.Random(0).shuffle(records)
+    table = one_table(records)
+    plain, dagger = "81.25 (80.50)", "81.25 (80.50) †"
+    assert [column_title(*column) for column in table.columns] == [
+        "English (stsb)", "Korean (korsts)", "Spanish (sts17-es)", "Arabic (sts17-ar)"
+    ]  # fmt: skip
+    assert shown(table) == [
+        ["none (frozen)", plain, plain, plain, plain],
+        ["stsb", plain, dagger, dagger, dagger],
+        ["korsts", dagger, plain, dagger, dagger],
+        ["stsb → korsts", plain, plain, dagger, dagger],
+        ["korsts → stsb", plain, plain, dagger, dagger],
+        ["stsb + korsts", plain, plain, dagger, dagger],
+    ]
+
+
+def test_the_papers_table_is_what_a_plan_of_it_gives(registry: Registry) -> None:
+    plan: Plan = make_plan(Request(("m",), ("sts",)), registry)
+    records = [record(cell.curriculum, cell.dataset, transfer=cell.transfer) for cell in plan.cells]
+    assert shown(one_table(records, orders(registry))) == shown(one_table(table_one()))[1:]
+
+
+def test_an_unknown_tasks_rows_and_columns_are_ordered_by_name() -> None:
+    curricula = ["b", "none", "b:a", "b+a:a", "a", "a+b", "a:b"]
+    records = [record(curriculum, dataset) for curriculum in curricula for dataset in ("y", "x", "z")]
+    table = one_table(records, {})
+    assert [row.curriculum for row in table.rows] == ["none", "a", "b", "a:b", "b:a", "a+b", "b+a:a"]
+    assert [name for name, _ in table.columns] == ["x", "y", "z"]
+
+
+def test_what_a_task_does_not_name_stands_behind_what_it_names() -> None:
+    records = [record(name, dataset) for name in ("aaa", "stsb+korsts", "korsts") for dataset in ("aa", "sts17-ar")]
+    table = one_table(records)
+    assert [row.curriculum for row in table.rows] == ["korsts", "stsb+korsts", "aaa"]
+    assert [name for name, _ in table.columns] == ["sts17-ar", "aa"]
+
+
+def test_the_tasks_own_spelling_of_a_mixture_keeps_its_place() -> None:
+    """A plan names the mixture ``korsts+stsb`` in the task's order, ``stsb+korsts``: so are its records."""
+    text = (
+        'name = "t"\ntitle = "T"\nversion = 1\ntrain = ["stsb", "korsts"]\neval = ["stsb"]\nheads = ["siamese"]\n'
+        'metrics = ["spearman"]\ncurricula = ["korsts+stsb", "korsts : stsb", "stsb"]\n'
+    )
+    registry = load_registry()
+    registry.tasks.add("t", load_task(text), Plugin("own", "own 1"))
+    plan = make_plan(Request(("m",), ("t",)), registry)
+    records = [record(cell.curriculum, cell.dataset, task="t") for cell in plan.cells]
+    assert [row.curriculum for row in one_table(records, orders(registry)).rows] == [
+        "stsb+korsts", "korsts:stsb", "stsb"
+    ]  # fmt: skip
+
+
+def test_the_primary_score_stands_first_and_the_others_in_brackets() -> None:
+    table = one_table([record(scores={"f1": 70.0, "exact_match": 60.126, "recall": 1.0})])
+    assert metric_title(table.metrics) == "F1 (Exact match, Recall)"
+    assert shown(table) == [["stsb", "70.00 (60.13, 1.00) †"]]
+    assert metric_title(("spearman",)) == "Spearman"
+
+
+def test_the_primary_score_stands_first_in_a_record_whose_keys_were_sorted() -> None:
+    """Its checksum holds whatever the order of its keys; so must its table."""
+    records = [record(), record("korsts")]
+    tidy = [{**one, "scores": dict(sorted(one["scores"].items()))} for one in records]
+    assert shown(one_table(tidy)) == shown(one_table([records[0], tidy[1]])) == shown(one_table(records))
+
+
+@given(st.lists(st.tuples(FINITE, FINITE), min_size=1, max_size=5))
+def test_seeds_are_averaged_with_their_standard_deviation(scores: list[tuple[float, float]]) -> None:
+    records = [record(seed=seed, scores={"a": a, "b": b}) for seed, (a, b) in enumerate(scores)]
+    random.Random(1).shuffle(records)
+    (row,) = one_table(records).rows
+    cell = row.cells["korsts"]
+    assert cell.seeds == tuple(range(len(scores)))
+    for at, name in enumerate(("a", "b")):
+        values = np.array([pair[at] for pair in scores])
+        assert cell.scores[name] == pytest.approx(values.mean(), abs=1e-9)
+        if len(scores) == 1:
+            assert cell.deviations[name] is None
+        else:
+            assert cell.deviations[name] == pytest.approx(values.std(ddof=1), abs=1e-9)
+
+
+def test_several_seeds_are_printed_with_their_spread() -> None:
+    records = [record("korsts", seed=seed, scores={"a": 80.0 + seed, "b": 70.0}) for seed in range(3)]
+    assert shown(one_table(records)) == [["korsts", "81.00 ± 1.00 (70.00 ± 0.00)"]]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_score_that_is_not_defined_for_one_seed_is_not_averaged_over_the_rest(seeds: int) -> None:
+    records = [record(seed=seed, scores={"a": 80.0 if seed else None, "b": 70.0}) for seed in range(seeds)]
+    rest = "70.00" if seeds == 1 else "70.00 ± 0.00"
+    assert shown(one_table(records)) == [["stsb", f"undefined ({rest}) †"]]
+
+
+def test_a_cell_without_a_record_is_a_dash() -> None:
+    records = [record("stsb", "stsb"), record("korsts", "korsts")]
+    assert [row[1:] for row in shown(one_table(records))] == [["81.25 (80.50)", "–"], ["–", "81.25 (80.50)"]]
+    assert cell_text(None, ("a",)) == "–"
+    assert cell_text(TableCell("frozen", {"a": 1.0}, {"a": None}, (0,)), ("a", "b")) == "1.00 (undefined)"
+
+
+APART: dict[str, dict[str, Any]] = {
+    "task": {"task": "other"}, "task-version": {"task_version": 2}, "sample": {"sample": True},
+    "model": {"model__name": "labse"}, "revision": {"model__revision": "c" * 40},
+    "weights": {"model__weights_sha256": "6" * 64}, "train-limit": {"limits__train": 200},
+    "eval-limit": {"limits__eval": 100}, "metric-version": {"metric_version": {"spearman": 2, "pearson": 1}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_must_not_be_compared_never_shares_a_table(name: str) -> None:
+    records = [record(), record(**APART[name]), record(seed=1), record(seed=1, **APART[name])]
+    tables = build_tables(records, STS)
+    assert len(tables) == 2
+    assert [len(row.cells["korsts"].seeds) for table in tables for row in table.rows] == [2, 2]
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_reader_can_tell_two_tables_apart(name: str) -> None:
+    text = render_markdown([record(), record(**APART[name])], STS, {})
+    sections = [part.split("|")[0] for part in text.split("\n### ")[1:]]
+    above = [part.rsplit("\n## ", 1)[-1] for part in text.split("\n### ")[:2]]
+    assert len(sections) == 2
+    assert sections[0] != sections[1] or above[0] != above[1], sections
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reading": "other-map"}, {"eval": {**split_of("korsts", "test", 1379), "rows_sha256": "0" * 64}},
+        {"train": [{**split_of("stsb", "train", 5749), "rows_sha256": "0" * 64, "stage": 0}]},
+        {"recipe": {"epochs": 1}}, {"head": "siamese"}, {"selection": "best"},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_only_seeds_are_averaged(change: dict[str, Any]) -> None:
+    records = [record(scores={"a": 10.0}), record(scores={"a": 90.0}, **change)]
+    means = sorted(
+        cell.scores["a"]
+        for table in build_tables(records, STS)
+        for row in table.rows
+        for cell in row.cells.values()
+        if cell.scores["a"] is not None
+    )
+    assert means == [10.0, 90.0]
+
+
+def test_rows_that_differ_in_a_setting_say_in_which() -> None:
+    table = one_table(
+        [record(), record(recipe={"epochs": 1}), record(recipe={"epochs": 1, "lr": 0.001}), record("korsts")]
+    )
+    titles = {title for title, *_ in shown(table)}
+    assert titles == {
+        "stsb [epochs=3, lr=2e-05]", "stsb [epochs=1, lr=2e-05]", "stsb [epochs=1, lr=0.001]", "korsts"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"vocabulary": "full"}, {"micro_batch_tokens": 4096}])
+def test_how_the_work_was_done_makes_no_row_of_its_own(change: dict[str, Any]) -> None:
+    """These settings are in no key: the same record would have come of either."""
+    table = one_table([record(), record(seed=1, recipe=change)])
+    assert [title for title, *_ in shown(table)] == ["stsb"]
+    assert table.rows[0].cells["korsts"].seeds == (0, 1)
+
+
+def test_several_heads_are_named_in_their_rows() -> None:
+    text = render_markdown([record(), record(head="siamese")], STS, {})
+    assert "stsb \\[cross-encoder\\]" in text
+    assert "stsb \\[siamese\\]" in text
+    assert "head cross-encoder" in render_markdown([record()], STS, {})
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluated", "text"),
+    [
+        (None, None, ""),
+        (200, None, "limited: 200 training rows"),
+        (None, 100, "limited: 100 evaluation rows"),
+        (200, 100, "limited: 200 training rows, 100 evaluation rows"),
+    ],
+)
+def test_a_limit_is_said_in_words(train: int | None, evaluated: int | None, text: str) -> None:
+    limits = {"train": train, "eval": evaluated}
+    assert limit_text(limits) == text
+    assert (f"**{text}**" in render_markdown([record(limits=limits)], STS, {})) == bool(text)
+
+
+def test_what_is_published_is_built_and_compared(registry: Registry, tmp_path: Path) -> None:
+    assert differing(tmp_path, registry) == [tmp_path / "README.md"]
+    for one in table_one():
+        path = tmp_path / "results" / "sts" / f"{one['key']}.json"
+        store_like(path, one)
+    written, damaged = build(tmp_path, registry)
+    assert (written, damaged) == ([tmp_path / "README.md"], [])
+    assert written[0].read_text(encoding="utf-8") == render_markdown(
+        table_one(), STS, {"sts": "Semantic textual similarity"}
+    )
+    assert differing(tmp_path, registry) == []
+    written[0].write_text(written[0].read_text(encoding="utf-8").replace("81.25", "91.25", 1), encoding="utf-8")
+    assert differing(tmp_path, registry) == written
+
+
+def test_a_damaged_record_is_named_and_left_out(registry: Registry, tmp_path: Path) -> None:
+    good, bad = record(), {**record("korsts"), "scores": {"spearman": 99.0, "pearson": 99.0}}
+    for one in (good, bad):
+        store_like(tmp_path / "results" / f"{one['curriculum']}.json", one)
+    records, damaged = load_records(tmp_path)
+    assert records == [good]
+    assert damaged == [tmp_path / "results" / "korsts.json"]
+    assert build(tmp_path, registry)[1] == damaged
+    assert "99.00" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def store_like(path: Path, one: dict[str, Any]) -> None:
+    from xbench.files import write_json
+
+    write_json(path, one)
