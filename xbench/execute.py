@@ -125,7 +125,7 @@ def _gather(plan: Plan, work: Work) -> dict[object, str]:
         dataset = work.registry.datasets.get(name)
         try:
             rows = prepare(dataset, split, work.registry.schemas.get(dataset.schema), work.settings)
-        except UserError as error:
+        except (UserError, OSError) as error:
             missing[name, split] = str(error)
             continue
         work.rows[name, split] = rows
@@ -134,7 +134,7 @@ def _gather(plan: Plan, work: Work) -> dict[object, str]:
     for text in dict.fromkeys(cell.model for cell in plan.cells):
         try:
             work.models[text] = resolve_model(text, work.registry, work.settings)
-        except UserError as error:
+        except (UserError, OSError) as error:
             missing[text] = str(error)
     return missing
 
@@ -152,9 +152,13 @@ def _stage_key(stage: Stage, work: Work) -> str:
     head = work.registry.heads.get(stage.head)
     model = work.models[stage.model]
     base = {"model": model.identity} if stage.parent is None else {"parent": work.stage_keys[stage.parent]}
-    rows = [work.rows[name, stage.split].rows_sha256 for name in stage.mixture]
+    sets = [work.rows[name, stage.split] for name in stage.mixture]
+    # A limit that takes all rows is none: the same work has the same key.
+    all_rows = stage.limit is not None and stage.limit // len(sets) >= max(one.rows for one in sets)
+    limit = None if all_rows else stage.limit
     content = {
-        **base, "rows": rows, "head": [head.name, head.version], "seed": stage.seed, "limit": stage.limit,
+        **base, "rows": [one.rows_sha256 for one in sets], "head": [head.name, head.version], "seed": stage.seed,
+        "limit": limit, "labels": sets[0].dataset.labels, "score_range": sets[0].dataset.score_range,
         "recipe": stage.recipe.training_identity(head.decoding), "training": TRAINING_VERSION,
     }  # fmt: skip
     return content_key("stage", content)
@@ -250,12 +254,15 @@ def _score(
     from .training.evaluate import score_cells
 
     try:
-        for cell, record in score_cells(group, work):
-            records[cell] = record
-            work.reporter.cell_done(cell, record, found=False)
+        for cell, result in score_cells(group, work):
+            if isinstance(result, Exception):
+                reasons[cell] = _explain(cell.label, result, work)
+            else:
+                records[cell] = result
+                work.reporter.cell_done(cell, result, found=False)
     except Exception as error:  # noqa: BLE001  # as above
-        left = [cell for cell in group if cell not in records]
-        reason = _explain(left[0].label, error, work)
+        left = [cell for cell in group if cell not in records and cell not in reasons]
+        reason = _explain(next(iter(left), next(iter(group))).label, error, work)
         reasons.update(dict.fromkeys(left, reason))
 
 
@@ -265,5 +272,6 @@ def _explain(label: str, error: Exception, work: Work) -> str:
 
     own = isinstance(error, UserError | TrainingFailedError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
-    work.reporter.failed(label, reason, "" if own else traceback.format_exc())
+    trace = "" if own else "".join(traceback.format_exception(error))
+    work.reporter.failed(label, reason, trace)
     return reason

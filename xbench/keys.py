@@ -35,7 +35,7 @@ def content_key(kind: str, content: Mapping[str, Any]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    return text_sha256(canonical({"kind": kind, **content}))
+    return text_sha256(canonical({"kind": kind, "content": content}))
 
 
 def text_sha256(text: str) -> str:

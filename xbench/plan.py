@@ -144,6 +144,8 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     Raises:
         UserError: A name is unknown, or things do not fit together.
     """
+    if not request.models or not request.tasks:
+        raise UserError("nothing is asked for: name a model with --model and a task with --tasks")
     for name, limit in (("--limit-train", request.limit_train), ("--limit-eval", request.limit_eval)):
         if limit is not None and limit < 2:
             raise UserError(f"{name} {limit}: at least 2 rows are needed")
@@ -167,8 +169,15 @@ class _Planner:
         texts = request.curricula or task.curricula
         curricula = list(dict.fromkeys(parse_curriculum(text, task.train) for text in texts))
         evals = [self.registry.datasets.get(name, task.path) for name in request.datasets or task.eval]
-        for name in task.metrics:
-            self.registry.metrics.get(name, task.path)
+        for catalogue, names in (
+            (self.registry.metrics, task.metrics),
+            (self.registry.diagnostics, task.diagnostics),
+            (self.registry.figures, task.figures),
+            # Misspelled or missing ones only: a name that two plugins own matters when a curriculum uses it.
+            (self.registry.datasets, [name for name in task.train if name not in self.registry.datasets.owners]),
+        ):
+            for name in names:
+                catalogue.get(name, task.path)
         for curriculum in curricula:
             head = self._head(task, curriculum)
             recipe = self._recipe(task, head)
@@ -177,7 +186,7 @@ class _Planner:
             seeds = request.seeds or task.seeds
             for model in request.models:
                 # A frozen encoder has nothing that a seed could change.
-                for seed in dict.fromkeys(seeds if curriculum else seeds[:1]):
+                for seed in dict.fromkeys(seeds if curriculum else (0,)):
                     stage = self._chain(task, model, head, curriculum, recipe, seed)
                     for dataset in evals:
                         kind = transfer((lang for one in trained for lang in one.languages), dataset.languages)
@@ -253,6 +262,9 @@ def _check_fit(task: Task, head: Head, trained: Sequence[Dataset], evals: Sequen
                 raise UserError(
                     f"the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
                 )
+    for other in trained[1:]:
+        if other.score_range != trained[0].score_range:
+            raise UserError(f"{trained[0].name} and {other.name} have different score ranges: they do not mix")
     everything = [*trained, *evals]
     for other in everything[1:]:
         if other.labels != everything[0].labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -116,30 +117,34 @@ def build_recipe(
     Raises:
         UserError: A key is unknown, or a value has the wrong type or lies out of range.
     """
-    defaults = {**Recipe().values(), **options}
-    chosen: dict[str, Scalar] = {}
+    # A head may want another default for a key that training knows, such as a longer ``max_length``.
+    base = {**Recipe().values(), **options}
+    own = {name for name in options if name not in Recipe().values()}
+    chosen: dict[str, Scalar] = dict(base)
     for name, value in settings.items():
-        if name in ignored and name not in defaults:
+        if name in ignored and name not in base:
             continue
-        if name not in defaults:
-            hint = did_you_mean(name, {*defaults, *ignored})
+        if name not in base:
+            hint = did_you_mean(name, {*base, *ignored})
             raise UserError(f"{where}: unknown recipe key {name!r}{hint}")
-        chosen[name] = _checked(name, value, defaults[name], where)
-    own = {name: value for name, value in chosen.items() if name not in options}
+        chosen[name] = _checked(name, value, base[name], where)
+    known = {name: value for name, value in chosen.items() if name not in own}
     return dataclasses.replace(
         Recipe(),
-        **own,  # type: ignore[arg-type]  # checked above, name by name
-        options={name: chosen.get(name, default) for name, default in options.items()},
+        **known,  # type: ignore[arg-type]  # checked above, name by name
+        options={name: chosen[name] for name in options if name in own},
     )
 
 
 def _checked(name: str, value: object, default: Scalar, where: str) -> Scalar:
     """The value in its default's type, or a `UserError` that says what was expected."""
     kind = type(default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise UserError(f"{where}: {name} takes {_KINDS[kind]}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}: {name} = {value} must be a finite number")
     if name in CHOICES and value not in CHOICES[name]:
         raise UserError(f"{where}: {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
     if name in BOUNDS and isinstance(value, (int, float)):

@@ -46,12 +46,14 @@ class Catalogue(Generic[T]):
     Attributes:
         kind: Such as ``dataset``, for messages.
         hook: The hook that they come from.
+        type: What they are.
         items: By name.
         owners: By name: every plugin that claims it; more than one is an error on use.
     """
 
     kind: str
     hook: str
+    type: type[T]
     items: dict[str, T] = field(default_factory=dict)
     owners: dict[str, list[Plugin]] = field(default_factory=dict)
     broken: list[Plugin] = field(default_factory=list)
@@ -61,12 +63,13 @@ class Catalogue(Generic[T]):
         self.items.setdefault(name, item)
         self.owners.setdefault(name, []).append(owner)
 
-    def get(self, name: str, where: str = "") -> T:
+    def get(self, name: str, where: str = "", also: Iterable[str] = ()) -> T:
         """Look a name up.
 
         Args:
             name: The name.
             where: Who asks for it, for the message.
+            also: Other names that would have been right.
 
         Returns:
             The thing.
@@ -77,7 +80,7 @@ class Catalogue(Generic[T]):
         prefix = f"{where}: " if where else ""
         owners = self.owners.get(name, [])
         if not owners:
-            hint = did_you_mean(name, self.items)
+            hint = did_you_mean(name, {*self.items, *also})
             for plugin in self.broken:
                 hint += f"; note: the plugin {plugin} is broken: {plugin.error}"
             raise UserError(f"{prefix}unknown {self.kind} {name!r}{hint}")
@@ -101,14 +104,16 @@ class Registry:
     """Everything that the loaded plugins declare."""
 
     plugins: list[Plugin] = field(default_factory=list)
-    schemas: Catalogue[Schema] = field(default_factory=lambda: Catalogue("schema", "xbench_schemas"))
-    datasets: Catalogue[Dataset] = field(default_factory=lambda: Catalogue("dataset", "xbench_datasets"))
-    heads: Catalogue[Head] = field(default_factory=lambda: Catalogue("head", "xbench_heads"))
-    metrics: Catalogue[Metric] = field(default_factory=lambda: Catalogue("metric", "xbench_metrics"))
-    diagnostics: Catalogue[Diagnostic] = field(default_factory=lambda: Catalogue("diagnostic", "xbench_diagnostics"))
-    figures: Catalogue[Figure] = field(default_factory=lambda: Catalogue("figure", "xbench_figures"))
-    models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models"))
-    tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks"))
+    schemas: Catalogue[Schema] = field(default_factory=lambda: Catalogue("schema", "xbench_schemas", Schema))
+    datasets: Catalogue[Dataset] = field(default_factory=lambda: Catalogue("dataset", "xbench_datasets", Dataset))
+    heads: Catalogue[Head] = field(default_factory=lambda: Catalogue("head", "xbench_heads", Head))
+    metrics: Catalogue[Metric] = field(default_factory=lambda: Catalogue("metric", "xbench_metrics", Metric))
+    diagnostics: Catalogue[Diagnostic] = field(
+        default_factory=lambda: Catalogue("diagnostic", "xbench_diagnostics", Diagnostic)
+    )
+    figures: Catalogue[Figure] = field(default_factory=lambda: Catalogue("figure", "xbench_figures", Figure))
+    models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models", Model))
+    tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks", Task))
 
     def catalogues(self) -> tuple[Catalogue[Any], ...]:
         """All kinds."""
@@ -128,13 +133,13 @@ class Registry:
             UserError: A name is neither a task nor a group.
         """
         groups: dict[str, list[str]] = {}
-        for task in self.tasks:
+        for task in sorted(self.tasks, key=lambda task: task.name):
             for group in task.groups:
                 groups.setdefault(group, []).append(task.name)
         chosen: dict[str, Task] = {}
         for name in names:
             if name not in self.tasks.items and name not in groups:
-                self.tasks.get(name)  # raises with the plugins' state; groups are named there too
+                self.tasks.get(name, also=groups)  # raises
             for member in groups.get(name, [name]):
                 chosen[member] = self.tasks.get(member)
         return list(chosen.values())
@@ -182,7 +187,8 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin,
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         manager.check_pending()
         declared = _declared(registry, manager, module)
-    except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; it is shown, not hidden
+    # A stranger's plugin may raise anything, and even leave the program; it is shown, not hidden.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         for loaded in [
             item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"
         ]:
@@ -207,6 +213,9 @@ def _declared(
         items = [item for items in caller() for item in items]
         if catalogue is registry.tasks:
             items = [load_task(item) for item in items]
+        for item in items:
+            if not isinstance(item, catalogue.type):
+                raise TypeError(f"{catalogue.hook} gave {item!r:.60}, which is no {catalogue.type.__name__}")
         declared.append((catalogue, items))
     return declared
 

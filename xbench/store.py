@@ -26,7 +26,7 @@ def slug(text: str) -> str:
     Two texts that differ only in other characters get different slugs, by a short hash at the end.
     """
     safe = re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-")[:80]
-    return safe if safe == text else f"{safe or 'x'}~{text_sha256(text)[:8]}"
+    return safe if safe == text and text else f"{safe or 'x'}~{text_sha256(text)[:8]}"
 
 
 class Store:
@@ -46,9 +46,11 @@ class Store:
     def stage(self, key: str) -> dict[str, Any] | None:
         """The manifest of a finished stage whose weights are whole, or None."""
         folder = self._cache / "stages" / key
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            if self._digests.sha256(folder / WEIGHTS) == manifest["weights_sha256"]:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            signed: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = {name: value for name, value in signed.items() if name != "checksum"}
+            whole = sign(manifest)["checksum"] == signed["checksum"] and manifest["key"] == key
+            if whole and self._digests.sha256(folder / WEIGHTS) == manifest["weights_sha256"]:
                 return manifest
         return None
 
@@ -74,7 +76,7 @@ class Store:
         with new_folder(target) as folder:
             write(folder / WEIGHTS)
             whole = {**manifest, "key": key, "weights_sha256": file_sha256(folder / WEIGHTS)}
-            write_json(folder / MANIFEST, whole)
+            write_json(folder / MANIFEST, sign(whole))
         return whole
 
     # Records
@@ -147,7 +149,7 @@ def sign(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """One record, when the file is there, is JSON, and its checksum holds."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if record["schema"] == RECORD_SCHEMA and sign(record)["checksum"] == record["checksum"]:
             return record

@@ -64,8 +64,13 @@ def write_e5(folder: Path, revision: str | None) -> None:
 
     Args:
         folder: An empty folder to fill.
-        revision: Not used: the package's version is pinned by checksum.
+        revision: There is none: the package's file is pinned by checksum.
+
+    Raises:
+        UserError: A revision was asked for.
     """
+    if revision is not None:
+        raise UserError(f"e5-small-q4@{revision}: this model has no revisions; leave out @{revision}")
     source = WeightFile(locate())
     _write_model(folder, source.shape, _named_tensors(source))
     _write_tokenizer(folder, source)

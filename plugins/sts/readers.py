@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,15 @@ def read_hub_json(paths: Sequence[Path]) -> Iterator[Row]:
     Raises:
         DataError: A line is not such an object.
     """
-    with gzip.open(paths[0], "rt", encoding="utf-8", newline="\n") as lines:
-        for index, line in enumerate(lines):
-            try:
+    index = 0
+    try:
+        with gzip.open(paths[0], "rt", encoding="utf-8", newline="\n") as lines:
+            for index, line in enumerate(lines):
                 yield _hub_row(index, json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise DataError(f"{paths[0]}, line {index + 1}: not a pair with a score") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{paths[0]}: damaged, delete it and get it again ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{paths[0]}, line {index + 1}: not a pair with a score") from None
 
 
 def read_hub_parquet(paths: Sequence[Path]) -> Iterator[Row]:
@@ -125,13 +129,15 @@ def read_hub_parquet(paths: Sequence[Path]) -> Iterator[Row]:
     import pyarrow.parquet
 
     index = 0
-    for batch in pyarrow.parquet.ParquetFile(paths[0]).iter_batches(1000):
-        for item in batch.to_pylist():
-            try:
+    try:
+        for batch in pyarrow.parquet.ParquetFile(paths[0]).iter_batches(1000):
+            for item in batch.to_pylist():
                 yield _hub_row(index, item)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise DataError(f"{paths[0]}, row {index}: not a pair with a score") from None
-            index += 1
+                index += 1
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{paths[0]}: damaged, delete it and get it again ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{paths[0]}, row {index}: not a pair with a score") from None
 
 
 def _hub_row(index: int, item: dict[str, Any]) -> Row:
@@ -152,6 +158,9 @@ def read_mini(paths: Sequence[Path], language: str) -> Iterator[Row]:
 
     Yields:
         Rows of ``pair-score``.
+
+    Raises:
+        DataError: A line does not have the corpus's columns.
     """
     header: list[str] = []
     for number, line in read_lines(paths[0]):
@@ -159,7 +168,9 @@ def read_mini(paths: Sequence[Path], language: str) -> Iterator[Row]:
         if number == 1:
             header = fields
             continue
-        row = dict(zip(header, fields, strict=True))
+        row = dict(zip(header, fields, strict=False))
+        if len(fields) != len(header) or not {"id", "score", f"{language}_1", f"{language}_2"} <= row.keys():
+            raise DataError(f"{paths[0]}, line {number}: not the columns of the corpus: the file is damaged")
         yield {
             "id": row["id"],
             "sentence1": row[f"{language}_1"],

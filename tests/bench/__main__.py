@@ -1,4 +1,4 @@
-"""Runs every contender in turn, a process each, several rounds; prints a table of medians and ratios, keeps it as JSON."""
+"""Runs every contender in turn, a process each, several rounds; prints medians and ratios, and keeps them as JSON."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from xbench.data.rows import prepare
-from xbench.models.encoder import load_tokenizer
+from xbench.models.encoder import load_tokenizer, table_size
 from xbench.models.resolve import resolve_model
 from xbench.recipe import build_recipe
 from xbench.registry import load_registry
@@ -40,7 +40,7 @@ def main() -> None:
     context, tokenizer = head_context(recipe, model, dataset), load_tokenizer(model.folder)
     rows = prepare(dataset, "train", registry.schemas.get(dataset.schema), settings)
     table = example_table(rows, head, model, tokenizer, context, 32 * options.steps, 0, settings)
-    vocabulary, _ = training_vocabulary([table], recipe, len(tokenizer), int(tokenizer.pad_token_id))
+    vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), int(tokenizer.pad_token_id))
     module = build_module(model, head, context, vocabulary, 0, None).to(choose_device("auto"))
     ends: list[float] = []
     train(

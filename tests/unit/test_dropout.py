@@ -139,6 +139,20 @@ def test_attentions_gradient_is_that_of_the_masked_weights() -> None:
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["boolean", "additive"])
+def test_a_position_with_nothing_to_look_at_gives_no_nan(kind: str) -> None:
+    """Such as padding outside every window of local attention: one NaN there would spoil the whole gradient."""
+    boolean = torch.ones(3, 1, 7, 7, dtype=torch.bool)
+    boolean[:, :, 6] = False
+    additive = torch.zeros(3, 1, 7, 7).masked_fill(~boolean, -torch.inf)
+    inputs = [tensor.requires_grad_() for tensor in heads()]
+    with SeededDropout(0):
+        out = attention(*inputs, attn_mask=boolean if kind == "boolean" else additive, dropout_p=0.1)
+    out[:, :, :6].sum().backward()
+    assert out.isfinite().all()
+    assert all(tensor.grad is not None and tensor.grad.isfinite().all() for tensor in inputs)
+
+
 def test_attention_keeps_the_type_of_its_inputs() -> None:
     with SeededDropout(0):
         assert attention(*heads(dtype=torch.bfloat16), dropout_p=0.1).dtype == torch.bfloat16

@@ -77,7 +77,7 @@ def xbench_tasks():
 @pytest.fixture
 def bench(tiny: Callable[..., Path], tmp_path: Path) -> Bench:
     for name, first in (("one", 0), ("two", 60), ("bad", 120)):
-        for seed, (split, count) in enumerate((("train", 20), ("dev", 10), ("test", 12))):
+        for seed, (split, count) in enumerate((("train", 20), ("dev", 12), ("test", 12))):
             rows = tiny_rows(count, seed, WORDS[first : first + 70])
             if name == "bad" and split == "train":
                 rows[7]["sentence1"] = "crash"
@@ -168,6 +168,18 @@ def test_a_crashing_head_fails_its_stage_and_what_comes_after_it(bench: Bench) -
     for _, _, traceback in heard.failures:
         assert "my_task.py" in traceback
         assert "ZeroDivisionError" in traceback
+
+
+def test_a_head_that_crashes_on_one_evaluation_set_keeps_the_others(bench: Bench) -> None:
+    path = bench.root / "bad-test.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(lines[0]), "sentence1": "crash"}), *lines[1:]]))
+    outcome, heard = bench.run("one", task="pairs-fragile", datasets=("one", "bad", "two"))
+    assert names(outcome) == ["one -> one", "one -> two"]
+    assert [failure.cell.dataset for failure in outcome.failures] == ["bad"]
+    ((_, reason, traceback),) = heard.failures
+    assert reason == "ZeroDivisionError: a bug in the head"
+    assert "my_task.py" in traceback
 
 
 def test_a_loss_that_is_no_number_is_reported_in_one_line(bench: Bench) -> None:

@@ -46,7 +46,7 @@ def test_different_values_have_different_canonical_forms(left: Any, right: Any) 
     # repr tells 1, 1.0 and True apart, as the two forms must; sorting takes the order of keys away.
     def told_apart(value: Any) -> str:
         if isinstance(value, dict):
-            return repr(sorted((key, told_apart(item)) for key, item in value.items()))
+            return f"{{{sorted((key, told_apart(item)) for key, item in value.items())}}}"
         return repr([told_apart(item) for item in value]) if isinstance(value, list) else f"<{value!r}>"
 
     assert (canonical(left) == canonical(right)) == (told_apart(left) == told_apart(right))

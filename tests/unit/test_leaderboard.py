@@ -172,10 +172,9 @@ def test_what_must_not_be_compared_never_shares_a_table(name: str) -> None:
 @pytest.mark.parametrize("name", APART)
 def test_a_reader_can_tell_two_tables_apart(name: str) -> None:
     text = render_markdown([record(), record(**APART[name])], STS, {})
-    sections = [part.split("|")[0] for part in text.split("\n### ")[1:]]
-    above = [part.rsplit("\n## ", 1)[-1] for part in text.split("\n### ")[:2]]
-    assert len(sections) == 2
-    assert sections[0] != sections[1] or above[0] != above[1], sections
+    _, first, second = text.split("\n### ")
+    around = [[line for line in part.splitlines() if not line.startswith("|")] for part in (first, second)]
+    assert around[0] != around[1]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +218,8 @@ def test_how_the_work_was_done_makes_no_row_of_its_own(change: dict[str, Any]) -
 
 def test_several_heads_are_named_in_their_rows() -> None:
     text = render_markdown([record(), record(head="siamese")], STS, {})
-    assert "stsb \\[cross-encoder\\]" in text
-    assert "stsb \\[siamese\\]" in text
+    assert "stsb &#91;cross-encoder&#93;" in text
+    assert "stsb &#91;siamese&#93;" in text
     assert "head cross-encoder" in render_markdown([record()], STS, {})
 
 

@@ -82,6 +82,7 @@ def test_an_unknown_name_gets_the_nearest_one(
         ('heads = ["cross-encoder", "siamese"]', "head", "'cross-encoder'"),
         ('diagnostics = ["truncated-rows"]', "diagnostic", "'truncated-rows'"),
         ('eval = ["stsb", "sts17-es-en"]', "dataset", "'stsb'"),
+        ('train = ["stsb", "korsts"]', "dataset", "'korsts'"),
     ],
 )
 def test_a_name_misspelled_in_a_task_is_found_before_anything_is_trained(line: str, kind: str, nearest: str) -> None:
@@ -104,6 +105,9 @@ def test_a_name_misspelled_in_a_task_is_found_before_anything_is_trained(line: s
         ({"datasets": ("train-only",)}, ("train-only", "no split 'test'", "only train")),
         ({"curricula": ("none",), "head": "cross-encoder"}, ("cross-encoder", "frozen", "--head siamese")),
         ({"curricula": ("none+stsb",)}, ("none+stsb",)),
+        ({"curricula": ("stsb:other-range",)}, ("other-range", "stsb", "score ranges")),
+        ({"models": ()}, ("--model",)),
+        ({"tasks": ()}, ("--tasks",)),
         ({"limit_train": 1}, ("--limit-train 1", "at least 2")),
         ({"limit_eval": 0}, ("--limit-eval 0", "at least 2")),
         ({"overrides": {"lr": -1.0}}, ("--set: lr", "above 0")),
@@ -114,6 +118,7 @@ def test_things_that_do_not_fit_together_are_named(changes: dict[str, Any], word
     registry = own(
         a=made_up("other-schema", schema="pair-label"), b=made_up("other-labels", labels=("no", "yes")),
         c=made_up("test-only", splits={"test": split}), d=made_up("train-only", splits={"train": split}),
+        e=made_up("other-range", score_range=(0.0, 1.0)),
     )  # fmt: skip
     message = refused(ask(**changes), registry)
     assert all(word in message for word in words), message

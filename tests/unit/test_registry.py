@@ -24,7 +24,7 @@ TASK = """
 name = "stranger"
 title = "A stranger's task"
 version = 1
-train = ["stranger-en", "stsb"]
+train = ["stranger-en"]
 eval = ["stranger-en"]
 heads = ["siamese"]
 metrics = ["stranger-score"]
@@ -36,7 +36,8 @@ groups = ["strange"]
 def xbench_datasets():
     split = Split(())
     splits = {"train": split, "test": split}
-    yield Dataset("stranger-en", ("en",), "pair-score", splits, "CC0", "nobody", "nowhere", "made up")
+    about = ("CC0", "nobody", "nowhere", "made up")
+    yield Dataset("stranger-en", ("en",), "pair-score", splits, *about, score_range=(0.0, 5.0))
 
 @hookimpl
 def xbench_metrics():

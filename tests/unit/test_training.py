@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModel, get_linear_schedule_with_warmup
 
-from tests.tiny import WORDS, TinyRun, tiny_rows
+from tests.tiny import WORDS, TinyRun, tiny_model, tiny_rows
 from xbench.heads.blocks import HeadModule
 from xbench.models.encoder import table_name
 from xbench.recipe import build_recipe
@@ -37,11 +37,12 @@ def make(tiny: Callable[..., Path], registry: Registry, tmp_path: Path) -> Calla
 
     def run(
         shape: str = "xlm-roberta", rows: Sequence[Sequence[Row]] | None = None, dropout: float = 0.0,
-        head: str = "cross-encoder", **settings: object,
+        head: str = "cross-encoder", folder: Path | None = None, **settings: object,
     ) -> TinyRun:  # fmt: skip
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        return TinyRun(tiny(shape, dropout), registry.heads.get(head), rows or [tiny_rows(26)], folder, settings)
+        work = tmp_path / str(len(list(tmp_path.iterdir())))
+        work.mkdir()
+        model = folder or tiny(shape, dropout)
+        return TinyRun(model, registry.heads.get(head), rows or [tiny_rows(26)], work, settings)
 
     return run
 
@@ -84,6 +85,19 @@ def test_a_part_of_the_vocabulary_trains_to_the_weights_of_the_whole(
     untouched = np.setdiff1d(np.arange(len(before)), vocabulary.ids)
     assert torch.equal(table(whole)[untouched], before[untouched])
     assert (table(whole) - before)[vocabulary.ids].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("pad", [0, 20, 200])
+def test_a_configuration_may_name_another_padding_id_than_the_tokenizer(
+    make: Callable[..., TinyRun], tmp_path: Path, pad: int
+) -> None:
+    """torch never trains the row that the configuration names: it must be the same row in a part of the table."""
+    run = make("bert-pad-1", folder=tiny_model(tmp_path / f"model-{pad}", "bert-pad-1", dropout=0.0, pad_token_id=pad))
+    vocabulary, _ = run.vocabulary()
+    whole, expected = run.train()
+    part, result = run.train(vocabulary)
+    np.testing.assert_allclose(result.losses, expected.losses, rtol=1e-5)
+    torch.testing.assert_close(table(part), table(whole)[vocabulary.ids], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["radam", "adamw"])

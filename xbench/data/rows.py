@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import DataError
+from ..errors import DataError, UserError
 from ..files import Digests, new_folder, write_json
 from ..keys import content_key, row_line
 from ..settings import Settings
@@ -136,7 +136,7 @@ def _reader_identity(read: Any, digests: Digests) -> list[str]:
 
 def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
     """What was prepared before, when it is whole."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
             return manifest
@@ -176,11 +176,24 @@ def _write(
 def _checked(
     dataset: Dataset, split: str, schema: Schema, read: Callable[[Sequence[Path]], Iterator[Row]], paths: Sequence[Path]
 ) -> Iterator[Row]:
-    for index, row in enumerate(read(paths)):
+    for index, row in enumerate(_guarded(dataset, split, read, paths)):
         error = row_error(row, schema, dataset)
         if error is not None:
             raise DataError(f"dataset {dataset.name}, split {split}, row {index}: {error} ({paths[0]})")
         yield row
+
+
+def _guarded(
+    dataset: Dataset, split: str, read: Callable[[Sequence[Path]], Iterator[Row]], paths: Sequence[Path]
+) -> Iterator[Row]:
+    """A reader's rows; whatever it stumbles over is a fault of the file, and named as such."""
+    try:
+        yield from read(paths)
+    except UserError:
+        raise
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}"
+        raise DataError(f"dataset {dataset.name}, split {split}: {paths[0]} cannot be read ({line})") from error
 
 
 def _check_identity(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TYPES: Mapping[str, tuple[type, str]] = {
     "string": (str, "a text"),
-    "float64": (float, "a number"),
+    "float64": (float, "a float"),
     "int64": (int, "a whole number"),
 }
 
@@ -43,6 +43,8 @@ def _value_error(value: Any, spec: Any) -> str | None:
     if isinstance(spec, str):
         kind, words = _TYPES[spec]
         fits = type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
+        if fits and isinstance(value, str) and not _is_unicode(value):
+            return f"{value!r:.60} holds half a surrogate pair, which no UTF-8 text can"
         return None if fits else f"{value!r:.60} is not {words}"
     if isinstance(spec, Mapping):
         if not isinstance(value, Mapping) or value.keys() != spec.keys():
@@ -53,6 +55,14 @@ def _value_error(value: Any, spec: Any) -> str | None:
             return f"{value!r:.60} is not a list"
         errors = (_value_error(item, spec[0]) for item in value)
     return next((error for error in errors if error), None)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def arrow_features(schema: Schema) -> Features:
@@ -84,7 +94,7 @@ def _label_known(row: Row, dataset: Dataset) -> str | None:
 def _answers_fit(row: Row, dataset: Dataset) -> str | None:
     for answer in row["answers"]:
         start, text = answer["start"], answer["text"]
-        if start < 0 or row["context"][start : start + len(text)] != text:
+        if not 0 <= start <= len(row["context"]) or row["context"][start : start + len(text)] != text:
             return f"answer {text!r:.40} does not stand at code point {start} of its context"
     return None
 

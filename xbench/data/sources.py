@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import tarfile
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -90,7 +92,10 @@ def check_address(url: str) -> None:
     Raises:
         NotHereError: It is refused.
     """
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        raise NotHereError(f"{url} is no address") from None
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme != "https" and not loopback:
         raise NotHereError(f"{url} is not fetched: only https is")
@@ -113,7 +118,7 @@ def _fetch(url: str, target: Path) -> None:
         with opener.open(url, timeout=TIMEOUT_S) as answer, target.open("wb") as file:
             shutil.copyfileobj(answer, file, 1 << 20)
             expected = answer.headers.get("Content-Length")
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise NotHereError(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
     if expected is not None and target.stat().st_size != int(expected):
         raise NotHereError(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
@@ -132,25 +137,33 @@ def _extract(archive: Path, member: str, target: Path) -> None:
                 raise KeyError(member)
             with found, target.open("wb") as file:
                 shutil.copyfileobj(found, file, 1 << 20)
-    except (KeyError, tarfile.TarError, zipfile.BadZipFile, OSError):
-        raise NotHereError(f"the archive does not hold {member}") from None
+    except (KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError):
+        raise NotHereError(f"the archive does not hold {member}, or is damaged") from None
 
 
 def _hub(source: Hub, settings: Settings) -> list[Path]:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
+    # A pinned file never changes: when the hub's cache holds it, nobody needs to be asked.
+    cached = [
+        try_to_load_from_cache(source.repository, name, repo_type="dataset", revision=source.revision)
+        for name in source.files
+    ]
+    if all(isinstance(path, str) for path in cached):
+        return [Path(str(path)) for path in cached]
+    if settings.offline:
+        raise NotHereError(f"hub dataset {source.repository}: not in the hub cache, and offline")
     try:
         return [
             Path(
                 hf_hub_download(
                     source.repository, name, repo_type="dataset", revision=source.revision,
-                    local_files_only=settings.offline,
                 )
             )
             for name in source.files
         ]  # fmt: skip
     except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error, settings.offline)}") from None
+        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error, offline=False)}") from None
 
 
 def hub_reason(error: Exception, offline: bool) -> str:

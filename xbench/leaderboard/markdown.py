@@ -48,7 +48,7 @@ def render_markdown(records: Sequence[Record], orders: Mapping[str, Order], titl
 
 def _table(table: Table) -> str:
     heads = {row.head for row in table.rows}
-    about = [f"Task `{escape(table.task)}`", metric_title(table.metrics)]
+    about = [f"Task {escape(table.task)}", escape(metric_title(table.metrics))]
     about += [f"head {escape(next(iter(heads)))}"] if len(heads) == 1 else []
     seeds = sorted({seed for row in table.rows for cell in row.cells.values() for seed in cell.seeds})
     about.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
@@ -62,14 +62,10 @@ def _table(table: Table) -> str:
         cells = [cell_text(row.cells.get(dataset), table.metrics) for dataset, _ in table.columns]
         lines.append("| " + " | ".join([escape(row_title(row, len(heads) > 1)), *cells]) + " |")
     made = "; ".join(table.environment)
-    lines.append(f"\n<sub>Made with {escape(made)}.</sub>")
+    lines.append(f"\n<sub>{escape(table.versions)}. Made with {escape(made)}.</sub>")
     return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
-    """Keep a text from being read as markdown, as HTML or as a table's edge."""
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;")):
-        text = text.replace(character, entity)
-    for character in "\\*[]":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
+    """Keep a text from being read as markdown, as HTML or as a table's edge: what could be, becomes an entity."""
+    return "".join(f"&#{ord(one)};" if one in "\\`*_[]<>|~&#$!@" else one for one in " ".join(text.split()))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..curriculum import curriculum_name, parse_curriculum
 from ..files import write_atomic
 from ..registry import Registry
 from ..store import read_records
+from ..tasks import Task
 from .markdown import render_markdown
 from .table import Order, Record
 
 
 def orders(registry: Registry) -> dict[str, Order]:
     """The order of rows and columns, as the installed tasks name them."""
-    return {task.name: Order(task.curricula, task.eval) for task in registry.tasks}
+    return {task.name: Order(_as_planned(task), task.eval) for task in registry.tasks}
+
+
+def _as_planned(task: Task) -> tuple[str, ...]:
+    """The task's curricula as a plan, and so a record, spells them."""
+    return tuple(curriculum_name(parse_curriculum(text, task.train)) for text in task.curricula)
 
 
 def load_records(out: Path) -> tuple[list[Record], list[Path]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..keys import canonical
+from ..recipe import EXECUTION_ONLY
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -73,6 +74,7 @@ class Table:
         rows: In order.
         limits: ``train`` and ``eval``, rows at most; None where all were used.
         sample: Whether these are sample corpora.
+        versions: Of the task and its metrics, and the weights: what tells tables of one name apart.
         environment: Versions and device of every record, each once.
     """
 
@@ -83,6 +85,7 @@ class Table:
     rows: tuple[TableRow, ...]
     limits: Mapping[str, int | None]
     sample: bool
+    versions: str
     environment: tuple[str, ...] = field(default=())
 
 
@@ -100,7 +103,11 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
     for record in records:
         groups.setdefault(canonical(_group(record)), []).append(record)
     tables = [_table(group, orders.get(group[0]["task"], Order())) for group in groups.values()]
-    return sorted(tables, key=lambda table: (table.sample, table.task, table.model, canonical(dict(table.limits))))
+    return sorted(tables, key=_table_rank)
+
+
+def _table_rank(table: Table) -> tuple[bool, str, str, str, str]:
+    return (table.sample, table.task, table.model, canonical(dict(table.limits)), table.versions)
 
 
 def _group(record: Record) -> list[Any]:
@@ -113,27 +120,60 @@ def _group(record: Record) -> list[Any]:
 
 def _table(records: Sequence[Record], order: Order) -> Table:
     first = records[0]
-    columns = {record["eval"]["dataset"]: record["eval"]["language"] for record in records}
+    columns = _columns(records)
     rows: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
-        rows.setdefault((record["curriculum"], record["head"], canonical(record["recipe"])), []).append(record)
+        rows.setdefault((record["curriculum"], record["head"], canonical(_settings(record))), []).append(record)
     model = first["model"]["name"]
     if first["model"]["revision"] and "@" not in model:
         model = f"{model}@{first['model']['revision'][:12]}"
     return Table(
         task=first["task"],
         model=model,
-        metrics=tuple(first["scores"]),
-        columns=tuple(sorted(columns.items(), key=lambda item: _rank(item[0], order.datasets))),
+        metrics=_metrics(records),
+        columns=tuple(sorted(set(columns.values()), key=lambda item: _rank(item[0], order.datasets))),
         rows=tuple(
-            TableRow(curriculum, head, _variant(key, list(rows)), _cells(rows[key]))
+            TableRow(curriculum, head, _variant(key, list(rows)), _cells(rows[key], columns))
             for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
             for curriculum, head, _ in [key]
         ),
         limits=first["limits"],
         sample=first["sample"],
+        versions=_versions(first),
         environment=tuple(sorted({_environment(record) for record in records})),
     )
+
+
+def _versions(record: Record) -> str:
+    metrics = ", ".join(f"{name} {version}" for name, version in sorted(record["metric_version"].items()))
+    weights = record["model"]["weights_sha256"][:12]
+    return f"Task version {record['task_version']}, metric versions {metrics}, weights {weights}"
+
+
+def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
+    """The primary score first, then the others by name, whatever the order of a record's keys."""
+    primary = min(record["primary"] for record in records)
+    return (primary, *sorted({name for record in records for name in record["scores"]} - {primary}))
+
+
+def _columns(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Dataset and identity of its rows, to the column's name and language: other rows are another column."""
+    identities: dict[str, set[str]] = {}
+    for record in records:
+        identities.setdefault(record["eval"]["dataset"], set()).add(record["eval"]["rows_sha256"])
+    columns = {}
+    for record in records:
+        dataset, identity = record["eval"]["dataset"], record["eval"]["rows_sha256"]
+        name = dataset if len(identities[dataset]) == 1 else f"{dataset}, rows {identity[:8]}"
+        columns[dataset, identity] = (name, record["eval"]["language"])
+    return columns
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """What makes a row one of its own: the recipe as far as it changes results, and what was read of which data."""
+    settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
+    trained = [[part["stage"], part["dataset"], part["rows_sha256"][:12]] for part in record["train"]]
+    return {**settings, "reading": record["reading"], "selection": record["selection"], "rows": trained}
 
 
 def _environment(record: Record) -> str:
@@ -166,16 +206,19 @@ def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) ->
     return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
 
 
-def _cells(records: Sequence[Record]) -> dict[str, TableCell]:
+def _cells(records: Sequence[Record], columns: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, TableCell]:
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
-        by_dataset.setdefault(record["eval"]["dataset"], []).append(record)
+        column, _ = columns[record["eval"]["dataset"], record["eval"]["rows_sha256"]]
+        by_dataset.setdefault(column, []).append(record)
     return {dataset: _cell(group) for dataset, group in by_dataset.items()}
 
 
 def _cell(records: Sequence[Record]) -> TableCell:
-    names = list(records[0]["scores"])
-    values = {name: [record["scores"][name] for record in records] for name in names}
+    # One record a seed: of several (an older version of the code may have left one) the last by key stands.
+    records = list({record["seed"]: record for record in sorted(records, key=lambda one: str(one["key"]))}.values())
+    names = sorted({name for record in records for name in record["scores"]})
+    values = {name: [record["scores"].get(name) for record in records] for name in names}
     defined = {name: [value for value in found if value is not None] for name, found in values.items()}
     complete = {name: len(defined[name]) == len(records) for name in names}
     return TableCell(

@@ -71,9 +71,11 @@ def load_encoder(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
         if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
-            encoder = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True
-            )
+            encoder, report = AutoModel.from_pretrained(
+                folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True,
+                output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
+            )  # fmt: skip
+            _check_report(report, folder)
             if vocabulary is not None and not vocabulary.full:
                 _shrink(encoder, vocabulary)
         else:
@@ -89,6 +91,7 @@ def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedM
         whole = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     table, expected = table_name(whole), set(whole.state_dict())
     config.get_text_config().vocab_size = len(vocabulary.ids)
+    config.pad_token_id = _place_of(config.pad_token_id, vocabulary)
     ids = torch.from_numpy(vocabulary.ids)
     state: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
@@ -101,19 +104,38 @@ def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedM
                     continue  # a masked-language-model head over the whole vocabulary: not worth a copy
                 state[name] = weight.to(torch.float32, copy=True)
     encoder, report = type(whole).from_pretrained(
-        None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32
-    )
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing or report["mismatched_keys"]:
-        wrong = missing or sorted(map(str, report["mismatched_keys"]))
-        raise UserError(f"the weights in {folder} do not fit its config.json: {', '.join(wrong[:3])}")
+        None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+    )  # fmt: skip
+    _check_report(report, folder)
     return cast("PreTrainedModel", encoder)
+
+
+def _check_report(report: Any, folder: Path) -> None:
+    """Refuse weights that are missing or of another shape: transformers would draw them at random.
+
+    Raises:
+        UserError: Some are.
+    """
+    missing = sorted(name for name in report["missing_keys"] if "pooler." not in name)
+    wrong = missing or sorted(str(one[0] if isinstance(one, tuple) else one) for one in report["mismatched_keys"])
+    if wrong:
+        raise UserError(f"the weights in {folder} do not fit its config.json: {', '.join(wrong[:3])}")
+
+
+def _place_of(token: int | None, vocabulary: Vocabulary) -> int | None:
+    """The row of a token id in the small table, None where it is not held: torch never trains its padding row."""
+    if token is None or not 0 <= token < len(vocabulary.place) or vocabulary.place[token] < 0:
+        return None
+    return int(vocabulary.place[token])
 
 
 def _shrink(encoder: PreTrainedModel, vocabulary: Vocabulary) -> None:
     """Replace the loaded table by the held rows."""
     table = cast("torch.nn.Embedding", encoder.get_input_embeddings())
-    small = torch.nn.Embedding(len(vocabulary.ids), table.embedding_dim, padding_idx=table.padding_idx, device="meta")
+    small = torch.nn.Embedding(
+        len(vocabulary.ids), table.embedding_dim, padding_idx=_place_of(table.padding_idx, vocabulary), device="meta"
+    )
     small.weight = torch.nn.Parameter(table.weight.detach()[torch.from_numpy(vocabulary.ids)].clone())
     encoder.set_input_embeddings(small)
 

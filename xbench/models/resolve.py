@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
 
+LARGEST_HEADER = 100_000_000
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
 TOKENIZER_FILES = (
@@ -62,16 +64,47 @@ def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalMod
     Raises:
         UserError: There is no such model, its hub cannot be reached, or it has no safetensors weights.
     """
-    folder = Path(text).expanduser()
-    if (folder / "config.json").is_file():
-        return identify(folder.resolve().name, "", folder.resolve(), {}, settings)
+    folder = _local_folder(text)
+    if folder is not None:
+        return identify(folder.name, "", folder, {}, settings)
     name, _, revision = text.partition("@")
     if name in registry.models.owners:
         return _declared(registry.models.get(name), text, revision, registry, settings)
     if text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise UserError(f"--model {text}: there is no folder with a config.json")
+    if not _is_hub_id(name):
+        raise UserError(
+            f"--model {text!r:.80}: neither a folder nor a model's name nor a hub id{_near(name, registry)}"
+        )
     path = _hub_folder(name, revision or None, registry, settings)
     return identify(name, _commit(path, revision), path, _hub_prompts(name, registry), settings)
+
+
+def _local_folder(text: str) -> Path | None:
+    """The folder that a text names, when it holds a model."""
+    try:
+        folder = Path(text).expanduser()
+        return folder.resolve() if text and (folder / "config.json").is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a null byte
+        return None
+
+
+def _is_hub_id(name: str) -> bool:
+    """Whether the hub could have a repository of this name."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return bool(name)
+
+
+def _near(name: str, registry: Registry) -> str:
+    """The declared model that was perhaps meant."""
+    near = did_you_mean(name, registry.models.items)
+    return near if near.startswith(" (") else ""
 
 
 def _declared(model: Model, text: str, revision: str, registry: Registry, settings: Settings) -> LocalModel:
@@ -92,6 +125,8 @@ def _declared_folder(model: Model, revision: str | None, settings: Settings) -> 
     if model.write is None:
         if model.folder is None:
             raise UserError(f"the model {model.name} declares none of 'write', 'folder' and 'hub'")
+        if revision is not None:
+            raise UserError(f"--model {model.name}@{revision}: this model has no revisions; leave out @{revision}")
         return model.folder()
     safe = revision or "default"
     if not safe.replace("-", "").replace("_", "").isalnum():
@@ -118,10 +153,8 @@ def _hub_folder(name: str, revision: str | None, registry: Registry, settings: S
             snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, local_files_only=settings.offline)
         )
     except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        near = did_you_mean(name, registry.models.items)
-        hint = near if near.startswith(" (") else ""
         raise UserError(
-            f"--model {name}{hint}: {hub_reason(error, settings.offline)}; "
+            f"--model {name}{_near(name, registry)}: {hub_reason(error, settings.offline)}; "
             "to use a model without the hub, pass a local folder: --model path/to/folder"
         ) from None
 
@@ -150,6 +183,8 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
             "save it with save_pretrained (safetensors is its default) and pass that folder"
         )
     shards = {path.name: digests.sha256(path) for path in weights}
+    if not (folder / "config.json").is_file():
+        raise UserError(f"--model {name}: {folder} has no config.json")
     tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
     if not tokenizer:
         raise UserError(f"--model {name}: {folder} has no tokenizer files")
@@ -164,17 +199,21 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
 
 
 def _count(path: Path) -> int:
-    """The number of weights in a safetensors file, from its header."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > min(path.stat().st_size, 100_000_000):
-            raise UserError(f"{path} is not a safetensors file")
-        header = json.loads(file.read(size))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for length in entry["shape"]:
-                count *= length
-            total += count
-    return total
+    """The number of weights in a safetensors file, from its header.
+
+    Raises:
+        UserError: The file is not what its format says, or is cut off.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (header_size,) = struct.unpack("<Q", file.read(8))
+            if header_size > min(size, LARGEST_HEADER):
+                raise ValueError("the header is longer than the file")
+            header = json.loads(file.read(header_size))
+        entries = [entry for name, entry in header.items() if name != "__metadata__"]
+        if 8 + header_size + max((entry["data_offsets"][1] for entry in entries), default=0) != size:
+            raise ValueError("the weights are cut off")
+        return sum(math.prod(entry["shape"]) for entry in entries)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}); get it again") from None

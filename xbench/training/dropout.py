@@ -55,11 +55,14 @@ class SeededDropout(TorchFunctionMode):
     ) -> torch.Tensor:
         if not training or p == 0 or input.device.type != "cpu":
             return functional.dropout(input, p, training, inplace)
-        return input * self._mask(input, p)
+        mask = self._mask(input, p)
+        return input.mul_(mask) if inplace else input * mask
 
     def _mask(self, like: torch.Tensor, p: float) -> torch.Tensor:
         """0 with probability p, else 1/(1-p); the shape and type of ``like``."""
         dropped = round(p * LEVELS)
+        if dropped == LEVELS:
+            return torch.zeros_like(like)
         count = like.numel()
         drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         keep = torch.from_numpy(drawn >= dropped).view(like.shape)
@@ -77,7 +80,10 @@ class SeededDropout(TorchFunctionMode):
         factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
         scores = (query @ key.transpose(-2, -1)).float() * factor  # (sequences, heads, length, length)
         if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+            # A row of padding may have nothing to look at: the lowest number instead of -inf keeps it from being NaN.
+            lowest = torch.finfo(scores.dtype).min
+            masked = scores.masked_fill(~attn_mask, lowest) if attn_mask.dtype == torch.bool else scores + attn_mask
+            scores = masked.clamp(min=lowest)
         weights = scores.softmax(-1).to(query.dtype)
         return (weights * self._mask(weights, dropout_p)) @ value
 

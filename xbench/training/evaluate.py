@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,7 @@ from ..keys import finite
 from ..models.encoder import load_tokenizer, table_size
 from ..plan import Cell
 from ..provenance import environment, peak_memory
-from ..types import Decoding, DiagnosticContext, HeadContext, Prediction, Row
+from ..types import Decoding, DiagnosticContext, Head, HeadContext, Prediction, Row
 from .device import choose_device, choose_precision
 from .examples import ExampleTable
 from .predict import predict
@@ -21,13 +22,16 @@ from .stage import example_table, head_context, used_vocabulary
 from .weights import build_module
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from ..execute import Work
+    from ..models.resolve import LocalModel
 
 EVAL_DRAW_SEED = 0
 """``--limit-eval`` draws the same rows for every model, curriculum and seed."""
 
 
-def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, Mapping[str, Any]]]:
+def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, Mapping[str, Any] | Exception]]:
     """Predict and score; the model is loaded once.
 
     Args:
@@ -35,52 +39,75 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
         work: Resolved names, rows and keys.
 
     Yields:
-        Each cell with its record, as soon as it is stored.
+        Each cell with its record, as soon as it is stored, or with what went wrong in it alone.
     """
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
     pad_id = int(tokenizer.pad_token_id)
-    contexts = {
-        cell.dataset: head_context(cell.recipe, model, work.registry.datasets.get(cell.dataset)) for cell in cells
-    }
-    tables = {
-        cell.dataset: example_table(
-            work.rows[cell.dataset, cell.split], head, model, tokenizer, contexts[cell.dataset], cell.limit_eval,
-            EVAL_DRAW_SEED, work.settings,
-        )
-        for cell in cells
-    }  # fmt: skip
-    vocabulary = used_vocabulary(
-        list(tables.values()), table_size(model.folder, work.settings.trust_remote_code), pad_id
-    )
+    passes: dict[tuple[str, str, int | None], _Pass] = {}
+    left: dict[Cell, str] = {}
+    for cell, key in cells.items():
+        try:
+            if _rows_of(cell) not in passes:
+                passes[_rows_of(cell)] = _prepare(cell, head, model, tokenizer, work)
+            left[cell] = key
+        except Exception as error:  # noqa: BLE001  # one dataset's failure must not take the others with it
+            yield cell, error
+    if not left:
+        return
+    first = next(iter(left))
+    size = table_size(model.folder, work.settings.trust_remote_code)
+    vocabulary = used_vocabulary([one.table for one in passes.values()], size, pad_id)
     weights = None if first.stage is None else work.store.stage_weights(work.stage_keys[first.stage])
     device = choose_device(work.settings.device)
     module = build_module(
-        model, head, contexts[first.dataset], vocabulary, first.seed, weights, work.settings.trust_remote_code
+        model, head, passes[_rows_of(first)].context, vocabulary, first.seed, weights, work.settings.trust_remote_code
     ).to(device)
-    outputs: dict[str, list[Any]] = {}
-    seconds: dict[str, float] = {}
-    for cell, key in cells.items():
-        if cell.dataset not in outputs:  # several readings share one pass
+    for cell, key in left.items():
+        try:
+            one = passes[_rows_of(cell)]
             started = time.perf_counter()
-            outputs[cell.dataset] = predict(
-                module,
-                tables[cell.dataset],
-                cell.recipe.eval_precision,
-                cell.recipe.micro_batch_tokens,
-                vocabulary,
-                pad_id,
+            if one.outputs is None:  # several readings and tasks share one pass
+                recipe = cell.recipe
+                one.outputs = predict(
+                    module, one.table, recipe.eval_precision, recipe.micro_batch_tokens, vocabulary, pad_id
+                )
+                one.seconds = time.perf_counter() - started
+            started = time.perf_counter()
+            predictions = head.decode(
+                Decoding(one.rows, one.table.row_of, one.outputs, one.table.extra(), one.context, cell.reading)
             )
-            seconds[cell.dataset] = time.perf_counter() - started
-        rows = select(work.rows[cell.dataset, cell.split].open(), cell.limit_eval, EVAL_DRAW_SEED)
-        table, context = tables[cell.dataset], contexts[cell.dataset]
-        started = time.perf_counter()
-        predictions = head.decode(
-            Decoding(rows, table.row_of, outputs[cell.dataset], table.extra(), context, cell.reading)
-        )
-        spent = seconds[cell.dataset] + time.perf_counter() - started
-        yield cell, _record(cell, key, rows, predictions, table, context, device, spent, work)
+            spent = one.seconds + time.perf_counter() - started
+            result: Mapping[str, Any] | Exception = _record(
+                cell, key, one.rows, predictions, one.table, one.context, device, spent, work
+            )
+        except Exception as error:  # noqa: BLE001  # one cell's failure must not take the others with it
+            result = error
+        yield cell, result
+
+
+@dataclass
+class _Pass:
+    """One run of the module over some evaluation rows."""
+
+    rows: Sequence[Row]
+    table: ExampleTable
+    context: HeadContext
+    outputs: list[Any] | None = None
+    seconds: float = 0.0
+
+
+def _rows_of(cell: Cell) -> tuple[str, str, int | None]:
+    """What tells the evaluation rows of cells apart."""
+    return cell.dataset, cell.split, cell.limit_eval
+
+
+def _prepare(cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, work: Work) -> _Pass:
+    rows, limit = work.rows[cell.dataset, cell.split], cell.limit_eval
+    context = head_context(cell.recipe, model, rows.dataset)
+    table = example_table(rows, head, model, tokenizer, context, limit, EVAL_DRAW_SEED, work.settings)
+    return _Pass(select(rows.open(), limit, EVAL_DRAW_SEED), table, context)
 
 
 def _record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ class ExampleTable:
         self.targets = self._column("targets").reshape(self.count, -1)  # (examples, numbers)
         self.truncated = self._column("truncated").astype(np.bool_)
         self._extra_names: list[str] = meta["extra"]
+        if meta["bytes"] != _sizes(folder):
+            raise ValueError(f"{folder} is damaged")
 
     def _column(self, name: str, kind: str | None = None) -> npt.NDArray[Any]:
         path = self._folder / f"{name}.bin"
@@ -119,8 +122,9 @@ def build_examples(
     Raises:
         UserError: The head gave no example at all.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         return ExampleTable(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there at all
     with new_folder(folder) as unfinished:
         with contextlib.ExitStack() as stack:
             writer = _Writer(unfinished, stack)
@@ -128,8 +132,13 @@ def build_examples(
                 writer.write(example)
         if not writer.meta["examples"]:
             raise UserError(f"the head {head.name} made no example of {len(rows)} rows")
-        write_json(unfinished / "meta.json", writer.meta)
+        write_json(unfinished / "meta.json", {**writer.meta, "bytes": _sizes(unfinished)})
     return ExampleTable(folder)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The length of every column file: a table that lost a part is not read."""
+    return {path.name: path.stat().st_size for path in sorted(folder.glob("*.bin"))}
 
 
 def _examples(
