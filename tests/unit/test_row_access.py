@@ -43,7 +43,7 @@ def test_seeds_draw_differently_and_every_row_has_its_chance() -> None:
 
 
 PREPARE = """
-import functools, resource
+import functools, tracemalloc
 from pathlib import Path
 from xbench.data.rows import prepare
 from xbench.data.schemas import xbench_schemas
@@ -61,10 +61,12 @@ def grow(count):
     schema = next(schema for schema in xbench_schemas() if schema.name == "pair-score")
     rows = prepare(dataset, "train", schema, Settings(cache=Path(FOLDER)))
     assert rows.rows == count
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-imported = grow(2_000)
-report(kib=grow(COUNT) - imported)
+grow(2_000)  # imports what is heavy
+import pyarrow
+tracemalloc.start()
+grow(COUNT)
+report(bytes=tracemalloc.get_traced_memory()[1] + pyarrow.default_memory_pool().max_memory())
 """
 
 
@@ -75,6 +77,5 @@ def test_ten_times_the_rows_are_prepared_in_the_same_memory(tmp_path: Path) -> N
         folder.mkdir()
         (folder / "seed").touch()
         code = PREPARE.replace("FOLDER", repr(str(folder))).replace("COUNT", str(count))
-        grown[count] = without_network(code, folder)["kib"]
-    # Held as Python objects, the larger number of rows takes more than 100 MiB; below 4 MiB the allocator's pages rule.
-    assert grown[200_000] <= 1.5 * max(grown[20_000], 4096)
+        grown[count] = without_network(code, folder)["bytes"]
+    assert grown[200_000] <= 1.5 * grown[20_000]

@@ -169,11 +169,13 @@ def test_rows_that_nobody_has_checked_are_marked(settings: Settings) -> None:
     assert rows.rows_sha256 == identity()
 
 
-def test_rows_prepared_without_a_pin_do_not_pass_for_pinned_ones(settings: Settings, file: Path) -> None:
-    file.write_bytes(TEXT.replace("oración 7\x85", "Oración 7\x85").encode())
+@pytest.mark.parametrize(("pin", "count", "words"), [("0" * 64, None, "other rows"), (None, 39, "40 rows, not 39")])
+def test_rows_prepared_without_a_check_do_not_pass_a_later_one(
+    settings: Settings, pin: str | None, count: int | None, words: str
+) -> None:
     prepare(UNPINNED, "test", SCHEMA, settings)
-    with pytest.raises(DataError, match="other rows"):
-        prepare(PINNED, "test", SCHEMA, settings)
+    with pytest.raises(DataError, match=words):
+        prepare(declared(published(), pin=pin, rows=count), "test", SCHEMA, settings)
 
 
 def test_a_file_altered_after_it_was_prepared_is_noticed(settings: Settings, file: Path) -> None:

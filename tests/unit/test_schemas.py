@@ -102,6 +102,24 @@ def test_a_value_of_another_type_is_named_with_its_field(case: tuple[str, dict[s
     assert named(name, row).startswith(f"{field}: ")
 
 
+BROKEN_ANSWERS = [
+    [{"text": "a"}],
+    [{"start": 0}],
+    [{"text": "a", "start": 0, "end": 1}],
+    [{"text": "a", "start": 0.0}],
+    [{"text": "a", "start": "0"}],
+    [{"text": None, "start": 0}],
+    [["a", 0]],
+    [{"text": "a", "start": 0}, None],
+]
+
+
+@pytest.mark.parametrize("answers", BROKEN_ANSWERS)
+def test_a_malformed_answer_is_named_wherever_it_is_broken(answers: list[Any]) -> None:
+    row = {"id": "0", "context": "abc", "question": "?", "answers": answers}
+    assert named("span", row).startswith("answers: ")
+
+
 @given(ROWS["pair-score"], st.sampled_from([-1, 0, 3, 5]))
 def test_a_whole_number_as_a_score_is_asked_to_be_a_float(row: dict[str, Any], score: int) -> None:
     message = named("pair-score", {**row, "score": score})
@@ -120,7 +138,7 @@ def test_a_score_out_of_range_is_named_with_the_range(row: dict[str, Any], score
 @given(st.sampled_from(["pair-label", "text-label"]), st.data())
 def test_a_label_out_of_range_is_named_with_the_range(name: str, data: st.DataObject) -> None:
     row = data.draw(ROWS[name])
-    label = data.draw(st.integers().filter(lambda value: value not in range(len(LABELS))))
+    label = data.draw(st.sampled_from([-1, len(LABELS)]) | st.integers(max_value=-1) | st.integers(min_value=3))
     message = named(name, {**row, "label": label})
     assert str(label) in message
     assert "0 to 2" in message

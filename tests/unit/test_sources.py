@@ -81,8 +81,8 @@ def tarred(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
         for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
+            entry = tarfile.TarInfo(name.removesuffix("/"))
+            entry.type, entry.size = (tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE), len(data)
             archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
 
@@ -94,6 +94,7 @@ ARCHIVES = {
     "tar.xz": lambda members: tarred(members, "w:xz"),
 }
 MEMBERS = {
+    "corpus/": b"",
     "other/sts.csv": b"another file of the same name",
     "corpus/sts.csv": BODY,
     "sts.csv": b"a third",
