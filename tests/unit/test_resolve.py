@@ -179,6 +179,11 @@ def test_a_random_encoder_takes_only_a_seed(registry: Registry, settings: Settin
     assert list((settings.cache / "models").glob("*")) == []
 
 
+def test_the_embedded_model_takes_no_revision(registry: Registry, settings: Settings) -> None:
+    assert "revision" in refusal("e5-small-q4@abc", settings, registry)
+    assert list((settings.cache / "models").glob("*")) == []
+
+
 HOSTILE = ["../x", "..", ".", "../../../x", "a/b", "a\\b", "a b", "a\0b", "/absolute"]
 
 

@@ -118,7 +118,7 @@ def _prepare_from(
         try:
             manifest = _write(folder, dataset, split, declared, schema, source, paths)
         except DataError as error:
-            raise DataError(_with_checksums(str(error), source, paths, hashes)) from None
+            raise DataError(_with_checksums(str(error), source, paths, hashes)) from error.__cause__
     pinned = declared.rows_sha256 is not None
     return RowSet(dataset, split, manifest["rows"], manifest["rows_sha256"], pinned, origin, folder)
 
@@ -192,7 +192,7 @@ def _guarded(
     except UserError:
         raise
     except Exception as error:
-        line = f"{type(error).__name__}: {error}"
+        line = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(f"dataset {dataset.name}, split {split}: {paths[0]} cannot be read ({line})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import lzma
 import shutil
 import tarfile
 import urllib.error
@@ -21,6 +22,10 @@ from ..settings import Settings
 from ..types import Files, Hub, Packaged, Source, SourceFile
 
 TIMEOUT_S = 30.0
+_DAMAGED = (
+    KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
+)  # fmt: skip
+"""What the archive readers raise; a password or an unknown method is a RuntimeError."""
 
 
 class NotHereError(Exception):
@@ -120,7 +125,7 @@ def _fetch(url: str, target: Path) -> None:
             expected = answer.headers.get("Content-Length")
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise NotHereError(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
-    if expected is not None and target.stat().st_size != int(expected):
+    if expected is not None and expected.isdecimal() and target.stat().st_size != int(expected):
         raise NotHereError(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
 
 
@@ -137,7 +142,7 @@ def _extract(archive: Path, member: str, target: Path) -> None:
                 raise KeyError(member)
             with found, target.open("wb") as file:
                 shutil.copyfileobj(found, file, 1 << 20)
-    except (KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError):
+    except _DAMAGED:
         raise NotHereError(f"the archive does not hold {member}, or is damaged") from None
 
 
