@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ..errors import UserError
-from .vocabulary import Vocabulary, full_vocabulary
+from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -144,11 +144,6 @@ def table_name(encoder: PreTrainedModel) -> str:
     """The name of the input embedding table among the encoder's parameters."""
     table = cast("torch.nn.Embedding", encoder.get_input_embeddings()).weight
     return next(name for name, parameter in encoder.named_parameters() if parameter is table)
-
-
-def whole_vocabulary(folder: Path, trust_remote_code: bool = False) -> Vocabulary:
-    """All rows of a model's table."""
-    return full_vocabulary(table_size(folder, trust_remote_code))
 
 
 class _Quiet:

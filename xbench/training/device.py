@@ -10,8 +10,8 @@ import torch
 
 from ..errors import UserError
 
-# oneDNN keeps the code that it generates for each matrix shape. Its default of 1024 shapes holds several hundred MB,
-# since batches come in many lengths; with 128 a fine-tuning run was as fast, and half a GB smaller.
+# oneDNN keeps the code that it generates for each matrix shape, and batches come in many lengths. Against its default
+# of 1024 shapes, 128 were no slower over 30 steps on STSb, and held a quarter of a GB less (1.82 against 2.08 GB).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 MICRO_BATCH_TOKENS = {"cpu": 512, "mps": 4096, "cuda": 16384}
