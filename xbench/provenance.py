@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -30,12 +32,29 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
     }
 
 
-def peak_memory(device: torch.device) -> dict[str, float | None]:
-    """The most memory that this process has held so far, in MB: resident on the host, allocated on the GPU."""
+def forget_peak_memory() -> None:
+    """Start counting the peak anew, so that one stage's peak is not the next one's; a no-op where the OS cannot."""
     import torch
 
-    # The kernel counts in KiB on Linux and in bytes on macOS.
-    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory(device: torch.device) -> dict[str, float | None]:
+    """The most memory held since `forget_peak_memory`, in MB: resident on the host, allocated on the GPU."""
+    import torch
+
     gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
-    return {"peak_rss_mb": round(resident, 1), "peak_gpu_mb": None if gpu is None else round(gpu, 1)}
+    return {"peak_rss_mb": round(_peak_resident(), 1), "peak_gpu_mb": None if gpu is None else round(gpu, 1)}
+
+
+def _peak_resident() -> float:
+    # Linux says it of this program alone; getrusage would count the program that started this one as well.
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024  # KiB on Linux, bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

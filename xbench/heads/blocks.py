@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from ..models.packing import can_pack, encode_packed
 from ..types import Batch, HeadContext
 
 
@@ -27,6 +28,10 @@ class HeadModule(nn.Module):
         self.encoder = encoder
         self.context = context
 
+    def packs(self) -> bool:
+        """Whether the encoder runs without padding, so that only real tokens cost time."""
+        return can_pack(self.encoder, self.encoder.device)
+
     def encode(self, batch: Batch) -> torch.Tensor:
         """Run the encoder.
 
@@ -34,8 +39,10 @@ class HeadModule(nn.Module):
             batch: Padded sequences.
 
         Returns:
-            (sequences, length, hidden) the last layer's output.
+            (sequences, length, hidden) the last layer's output; whatever it holds at padding is to be masked.
         """
+        if self.packs():
+            return encode_packed(self.encoder, batch)
         types = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
         output = self.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **types)
         hidden: torch.Tensor = output.last_hidden_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,21 +40,63 @@ def epoch_order(sizes: Sequence[int], alpha: float, seed: int, epoch: int) -> np
     return generator.permutation(np.concatenate(drawn))
 
 
-def micro_batches(lengths: npt.NDArray[np.int64], sequences: int, budget: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Cut one batch into pieces of like length.
+def micro_batches(
+    lengths: npt.NDArray[np.int64], packed: bool, budget: int, piece_cost: int = 0
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Cut one batch into pieces, examples of like length together, with the least work that the budget allows.
 
     Args:
-        lengths: (examples,) The longest sequence of each example.
-        sequences: Sequences an example.
-        budget: Padded tokens of a piece, at most; a piece has at least one example.
+        lengths: (examples, sequences) The tokens of each sequence.
+        packed: Whether a piece runs without padding; otherwise its sequences are all as long as its longest.
+        budget: Tokens of a piece, padding included, at most; a piece has at least one example.
+        piece_cost: What a further piece costs, in tokens.
 
     Yields:
         Positions in ``lengths``, longest examples first.
     """
-    order = np.argsort(-lengths, kind="stable")
+    sizes = lengths.sum(1) if packed else lengths.max(1) * lengths.shape[1]  # (examples,)
+    order = np.argsort(-sizes, kind="stable")
+    cuts = _cut_full(sizes[order], budget) if packed else cut_sorted(sizes[order], budget, piece_cost)
+    for start, end in cuts:
+        yield order[start:end]
+
+
+def _cut_full(sizes: npt.NDArray[np.int64], budget: int) -> Iterator[tuple[int, int]]:
+    """Fill one piece after the other."""
+    ends = np.cumsum(sizes)
     start = 0
-    while start < len(order):
-        longest = int(lengths[order[start]]) * sequences
-        size = max(1, budget // max(1, longest))
-        yield order[start : start + size]
-        start += size
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + budget, side="right")))
+        yield start, end
+        start = end
+
+
+def cut_sorted(sizes: npt.NDArray[np.int64], budget: int, piece_cost: int) -> list[tuple[int, int]]:
+    """Cut falling sizes into runs, each of which is padded to its first and largest.
+
+    Among all ways to do it this is the one whose padded sizes, and ``piece_cost`` for each run, add up to the least
+    (by dynamic programming over where the last run begins).
+
+    Args:
+        sizes: (n,) Falling.
+        budget: The padded size of a run, at most; a run has at least one member.
+        piece_cost: What a further run costs.
+
+    Returns:
+        Where each run begins and ends, in order.
+    """
+    least = np.zeros(len(sizes) + 1, np.int64)  # the cost of the first members
+    begins = np.zeros(len(sizes) + 1, np.int64)  # where their last run begins
+    first = 0
+    for end in range(1, len(sizes) + 1):
+        # A run that begins earlier is larger in both ways, so the beginnings that fit are a run, and only move on.
+        while first < end - 1 and sizes[first] * (end - first) > budget:
+            first += 1
+        costs = least[first:end] + sizes[first:end] * np.arange(end - first, 0, -1)
+        best = int(np.argmin(costs))
+        least[end], begins[end] = costs[best] + piece_cost, first + best
+    cuts = [len(sizes)]
+    while cuts[-1] > 0:
+        cuts.append(int(begins[cuts[-1]]))
+    return list(itertools.pairwise(reversed(cuts)))

@@ -1,23 +1,28 @@
-"""Dropout with masks from a fast generator.
+"""Dropout whose masks belong to the sequences, from a fast generator.
 
-On the CPU torch draws dropout masks one number after the other, which takes a fifth of a training step. Here the mask
-comes from numpy's SFC64 as 16-bit numbers (so the rate is exact to 1/65536), five times as fast. The mode catches both
-ways in which a model drops: ``dropout`` itself and the dropout inside ``scaled_dot_product_attention``. On a GPU
-torch's own kernels are the fast ones, and the mode leaves them alone.
+On the CPU torch draws dropout masks one number after the other, which takes a fifth of a training step, and the masks
+depend on how a batch was cut into pieces and padded. Here every sequence of an effective batch has a stream of its own,
+seeded by run, step and place in the batch, and draws masks for its real tokens alone: cutting the batch differently
+leaves every mask as it was. The numbers come from numpy's SFC64 as 16-bit ones (so the rate is exact to 1/65536), five
+times as fast as torch's. The mode catches both ways in which a model drops: ``dropout`` itself and the dropout inside
+``scaled_dot_product_attention``. On a GPU torch's own kernels are the fast ones, and the mode leaves them alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 LEVELS = 1 << 16
+Place: TypeAlias = tuple[slice | int, ...]
+"""An index into a mask."""
 
 
 class SeededDropout(TorchFunctionMode):
@@ -27,9 +32,54 @@ class SeededDropout(TorchFunctionMode):
         seed: The same seed gives the same masks, in the order in which they are asked for.
     """
 
+    _active: ClassVar[list[SeededDropout]] = []
+
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self._bits = np.random.SFC64(seed)
+        self._seed = seed
+        self._shared = np.random.SFC64(seed)
+        self._streams: list[np.random.SFC64] = []
+        self._lengths: list[int] = []
+
+    def next_piece(self, step: int, positions: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
+        """Say which sequences the tensors hold from now on, until the next call.
+
+        Args:
+            step: The optimizer step.
+            positions: (examples,) The examples' places in the effective batch.
+            lengths: (examples, sequences) Their real tokens; a batch holds all first sequences before all second ones.
+        """
+        sides = range(lengths.shape[1])
+        self._streams = [np.random.SFC64([self._seed, step, int(at), side]) for side in sides for at in positions]
+        self._lengths = lengths.T.reshape(-1).tolist()  # (sequences * examples,)
+
+    @classmethod
+    def active(cls) -> SeededDropout | None:
+        """The innermost mode that is on, if any is."""
+        return cls._active[-1] if cls._active else None
+
+    def __enter__(self) -> SeededDropout:
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self._active.append(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._active.remove(self)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+    def attention_mask(
+        self, like: torch.Tensor, sequences: Sequence[int], lengths: Sequence[int], p: float
+    ) -> torch.Tensor:
+        """The dropout mask of some sequences' attention weights, as `_mask`.
+
+        Args:
+            like: (n, heads, longest, longest)
+            sequences: (n,) Their places among the sequences of the piece.
+            lengths: (n,) Their real tokens.
+            p: The rate.
+        """
+        streams = [self._streams[at] if self._streams else self._shared for at in sequences]
+        return self._draw(like, p, list(zip(_attention_places(lengths), streams, strict=True)))
 
     def __torch_function__(
         self,
@@ -59,14 +109,42 @@ class SeededDropout(TorchFunctionMode):
         return input.mul_(mask) if inplace else input * mask
 
     def _mask(self, like: torch.Tensor, p: float) -> torch.Tensor:
-        """0 with probability p, else 1/(1-p); the shape and type of ``like``."""
+        """0 with probability p, else 1/(1-p); the shape and type of ``like``; 0 at padding."""
+        return self._draw(like, p, self._places(tuple(like.shape)))
+
+    def _draw(self, like: torch.Tensor, p: float, places: Sequence[tuple[Place, np.random.SFC64]]) -> torch.Tensor:
         dropped = round(p * LEVELS)
         if dropped == LEVELS:
             return torch.zeros_like(like)
-        count = like.numel()
-        drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
-        keep = torch.from_numpy(drawn >= dropped).view(like.shape)
-        return keep.to(like.dtype).mul_(LEVELS / (LEVELS - dropped))
+        scale = np.float32(LEVELS / (LEVELS - dropped))
+        mask = np.zeros(tuple(like.shape), np.float32)
+        for place, stream in places:
+            part = mask[place]
+            drawn = stream.random_raw(-(-part.size // 4)).view(np.uint16)[: part.size]
+            np.multiply((drawn >= dropped).reshape(part.shape), scale, out=part)
+        return torch.from_numpy(mask).to(like.dtype)
+
+    def _places(self, shape: tuple[int, ...]) -> list[tuple[Place, np.random.SFC64]]:
+        """The parts of a mask and the stream that draws each.
+
+        Known are (sequences, length, numbers), (sequences, heads, length, length), (1, tokens, numbers) of sequences
+        laid end to end and, after pooling, (sequences or examples, numbers). Any other is drawn whole, from a stream
+        that all share.
+        """
+        count, longest, lengths = len(self._streams), max(self._lengths, default=0), self._lengths
+        places: list[Place] = []
+        if len(shape) == 2 and count and count % shape[0] == 0:
+            places = [(row,) for row in range(shape[0])]
+        elif len(shape) == 3 and shape[:2] == (1, sum(lengths)):
+            ends = np.cumsum(lengths).tolist()
+            places = [(0, slice(end - length, end)) for end, length in zip(ends, lengths, strict=True)]
+        elif len(shape) == 3 and shape[:2] == (count, longest):
+            places = [(row, slice(length)) for row, length in enumerate(lengths)]
+        elif len(shape) == 4 and shape[0] == count and shape[2:] == (longest, longest):
+            places = _attention_places(lengths)
+        if not places:
+            return [((slice(None),), self._shared)]
+        return list(zip(places, self._streams[: len(places)], strict=True))
 
     def _attention(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None = None,
@@ -78,14 +156,22 @@ class SeededDropout(TorchFunctionMode):
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
             )
         factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-        scores = (query @ key.transpose(-2, -1)).float() * factor  # (sequences, heads, length, length)
+        scores = ((query * factor) @ key.transpose(-2, -1)).float()  # (sequences, heads, length, length)
         if attn_mask is not None:
             # A row of padding may have nothing to look at: the lowest number instead of -inf keeps it from being NaN.
             lowest = torch.finfo(scores.dtype).min
-            masked = scores.masked_fill(~attn_mask, lowest) if attn_mask.dtype == torch.bool else scores + attn_mask
-            scores = masked.clamp(min=lowest)
+            if attn_mask.dtype == torch.bool:
+                scores = scores.masked_fill_(~attn_mask, lowest)
+            else:
+                scores = (scores + attn_mask).clamp_(min=lowest)
         weights = scores.softmax(-1).to(query.dtype)
         return (weights * self._mask(weights, dropout_p)) @ value
+
+
+def _attention_places(lengths: Sequence[int]) -> list[Place]:
+    """The real part of each sequence's attention weights, (heads, length, length) within (heads, longest, longest)."""
+    real = [slice(length) for length in lengths]
+    return [(row, slice(None), part, part) for row, part in enumerate(real)]
 
 
 def _drops_on_cpu(

@@ -13,7 +13,7 @@ from ..data.rows import select
 from ..keys import finite
 from ..models.encoder import load_tokenizer, table_size
 from ..plan import Cell
-from ..provenance import environment, peak_memory
+from ..provenance import environment, forget_peak_memory, peak_memory
 from ..types import Decoding, DiagnosticContext, Head, HeadContext, Prediction, Row
 from .device import choose_device, choose_precision
 from .examples import ExampleTable
@@ -41,6 +41,7 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     Yields:
         Each cell with its record, as soon as it is stored, or with what went wrong in it alone.
     """
+    forget_peak_memory()
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)

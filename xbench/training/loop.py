@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
 from .batching import epoch_order, micro_batches
-from .device import autocast, choose_precision, token_budget
+from .device import autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
 
@@ -80,13 +80,14 @@ def train(
     losses: list[float] = []
     passed = 0
     module.train()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), SeededDropout(seed):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), SeededDropout(seed) as dropout:
         torch.manual_seed(seed)
         for epoch in range(recipe.epochs):
             order = epoch_order(sizes, recipe.mixing_alpha, seed, epoch)
             for start in range(0, len(order), recipe.batch_size):
                 chosen = order[start : start + recipe.batch_size]
-                losses.append(_step(module, tables, chosen, recipe, precision, vocabulary, pad_id))
+                pieces = _pieces(tables, chosen, module.packs(), recipe, device)
+                losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
                 if not math.isfinite(losses[-1]):
                     raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
                 torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.max_grad_norm)
@@ -100,36 +101,53 @@ def train(
 
 
 def _step(
-    module: HeadModule, tables: Sequence[ExampleTable], chosen: npt.NDArray[np.int64], recipe: Recipe, precision: str,
-    vocabulary: Vocabulary, pad_id: int,
+    module: HeadModule, pieces: Iterable[_Piece], step: int, precision: str, vocabulary: Vocabulary, pad_id: int,
+    dropout: SeededDropout,
 ) -> float:  # fmt: skip
     """Add one effective batch's gradient; gives its mean loss."""
     device = next(module.parameters()).device
     total = torch.zeros((), device=device)
-    budget = token_budget(recipe.micro_batch_tokens, device)
     # One autocast context for all pieces: each weight is cast once a step, not once a piece.
     with autocast(precision, device):
-        for table, indices in _by_table(tables, chosen):
-            lengths = table.lengths[indices].max(axis=1)
-            for piece in micro_batches(lengths, table.sequences, budget):
-                batch = make_batch(table, indices[piece], vocabulary, pad_id, device)
-                loss = module.loss(module(batch), batch).sum() / len(chosen)
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
+        for piece in pieces:
+            dropout.next_piece(step, piece.positions, piece.table.lengths[piece.indices])
+            batch = make_batch(piece.table, piece.indices, vocabulary, pad_id, device)
+            loss = module.loss(module(batch), batch).sum() / piece.of
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
     return float(total)
 
 
-def _by_table(
-    tables: Sequence[ExampleTable], chosen: npt.NDArray[np.int64]
-) -> list[tuple[ExampleTable, npt.NDArray[np.int64]]]:
-    """Split positions in the tables laid end to end into positions in each table."""
-    start, parts = 0, []
+@dataclass(frozen=True)
+class _Piece:
+    """Some examples of an effective batch that go through the encoder together.
+
+    Attributes:
+        table: Where they are.
+        indices: (n,) Which they are in it.
+        positions: (n,) Their places in the effective batch.
+        of: How many examples the effective batch has.
+    """
+
+    table: ExampleTable
+    indices: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    of: int
+
+
+def _pieces(
+    tables: Sequence[ExampleTable], chosen: npt.NDArray[np.int64], packed: bool, recipe: Recipe, device: torch.device
+) -> Iterator[_Piece]:
+    """Cut an effective batch, given as positions in the tables laid end to end, into pieces of one table each."""
+    budget, cost = token_budget(recipe.micro_batch_tokens, device), piece_tokens(device)
+    start = 0
     for table in tables:
-        inside = chosen[(chosen >= start) & (chosen < start + table.count)] - start
-        if len(inside):
-            parts.append((table, inside))
+        positions = np.flatnonzero((chosen >= start) & (chosen < start + table.count))
+        indices = chosen[positions] - start
+        if len(indices):
+            for piece in micro_batches(table.lengths[indices], packed, budget, cost):
+                yield _Piece(table, indices[piece], positions[piece], len(chosen))
         start += table.count
-    return parts
 
 
 def make_batch(

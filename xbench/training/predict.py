@@ -33,9 +33,8 @@ def predict(
     device = next(module.parameters()).device
     outputs: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * table.count
     module.eval()
-    longest = table.lengths.max(axis=1)  # (examples,)
     with torch.inference_mode(), autocast(choose_precision(precision, device), device):
-        for indices in micro_batches(longest, table.sequences, token_budget(budget, device)):
+        for indices in micro_batches(table.lengths, module.packs(), token_budget(budget, device)):
             batch = make_batch(table, indices, vocabulary, pad_id, device)
             raw = module(batch).float().cpu().numpy()  # (examples, ...)
             for index, output in zip(indices, raw, strict=True):

@@ -14,7 +14,7 @@ from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel
 from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
 from ..plan import Stage
-from ..provenance import environment, peak_memory
+from ..provenance import environment, forget_peak_memory, peak_memory
 from ..recipe import Recipe
 from ..types import Dataset, Head, HeadContext
 from .device import choose_device
@@ -43,6 +43,7 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         UserError: The model or the data cannot be used.
     """
     started = time.perf_counter()
+    forget_peak_memory()
     registry, settings = work.registry, work.settings
     model, head = work.models[stage.model], registry.heads.get(stage.head)
     datasets = [registry.datasets.get(name) for name in stage.mixture]
