@@ -49,6 +49,7 @@ def record(
     values = Recipe(options={"score_scale": "raw"}).values()
     whole = {
         "status": "done", "task": "sts", "task_version": 1, "head": "siamese" if frozen else "cross-encoder",
+        "head_version": 1, "fit": None, "kept": {},
         "curriculum": curriculum, "reading": "default", "seed": seed, "transfer": transfer_of(curriculum, dataset),
         "model": {"name": "e5-small-q4", "revision": "", "weights_sha256": "5" * 64, "parameters": 117653760},
         "train": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .hookspecs import hookimpl
-from .types import Diagnostic, DiagnosticContext
+from .measures import Diagnostic, DiagnosticContext
 
 
 def _truncated_rows(about: DiagnosticContext) -> Mapping[str, float]:

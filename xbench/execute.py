@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .data.rows import RowSet, prepare
+from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
 from .keys import content_key
 from .models.resolve import LocalModel, resolve_model
@@ -17,6 +17,7 @@ from .registry import Registry
 from .settings import Settings
 from .store import Store
 from .training import TRAINING_VERSION
+from .types import Head, Scalar
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _gather(plan: Plan, work: Work) -> dict[object, str]:
     missing: dict[object, str] = {}
     wanted = {(name, stage.split): None for stage in plan.stages for name in stage.mixture}
     wanted.update({(cell.dataset, cell.split): None for cell in plan.cells})
+    wanted.update({cell.fit: None for cell in plan.cells if cell.fit is not None})
     for name, split in wanted:
         dataset = work.registry.datasets.get(name)
         try:
@@ -141,7 +143,7 @@ def _gather(plan: Plan, work: Work) -> dict[object, str]:
 
 def _missing_for(cell: Cell, work: Work, missing: Mapping[object, str]) -> str | None:
     """Why a cell cannot be done, if it cannot."""
-    needs: list[object] = [cell.model, (cell.dataset, cell.split)]
+    needs: list[object] = [cell.model, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit])]
     for stage in work.chain(cell.stage):
         needs.extend((name, stage.split) for name in stage.mixture)
     return next((missing[need] for need in needs if need in missing), None)
@@ -154,7 +156,7 @@ def _stage_key(stage: Stage, work: Work) -> str:
     base = {"model": model.identity} if stage.parent is None else {"parent": work.stage_keys[stage.parent]}
     sets = [work.rows[name, stage.split] for name in stage.mixture]
     # A limit that takes all rows is none: the same work has the same key.
-    all_rows = stage.limit is not None and stage.limit // len(sets) >= max(one.rows for one in sets)
+    all_rows = all(share is None for share in share_limit(stage.limit, [one.rows for one in sets]))
     limit = None if all_rows else stage.limit
     content = {
         **base, "rows": [one.rows_sha256 for one in sets], "head": [head.name, head.version], "seed": stage.seed,
@@ -166,19 +168,27 @@ def _stage_key(stage: Stage, work: Work) -> str:
 
 def _cell_key(cell: Cell, work: Work) -> str:
     """The content key of a cell."""
-    head = work.registry.heads.get(cell.head)
-    task = work.registry.tasks.get(cell.task)
-    model = work.models[cell.model]
+    registry, model = work.registry, work.models[cell.model]
+    head, task = registry.heads.get(cell.head), registry.tasks.get(cell.task)
+    fit = None if cell.fit is None else [work.rows[cell.fit].rows_sha256, cell.limit_train]
     content = {
         "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
         "task": [task.name, task.version], "head": [head.name, head.version], "curriculum": cell.curriculum,
-        "reading": cell.reading, "selection": "last", "seed": cell.seed,
-        "rows": work.rows[cell.dataset, cell.split].rows_sha256, "dataset": [cell.dataset, cell.split],
-        "decoding": cell.recipe.decoding_identity(head.decoding), "limit": cell.limit_eval,
-        "metrics": [[name, work.registry.metrics.get(name).version] for name in task.metrics],
-        "diagnostics": list(task.diagnostics),
+        "reading": cell.reading, "fit": fit,
+        "selection": "last", "seed": cell.seed, "rows": work.rows[cell.dataset, cell.split].rows_sha256,
+        "dataset": [cell.dataset, cell.split], "decoding": cell_recipe(cell, head), "limit": cell.limit_eval,
+        "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
+        "diagnostics": [[name, registry.diagnostics.get(name).version] for name in task.diagnostics],
     }  # fmt: skip
     return content_key("cell", content)
+
+
+def cell_recipe(cell: Cell, head: Head) -> dict[str, Scalar]:
+    """What of the recipe can change a cell's predictions of given weights.
+
+    A stage's key holds all options that training used; a frozen encoder has no stage, so its cells hold them all.
+    """
+    return cell.recipe.decoding_identity((*head.decoding, *(() if cell.stage is not None else head.options)))
 
 
 def _found(keys: Mapping[Cell, str], work: Work) -> dict[Cell, Mapping[str, Any]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pluggy
 
-from .types import Dataset, Diagnostic, Figure, Head, Metric, Model, Schema
+from .measures import Diagnostic, Figure, Metric
+from .types import Dataset, Head, Model, Schema
 
 PROJECT = "xbench"
 """The pluggy project and the entry-point group."""

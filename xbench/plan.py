@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .curriculum import FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
-from .errors import UserError
+from .errors import UserError, did_you_mean
 from .keys import content_key
 from .recipe import Recipe, build_recipe
 from .registry import Registry
-from .tasks import Task
-from .types import Dataset, Head
+from .tasks import OFFICIAL, Task, dataset_and_split
+from .types import Dataset, Head, Reading
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class Cell:
         head: The head's name.
         curriculum: Its text; ``none`` for the frozen encoder.
         reading: How the head's outputs are read.
+        fit: The dataset and split that the reading is fitted on; None where it needs none.
+        metrics: Metrics by name, the dataset's official scorer among them where the task asks for it.
         dataset: The evaluation dataset.
         split: Of that dataset.
         seed: The seed of every stage of the curriculum.
@@ -101,6 +103,8 @@ class Cell:
     head: str
     curriculum: str
     reading: str
+    fit: tuple[str, str] | None
+    metrics: tuple[str, ...]
     dataset: str
     split: str
     seed: int
@@ -168,39 +172,64 @@ class _Planner:
         request = self.request
         texts = request.curricula or task.curricula
         curricula = list(dict.fromkeys(parse_curriculum(text, task.train) for text in texts))
-        evals = [self.registry.datasets.get(name, task.path) for name in request.datasets or task.eval]
-        for catalogue, names in (
-            (self.registry.metrics, task.metrics),
-            (self.registry.diagnostics, task.diagnostics),
-            (self.registry.figures, task.figures),
-            # Misspelled or missing ones only: a name that two plugins own matters when a curriculum uses it.
-            (self.registry.datasets, [name for name in task.train if name not in self.registry.datasets.owners]),
-        ):
-            for name in names:
-                catalogue.get(name, task.path)
+        _check_names(task, self.registry)
+        evals = [self._dataset(text, task.eval_split, task) for text in request.datasets or task.eval]
         for curriculum in curricula:
             head = self._head(task, curriculum)
             recipe = self._recipe(task, head)
             trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
-            _check_fit(task, head, trained, evals)
-            seeds = request.seeds or task.seeds
+            _check_fit(head, [(dataset, task.train_split) for dataset in trained], evals)
+            # A frozen encoder has nothing that a seed could change.
             for model in request.models:
-                # A frozen encoder has nothing that a seed could change.
-                for seed in dict.fromkeys(seeds if curriculum else (0,)):
+                for seed in dict.fromkeys((request.seeds or task.seeds) if curriculum else (0,)):
                     stage = self._chain(task, model, head, curriculum, recipe, seed)
-                    for dataset in evals:
-                        kind = transfer((lang for one in trained for lang in one.languages), dataset.languages)
-                        for reading in head.readings:
-                            self.cells.append(
-                                Cell(
-                                    task=task.name, model=model, head=head.name,
-                                    curriculum=curriculum_name(curriculum), reading=reading,
-                                    dataset=dataset.name, split=task.eval_split, seed=seed, stage=stage,
-                                    transfer=kind, recipe=recipe,
-                                    limit_train=request.limit_train if curriculum else None,
-                                    limit_eval=request.limit_eval,
-                                )
-                            )  # fmt: skip
+                    base = Cell(
+                        task=task.name, model=model, head=head.name, curriculum=curriculum_name(curriculum),
+                        reading="", fit=None, metrics=(), dataset="", split="", seed=seed, stage=stage, transfer="",
+                        recipe=recipe, limit_train=request.limit_train if curriculum else None,
+                        limit_eval=request.limit_eval,
+                    )  # fmt: skip
+                    self.cells += self._cells(task, head, base, trained, evals)
+
+    def _cells(
+        self, task: Task, head: Head, base: Cell, trained: Sequence[Dataset], evals: Sequence[tuple[Dataset, str]]
+    ) -> Iterator[Cell]:
+        """One cell for each evaluation dataset and reading."""
+        for dataset, split in evals:
+            kind = transfer((language for one in trained for language in one.languages), dataset.languages)
+            for reading in _readings(task, head):
+                fit = None if reading.fit is None else self._fit(task, reading, dataset)
+                limit = base.limit_train if fit is None else self.request.limit_train
+                yield replace(
+                    base, reading=reading.name, fit=fit, metrics=self._metrics(task, dataset), dataset=dataset.name,
+                    split=split, transfer=kind, limit_train=limit,
+                )  # fmt: skip
+
+    def _dataset(self, text: str, split: str, task: Task) -> tuple[Dataset, str]:
+        name, split = dataset_and_split(text, split)
+        return self.registry.datasets.get(name, task.path), split
+
+    def _fit(self, task: Task, reading: Reading, dataset: Dataset) -> tuple[str, str]:
+        """What a reading is fitted on, as the task names it."""
+        text = task.fit.get(dataset.name) or task.fit.get("*")
+        if text is None:
+            raise UserError(
+                f"{task.path}: the reading {reading.name} is fitted on data that the task does not name: "
+                f'add [fit] with {dataset.name} = "DATASET"'
+            )
+        fitted, split = self._dataset(text, task.train_split, task)
+        if split not in fitted.splits:
+            raise UserError(f"{task.path}: [fit] {text}: {fitted.name} has only the splits {', '.join(fitted.splits)}")
+        return fitted.name, split
+
+    def _metrics(self, task: Task, dataset: Dataset) -> tuple[str, ...]:
+        """The task's metrics, with the dataset's own scorer in the place of ``official``."""
+        if OFFICIAL in task.metrics and not dataset.official:
+            raise UserError(f"{task.path}: the dataset {dataset.name} names no official scorer")
+        names = tuple(dict.fromkeys(dataset.official if name == OFFICIAL else name for name in task.metrics))
+        for name in names:
+            self.registry.metrics.get(name, task.path)
+        return names
 
     def _head(self, task: Task, curriculum: Curriculum) -> Head:
         heads = [self.registry.heads.get(name, task.path) for name in task.heads]
@@ -246,26 +275,61 @@ class _Planner:
         return parent
 
 
-def _check_fit(task: Task, head: Head, trained: Sequence[Dataset], evals: Sequence[Dataset]) -> None:
+def _readings(task: Task, head: Head) -> list[Reading]:
+    """The readings that a task takes of a head.
+
+    Raises:
+        UserError: It names one that the head does not have.
+    """
+    known = {reading.name: reading for reading in head.readings}
+    for name in task.readings:
+        if name not in known:
+            raise UserError(f"{task.path}: the head {head.name} has no reading {name!r}{did_you_mean(name, known)}")
+    return [known[name] for name in task.readings or known]
+
+
+def _check_names(task: Task, registry: Registry) -> None:
+    """Everything that a task names is there.
+
+    Raises:
+        UserError: Something is not.
+    """
+    # Misspelled or missing training datasets only: a name that two plugins own matters when a curriculum uses it.
+    absent = [name for name in task.train if name not in registry.datasets.owners]
+    for catalogue, names in (
+        (registry.metrics, [name for name in task.metrics if name != OFFICIAL]),
+        (registry.diagnostics, task.diagnostics),
+        (registry.figures, task.figures),
+        (registry.datasets, absent),
+        (registry.datasets, [name for name in task.baselines if name not in registry.datasets.owners]),
+    ):
+        for name in names:
+            catalogue.get(name, task.path)
+    for text in task.baselines.values():
+        parse_curriculum(text, task.train)
+
+
+def _check_fit(
+    head: Head, trained_on: Sequence[tuple[Dataset, str]], evaluated_on: Sequence[tuple[Dataset, str]]
+) -> None:
     """Splits are there, the head takes the schemas, and what is learned has the form of what is asked.
 
     Raises:
         UserError: Something does not fit.
     """
-    for datasets, split in ((trained, task.train_split), (evals, task.eval_split)):
-        for dataset in datasets:
-            if split not in dataset.splits:
-                has = ", ".join(dataset.splits)
-                raise UserError(f"the dataset {dataset.name} has no split {split!r}, only {has}")
-            if dataset.schema not in head.schemas:
-                takes = ", ".join(head.schemas)
-                raise UserError(
-                    f"the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
-                )
+    for dataset, split in (*trained_on, *evaluated_on):
+        if split not in dataset.splits:
+            has = ", ".join(dataset.splits)
+            raise UserError(f"the dataset {dataset.name} has no split {split!r}, only {has}")
+        if dataset.schema not in head.schemas:
+            takes = ", ".join(head.schemas)
+            raise UserError(
+                f"the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
+            )
+    trained, everything = [one for one, _ in trained_on], [one for one, _ in (*trained_on, *evaluated_on)]
     for other in trained[1:]:
         if other.score_range != trained[0].score_range:
             raise UserError(f"{trained[0].name} and {other.name} have different score ranges: they do not mix")
-    everything = [*trained, *evals]
     for other in everything[1:]:
         if other.labels != everything[0].labels:
             raise UserError(f"{everything[0].name} and {other.name} have different labels: they do not fit one head")

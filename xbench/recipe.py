@@ -101,14 +101,15 @@ class Recipe:
 
 
 def build_recipe(
-    settings: Mapping[str, object], where: str, options: Mapping[str, Scalar], ignored: frozenset[str] = frozenset()
-) -> Recipe:
+    settings: Mapping[str, object], where: str, options: Mapping[str, Scalar | tuple[Scalar, ...]],
+    ignored: frozenset[str] = frozenset(),
+) -> Recipe:  # fmt: skip
     """Check settings and make a recipe of them.
 
     Args:
         settings: Values by name; the rest takes its default.
         where: Where they stand, for the message: ``tasks/sts.toml [recipe]`` or ``--set``.
-        options: The head's own keys with their defaults.
+        options: The head's own keys with their defaults; a tuple lists the choices, the default first.
         ignored: Keys of the task's other heads: known, but not of this recipe.
 
     Returns:
@@ -118,7 +119,9 @@ def build_recipe(
         UserError: A key is unknown, or a value has the wrong type or lies out of range.
     """
     # A head may want another default for a key that training knows, such as a longer ``max_length``.
-    base = {**Recipe().values(), **options}
+    defaults = {name: value[0] if isinstance(value, tuple) else value for name, value in options.items()}
+    choices = {**CHOICES, **{name: value for name, value in options.items() if isinstance(value, tuple)}}
+    base = {**Recipe().values(), **defaults}
     own = {name for name in options if name not in Recipe().values()}
     chosen: dict[str, Scalar] = dict(base)
     for name, value in settings.items():
@@ -127,7 +130,7 @@ def build_recipe(
         if name not in base:
             hint = did_you_mean(name, {*base, *ignored})
             raise UserError(f"{where}: unknown recipe key {name!r}{hint}")
-        chosen[name] = _checked(name, value, base[name], where)
+        chosen[name] = _checked(name, value, base[name], choices, where)
     known = {name: value for name, value in chosen.items() if name not in own}
     return dataclasses.replace(
         Recipe(),
@@ -136,7 +139,9 @@ def build_recipe(
     )
 
 
-def _checked(name: str, value: object, default: Scalar, where: str) -> Scalar:
+def _checked(
+    name: str, value: object, default: Scalar, choices: Mapping[str, tuple[Scalar, ...]], where: str
+) -> Scalar:
     """The value in its default's type, or a `UserError` that says what was expected."""
     kind = type(default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
@@ -145,8 +150,8 @@ def _checked(name: str, value: object, default: Scalar, where: str) -> Scalar:
         raise UserError(f"{where}: {name} takes {_KINDS[kind]}, not {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{where}: {name} = {value} must be a finite number")
-    if name in CHOICES and value not in CHOICES[name]:
-        raise UserError(f"{where}: {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
+    if name in choices and value not in choices[name]:
+        raise UserError(f"{where}: {name} = {value!r} is not one of {', '.join(map(str, choices[name]))}")
     if name in BOUNDS and isinstance(value, (int, float)):
         holds, words = BOUNDS[name]
         if not holds(value):

@@ -15,8 +15,9 @@ import pluggy
 
 from . import hookspecs
 from .errors import UserError, did_you_mean
+from .measures import Diagnostic, Figure, Metric
 from .tasks import Task, load_task
-from .types import Dataset, Diagnostic, Figure, Head, Metric, Model, Schema
+from .types import Dataset, Head, Model, Schema
 
 T = TypeVar("T")
 

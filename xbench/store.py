@@ -7,13 +7,16 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .files import Digests, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
 from .plan import Cell
 from .settings import Settings
 from .types import Prediction
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 RECORD_SCHEMA = "xbench.record/1"
 WEIGHTS = "weights.safetensors"
@@ -135,6 +138,43 @@ class Store:
         pyarrow.parquet.write_table(table, buffer, compression="zstd")
         write_atomic(self.predictions_path(key), buffer.getvalue())
         return text_sha256("".join(f"{canonical(row)}\t{text}\n" for row, text in zip(ids, as_json, strict=True)))
+
+    def save_kept(self, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
+        """Keep what a head wants drawn, one ``.npy`` file an array.
+
+        Args:
+            key: The cell's content key.
+            arrays: By name.
+
+        Returns:
+            The sha256 of each file, by name.
+        """
+        import io
+
+        import numpy as np
+
+        checksums = {}
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            path = self._kept_path(key, name)
+            write_atomic(path, buffer.getvalue())
+            checksums[name] = file_sha256(path)
+        return checksums
+
+    def kept(self, record: Mapping[str, Any], name: str) -> npt.NDArray[Any] | None:
+        """An array that was kept for a record, when it is still here and whole."""
+        import numpy as np
+
+        path = self._kept_path(record["key"], name)
+        checksum = record["kept"].get(name)
+        if checksum is None or not path.is_file() or file_sha256(path) != checksum:
+            return None
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+
+    def _kept_path(self, key: str, name: str) -> Path:
+        return self._cache / "kept" / key / f"{slug(name)}.npy"
 
     def predictions_path(self, key: str) -> Path:
         """Where a cell's predictions lie."""

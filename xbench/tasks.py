@@ -20,9 +20,10 @@ class Task:
         title: For tables.
         version: Raised when the task's meaning changes.
         train: Training datasets.
-        eval: Evaluation datasets, in the order of a table's columns.
+        eval: Evaluation datasets, in the order of a table's columns; ``dataset/split`` takes another split.
         heads: Heads by name; the first is the default.
-        metrics: Metrics by name; the first score of the first one is the primary score.
+        metrics: Metrics by name; the first score of the first one is the primary score. ``official`` stands for each
+            evaluation dataset's own scorer.
         curricula: The rows of the task's table, in order.
         recipe: Settings over the recipe's defaults.
         description: One line.
@@ -32,6 +33,8 @@ class Task:
         seeds: When the command line names none.
         groups: Names that stand for several tasks at once, such as ``paper``.
         baselines: Evaluation dataset to its in-language curriculum: what a transfer gap is measured from.
+        readings: Which of the head's readings to take; all of them when there are none here.
+        fit: Evaluation dataset to the dataset, or ``dataset/split``, that readings are fitted on; ``*`` for all others.
         diagnostics: Measures beside the scores, by name.
         figures: Pictures to draw from the records, by name.
         path: The file, for messages.
@@ -53,10 +56,15 @@ class Task:
     seeds: tuple[int, ...] = (0,)
     groups: tuple[str, ...] = ()
     baselines: Mapping[str, str] = field(default_factory=dict)
+    readings: tuple[str, ...] = ()
+    fit: Mapping[str, str] = field(default_factory=dict)
     diagnostics: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     path: str = ""
 
+
+OFFICIAL = "official"
+"""Among a task's metrics, this stands for each evaluation dataset's own scorer."""
 
 _LIST = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
 _TEXT = ("a text", lambda value: isinstance(value, str))
@@ -69,7 +77,7 @@ _KEYS: Mapping[str, tuple[str, Any]] = {
     "name": _TEXT, "title": _TEXT, "version": _WHOLE, "description": _TEXT, "source": _TEXT,
     "train": _LIST, "eval": _LIST, "heads": _LIST, "metrics": _LIST, "curricula": _LIST, "recipe": _TABLE,
     "train_split": _TEXT, "eval_split": _TEXT, "seeds": _WHOLES, "groups": _LIST, "baselines": _TEXTS,
-    "diagnostics": _LIST, "figures": _LIST,
+    "readings": _LIST, "fit": _TEXTS, "diagnostics": _LIST, "figures": _LIST,
 }  # fmt: skip
 _REQUIRED = ("name", "title", "version", "train", "eval", "heads", "metrics", "curricula")
 
@@ -105,3 +113,14 @@ def load_task(source: Path | str) -> Task:
             raise UserError(f"{where}: the key {key!r} is missing or empty")
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Task(**frozen, path=where)  # type: ignore[arg-type]  # each value was checked against _KEYS
+
+
+def dataset_and_split(text: str, split: str) -> tuple[str, str]:
+    """Take ``dataset/split`` apart.
+
+    Args:
+        text: A dataset's name, with a split or without.
+        split: Where the text names none.
+    """
+    name, _, own = text.partition("/")
+    return name, own or split

@@ -146,6 +146,7 @@ class Dataset:
         sample: True for a small corpus that is there to be run, not to compare models with.
         labels: The class names, in order, of a classification dataset.
         score_range: The lowest and the highest gold score of a regression dataset.
+        official: The name of the metric that is its publisher's own scorer; a task asks for it as ``official``.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Dataset:
     sample: bool = False
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
+    official: str = ""
 
     @property
     def language(self) -> str:
@@ -273,6 +275,8 @@ class Decoding:
         extra: What the examples carried along, by name: one integer array an example.
         context: The recipe and its company.
         reading: The name of the reading asked for.
+        fitted: What the reading's ``fit`` gave; None where it has none.
+        keep: Keeps an array under a name beside the predictions, for a figure to draw.
     """
 
     rows: Sequence[Row]
@@ -281,6 +285,45 @@ class Decoding:
     extra: Mapping[str, Sequence[npt.NDArray[np.int32]]]
     context: HeadContext
     reading: str
+    fitted: Any = None
+    keep: Callable[[str, npt.NDArray[Any]], None] = lambda name, array: None
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What a reading is fitted on: the same encoder's outputs over other rows, which the task names.
+
+    Attributes:
+        rows: The rows, memory-mapped.
+        row_of: (examples,) The index of each example's row.
+        outputs: (examples, ...) The module's outputs, memory-mapped: there may be more of them than fit into memory.
+        dataset: Where the rows are from.
+        context: The recipe and its company.
+        seed: Of the cell, for a fit that draws.
+    """
+
+    rows: Sequence[Row]
+    row_of: npt.NDArray[np.int64]
+    outputs: npt.NDArray[np.float32]
+    dataset: Dataset
+    context: HeadContext
+    seed: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A named way of turning a head's outputs into predictions.
+
+    Attributes:
+        name: Such as ``procrustes``.
+        fit: Learns from outputs over other rows what ``Head.decode`` then finds in ``Decoding.fitted``; None when
+            there is nothing to learn.
+        description: One line.
+    """
+
+    name: str = "default"
+    fit: Callable[[Fitting], Any] | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,9 +341,9 @@ class Head:
             gives one loss an example, shape (examples,).
         decode: Turns raw outputs into one prediction a row.
         needs_training: False when the head says something sensible of a frozen encoder.
-        options: The head's own recipe keys with their defaults.
+        options: The head's own recipe keys with their defaults; a tuple lists the choices, the default first.
         decoding: The names of the recipe keys that change predictions without training: they belong to a cell's key.
-        readings: The named ways of reading predictions; the first is the default.
+        readings: The ways of reading predictions; each is a cell of its own.
     """
 
     name: str
@@ -311,77 +354,6 @@ class Head:
     module: Callable[[PreTrainedModel, HeadContext, torch.Generator], torch.nn.Module]
     decode: Callable[[Decoding], list[Prediction]]
     needs_training: bool = True
-    options: Mapping[str, Scalar] = field(default_factory=dict)
+    options: Mapping[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
     decoding: tuple[str, ...] = ("max_length",)
-    readings: tuple[str, ...] = ("default",)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """Predictions and references to scores.
-
-    Attributes:
-        name: Such as ``spearman``.
-        version: Raised when the same predictions would give another score.
-        compute: Takes one prediction and one reference a row, and gives scores by name, in the field's units. NaN
-            where a score is not defined.
-        description: One line, with the source of the formula or the official scorer.
-        best: What a perfect prediction scores, by score name.
-    """
-
-    name: str
-    version: int
-    compute: Callable[[Sequence[Prediction], Sequence[Any]], Mapping[str, float]]
-    description: str
-    best: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DiagnosticContext:
-    """What a diagnostic may look at.
-
-    Attributes:
-        rows: The evaluation rows.
-        predictions: One a row.
-        truncated: (rows,) Whether some of a row's text was cut away.
-        dataset: The evaluation dataset.
-        folder: The model's transformers folder, for its tokenizer.
-        context: The recipe and its company.
-    """
-
-    rows: Sequence[Row]
-    predictions: Sequence[Prediction]
-    truncated: npt.NDArray[np.bool_]
-    dataset: Dataset
-    folder: Path
-    context: HeadContext
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """A measure beside the scores.
-
-    Attributes:
-        name: Such as ``truncated-rows``.
-        compute: Gives its numbers by name.
-        description: One line.
-    """
-
-    name: str
-    compute: Callable[[DiagnosticContext], Mapping[str, float]]
-    description: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture drawn from a task's records.
-
-    Attributes:
-        name: Such as ``tsne``.
-        draw: Takes the task's records and a folder, and gives the paths of the files that it wrote there.
-        description: One line.
-    """
-
-    name: str
-    draw: Callable[[Sequence[Mapping[str, Any]], Path], Sequence[Path]]
-    description: str
+    readings: tuple[Reading, ...] = (Reading(),)

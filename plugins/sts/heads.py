@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-SCALES = ("raw", "unit")
-
 
 def cross_encoder_examples(
     rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
@@ -104,7 +102,7 @@ HEADS = [
         examples=cross_encoder_examples,
         module=cross_encoder_module,
         decode=decode_numbers,
-        options={"score_scale": "raw"},
+        options={"score_scale": ("raw", "unit")},
     ),
     Head(
         name="siamese",

@@ -6,27 +6,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xbench.api import Metric
+from xbench.api import Metric, MetricContext
 
 
-def spearman(predictions: Sequence[float], references: Sequence[Any]) -> Mapping[str, float]:
+def spearman(predictions: Sequence[float], references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
     """Spearman's rank correlation x100; NaN where one side is constant.
 
     Args:
         predictions: One number a row.
         references: The gold scores.
+        about: Not needed.
     """
     from scipy.stats import spearmanr
 
     return {"spearman": _times_100(spearmanr, predictions, references)}
 
 
-def pearson(predictions: Sequence[float], references: Sequence[Any]) -> Mapping[str, float]:
+def pearson(predictions: Sequence[float], references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
     """Pearson's correlation x100; NaN where one side is constant.
 
     Args:
         predictions: One number a row.
         references: The gold scores.
+        about: Not needed.
     """
     from scipy.stats import pearsonr
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from xbench.api import Batch, HeadContext, HeadModule, UserError, dense_block, mean_pool
+from xbench.api import Batch, HeadContext, HeadModule, dense_block, mean_pool
 
-from .heads import SCALES, unit_scale
+from .heads import unit_scale
 
 
 class CrossEncoder(HeadModule):
@@ -18,16 +18,11 @@ class CrossEncoder(HeadModule):
         context: ``score_scale`` is ``raw`` (the gold scores as they are, as the GLUE example regresses) or ``unit``
             (brought to 0-1).
         generator: Of the head's initial weights.
-
-    Raises:
-        UserError: ``score_scale`` is neither.
     """
 
     def __init__(self, encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> None:
         super().__init__(encoder, context)
         scale = context.recipe.options["score_scale"]
-        if scale not in SCALES:
-            raise UserError(f"recipe.score_scale = {scale!r} is not one of {', '.join(SCALES)}")
         self.offset, self.factor = unit_scale(context) if scale == "unit" else (0.0, 1.0)
         self.block = dense_block(encoder, 1, generator)
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from xbench.measures import MetricContext
 from xbench.registry import Registry
+from xbench.types import Dataset
 
 Pairs = list[tuple[float, float]]
 # Multiples of 1/8 are exact, and few enough to tie often.
@@ -19,9 +21,12 @@ PAIRS = st.lists(st.tuples(st.integers(-20, 20), st.integers(0, 40)), min_size=2
 NAMES = pytest.mark.parametrize("name", ["spearman", "pearson"])
 
 
+ABOUT = MetricContext(Dataset("made-up", ("en",), "pair-score", {}, "CC0", "nobody", "", ""), ())
+
+
 def score(registry: Registry, name: str, pairs: Pairs) -> float:
     predictions, references = zip(*pairs, strict=True)
-    return registry.metrics.get(name).compute(list(predictions), list(references))[name]
+    return registry.metrics.get(name).compute(list(predictions), list(references), ABOUT)[name]
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
@@ -79,7 +84,7 @@ def test_spearman_sees_ranks_only(registry: Registry, pairs: Pairs) -> None:
 @NAMES
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_rows_have_no_score(registry: Registry, name: str, count: int) -> None:
-    assert math.isnan(registry.metrics.get(name).compute([1.0] * count, [2.0] * count)[name])
+    assert math.isnan(registry.metrics.get(name).compute([1.0] * count, [2.0] * count, ABOUT)[name])
 
 
 @NAMES

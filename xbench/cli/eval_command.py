@@ -12,9 +12,12 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
+from ..measures import FigureContext
 from ..plan import Plan, Request, make_plan
 from ..recipe import parse_overrides
 from ..registry import Registry, load_registry
+from ..settings import Settings
+from ..store import Store
 from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
 
 
@@ -72,7 +75,7 @@ def command(
 
     with make_reporter(plan, registry) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
-    _publish(plan, registry, outcome, out)
+    _publish(plan, registry, outcome, settings)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures else 0
 
@@ -103,8 +106,9 @@ def _label(plan: Plan, stage_id: str) -> str:
     return next(stage.curriculum for stage in plan.stages if stage.id == stage_id)
 
 
-def _publish(plan: Plan, registry: Registry, outcome: Outcome, out: Path) -> None:
+def _publish(plan: Plan, registry: Registry, outcome: Outcome, settings: Settings) -> None:
     """Draw the tasks' figures and write the leaderboard."""
+    out, store = settings.out, Store(settings)
     from ..leaderboard.publish import build
 
     for name in dict.fromkeys(cell.task for cell in plan.cells):
@@ -112,7 +116,7 @@ def _publish(plan: Plan, registry: Registry, outcome: Outcome, out: Path) -> Non
         for figure in registry.tasks.get(name).figures if records else ():
             folder = out / "figures" / name
             folder.mkdir(parents=True, exist_ok=True)
-            registry.figures.get(figure).draw(records, folder)
+            registry.figures.get(figure).draw(FigureContext(records, store.kept, folder))
     _, damaged = build(out, registry)
     for path in damaged:
         click.echo(f"warning: {path} is no whole record and was left out", err=True)

@@ -74,6 +74,31 @@ def select(rows: Sequence[Row], limit: int | None, seed: int) -> Sequence[Row]:
     return cast("Sequence[Row]", cast("datasets.Dataset", rows).select(sorted(drawn.tolist())))
 
 
+def share_limit(limit: int | None, sizes: Sequence[int]) -> list[int | None]:
+    """Split a limit over the datasets of a mixture, as evenly as their rows allow.
+
+    A dataset with fewer rows than its share gives all of them, and the others share the rest; where it does not divide,
+    the first ones get one more.
+
+    Args:
+        limit: Rows of the whole mixture, at most.
+        sizes: Rows of each dataset.
+
+    Returns:
+        A limit for each dataset; None where all of its rows are taken.
+    """
+    if limit is None:
+        return [None] * len(sizes)
+    shares: list[int | None] = [None] * len(sizes)
+    left = limit
+    smallest_first = sorted(range(len(sizes)), key=lambda index: (sizes[index], -index))
+    for done, index in enumerate(smallest_first):
+        share = left // (len(sizes) - done)
+        shares[index] = share if share < sizes[index] else None
+        left -= min(share, sizes[index])
+    return shares
+
+
 def prepare(dataset: Dataset, split: str, schema: Schema, settings: Settings) -> RowSet:
     """Find a split's rows, in the cache or at the first source that has them, and check who they are.
 

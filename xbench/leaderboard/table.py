@@ -114,7 +114,6 @@ def _group(record: Record) -> list[Any]:
     """What a table's records have in common."""
     return [
         record["sample"], record["task"], record["task_version"], record["model"], record["limits"],
-        sorted(record["metric_version"].items()),
     ]  # fmt: skip
 
 
@@ -139,15 +138,16 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         ),
         limits=first["limits"],
         sample=first["sample"],
-        versions=_versions(first),
+        versions=_versions(records),
         environment=tuple(sorted({_environment(record) for record in records})),
     )
 
 
-def _versions(record: Record) -> str:
-    metrics = ", ".join(f"{name} {version}" for name, version in sorted(record["metric_version"].items()))
-    weights = record["model"]["weights_sha256"][:12]
-    return f"Task version {record['task_version']}, metric versions {metrics}, weights {weights}"
+def _versions(records: Sequence[Record]) -> str:
+    metrics = sorted({pair for record in records for pair in record["metric_version"].items()})
+    named = ", ".join(f"{name} {version}" for name, version in metrics)
+    task, weights = records[0]["task_version"], records[0]["model"]["weights_sha256"][:12]
+    return f"Task version {task}, metric versions {named}, weights {weights}"
 
 
 def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
@@ -156,24 +156,47 @@ def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
     return (primary, *sorted({name for record in records for name in record["scores"]} - {primary}))
 
 
-def _columns(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Dataset and identity of its rows, to the column's name and language: other rows are another column."""
-    identities: dict[str, set[str]] = {}
+def _columns(records: Sequence[Record]) -> dict[str, tuple[str, str]]:
+    """What a record was scored on, to the column's name and language.
+
+    Other rows, another split or another version of the metrics is another column, whose name then says so.
+    """
+    parts: dict[str, list[set[str]]] = {}
     for record in records:
-        identities.setdefault(record["eval"]["dataset"], set()).add(record["eval"]["rows_sha256"])
+        seen = parts.setdefault(record["eval"]["dataset"], [set(), set(), set()])
+        for values, part in zip(seen, _scored_on(record), strict=True):
+            values.add(part)
     columns = {}
     for record in records:
-        dataset, identity = record["eval"]["dataset"], record["eval"]["rows_sha256"]
-        name = dataset if len(identities[dataset]) == 1 else f"{dataset}, rows {identity[:8]}"
-        columns[dataset, identity] = (name, record["eval"]["language"])
+        dataset = record["eval"]["dataset"]
+        split, rows, metrics = (
+            part if len(values) > 1 else "" for values, part in zip(parts[dataset], _scored_on(record), strict=True)
+        )
+        notes = [f"rows {rows[:8]}"] * bool(rows) + [metrics] * bool(metrics)
+        name = ", ".join([f"{dataset}/{split}" if split else dataset, *notes])
+        columns[_column_key(record)] = (name, record["eval"]["language"])
     return columns
+
+
+def _scored_on(record: Record) -> tuple[str, str, str]:
+    """The split, the identity of its rows, and the metrics with their versions."""
+    metrics = ", ".join(f"{name} {version}" for name, version in sorted(record["metric_version"].items()))
+    return record["eval"]["split"], record["eval"]["rows_sha256"], metrics
+
+
+def _column_key(record: Record) -> str:
+    return canonical([record["eval"]["dataset"], *_scored_on(record)])
 
 
 def _settings(record: Record) -> dict[str, Any]:
     """What makes a row one of its own: the recipe as far as it changes results, and what was read of which data."""
     settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
     trained = [[part["stage"], part["dataset"], part["rows_sha256"][:12]] for part in record["train"]]
-    return {**settings, "reading": record["reading"], "selection": record["selection"], "rows": trained}
+    fitted = record["fit"] and [record["fit"]["dataset"], record["fit"]["rows_sha256"][:12]]
+    return {
+        **settings, "reading": record["reading"], "fit": fitted, "head_version": record["head_version"],
+        "selection": record["selection"], "rows": trained,
+    }  # fmt: skip
 
 
 def _environment(record: Record) -> str:
@@ -206,10 +229,10 @@ def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) ->
     return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
 
 
-def _cells(records: Sequence[Record], columns: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, TableCell]:
+def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> dict[str, TableCell]:
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
-        column, _ = columns[record["eval"]["dataset"], record["eval"]["rows_sha256"]]
+        column, _ = columns[_column_key(record)]
         by_dataset.setdefault(column, []).append(record)
     return {dataset: _cell(group) for dataset, group in by_dataset.items()}
 

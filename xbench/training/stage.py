@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.rows import select
+from ..data.rows import select, share_limit
 from ..keys import content_key
 from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel
@@ -49,9 +49,11 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     datasets = [registry.datasets.get(name) for name in stage.mixture]
     context = head_context(stage.recipe, model, datasets[0])
     tokenizer = load_tokenizer(model.folder, settings.trust_remote_code)
+    sets = [work.rows[name, stage.split] for name in stage.mixture]
+    limits = share_limit(stage.limit, [one.rows for one in sets])
     tables = [
-        example_table(work.rows[name, stage.split], head, model, tokenizer, context, limit, stage.seed, settings)
-        for name, limit in zip(stage.mixture, shares(stage.limit, len(stage.mixture)), strict=True)
+        example_table(rows, head, model, tokenizer, context, limit, stage.seed, settings)
+        for rows, limit in zip(sets, limits, strict=True)
     ]
     pad_id = int(tokenizer.pad_token_id)
     vocabulary, why = training_vocabulary(
@@ -89,13 +91,6 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
 def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
     """What a head may know, for one dataset of a run."""
     return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range)
-
-
-def shares(limit: int | None, datasets: int) -> list[int | None]:
-    """Split a limit over the datasets of a mixture as evenly as it goes; the first ones get what is left over."""
-    if limit is None:
-        return [None] * datasets
-    return [limit // datasets + (index < limit % datasets) for index in range(datasets)]
 
 
 def example_table(

@@ -1,0 +1,117 @@
+"""What plugins declare to judge predictions: metrics, diagnostics beside them, and figures from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .types import Dataset, HeadContext, Prediction, Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class MetricContext:
+    """What a metric may know of what it scores.
+
+    Attributes:
+        dataset: Where the rows are from.
+        rows: The rows, one a prediction.
+    """
+
+    dataset: Dataset
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Predictions and references to scores.
+
+    Attributes:
+        name: Such as ``spearman``.
+        version: Raised when the same predictions would give another score.
+        compute: Takes one prediction and one reference a row, and what they belong to; gives scores by name, in the
+            field's units. NaN where a score is not defined.
+        description: One line, with the source of the formula or the official scorer.
+        best: What a perfect prediction scores, by score name.
+    """
+
+    name: str
+    version: int
+    compute: Callable[[Sequence[Prediction], Sequence[Any], MetricContext], Mapping[str, float]]
+    description: str
+    best: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DiagnosticContext:
+    """What a diagnostic may look at.
+
+    Attributes:
+        rows: The evaluation rows.
+        predictions: One a row.
+        truncated: (rows,) Whether some of a row's text was cut away.
+        dataset: The evaluation dataset.
+        train: The rows of every training dataset of the curriculum, by name; none for a frozen encoder.
+        folder: The model's transformers folder, for its tokenizer.
+        context: The recipe and its company.
+    """
+
+    rows: Sequence[Row]
+    predictions: Sequence[Prediction]
+    truncated: npt.NDArray[np.bool_]
+    dataset: Dataset
+    train: Mapping[str, Sequence[Row]]
+    folder: Path
+    context: HeadContext
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A measure beside the scores.
+
+    Attributes:
+        name: Such as ``truncated-rows``.
+        compute: Gives its numbers by name.
+        description: One line.
+        version: Raised when the same rows would give other numbers.
+    """
+
+    name: str
+    compute: Callable[[DiagnosticContext], Mapping[str, float]]
+    description: str
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class FigureContext:
+    """What a figure is drawn from.
+
+    Attributes:
+        records: Of one task.
+        kept: An array that a head kept beside a record's predictions, by name; None where it is no longer here.
+        folder: Where to write the picture.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    kept: Callable[[Mapping[str, Any], str], npt.NDArray[Any] | None]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture drawn from a task's records.
+
+    Attributes:
+        name: Such as ``tsne``.
+        draw: Gives the paths of the files that it wrote.
+        description: One line.
+    """
+
+    name: str
+    draw: Callable[[FigureContext], Sequence[Path]]
+    description: str

@@ -1,0 +1,149 @@
+"""Turns a cell's predictions into scores, and the scores into a record with its whole provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..execute import cell_recipe
+from ..keys import finite
+from ..measures import DiagnosticContext, MetricContext
+from ..plan import Cell
+from ..provenance import environment, peak_memory
+from ..types import HeadContext, Prediction, Row
+from .device import choose_precision
+from .examples import ExampleTable
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..execute import Work
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a head said of some rows.
+
+    Attributes:
+        rows: The evaluation rows.
+        predictions: One a row.
+        table: The rows' examples.
+        context: The recipe and its company.
+        kept: Arrays that the head keeps for figures, by name.
+        seconds: Of the pass over the rows and of decoding.
+    """
+
+    rows: Sequence[Row]
+    predictions: Sequence[Prediction]
+    table: ExampleTable
+    context: HeadContext
+    kept: Mapping[str, npt.NDArray[Any]]
+    seconds: float
+
+
+def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, work: Work) -> dict[str, Any]:
+    """Score one cell; store its predictions, what its head keeps, and its record.
+
+    Args:
+        cell: What was asked.
+        key: Its content key.
+        measured: What the head said.
+        device: That it ran on.
+        work: Resolved names, rows and keys.
+
+    Returns:
+        The record as stored.
+
+    Raises:
+        RuntimeError: The head did not give one prediction a row.
+    """
+    registry, store = work.registry, work.store
+    rows, predictions = measured.rows, measured.predictions
+    task, head = registry.tasks.get(cell.task), registry.heads.get(cell.head)
+    dataset = registry.datasets.get(cell.dataset)
+    if len(predictions) != len(rows):
+        raise RuntimeError(f"the head {head.name} gave {len(predictions)} predictions for {len(rows)} rows")
+    schema = registry.schemas.get(dataset.schema)
+    references = [schema.reference(row) for row in rows]
+    scores: dict[str, float | None] = {}
+    for name in cell.metrics:
+        computed = registry.metrics.get(name).compute(predictions, references, MetricContext(dataset, rows))
+        scores.update({metric: finite(value) for metric, value in computed.items()})
+    chain = work.chain(cell.stage)
+    manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
+    precision = choose_precision(cell.recipe.eval_precision, device)
+    record = {
+        "status": "done",
+        "task": task.name, "task_version": task.version, "head": head.name, "head_version": head.version,
+        "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
+        "model": _model(cell, work),
+        "train": [
+            {**_split(work, name, stage.split), "rows": manifest["rows"][index], "stage": depth}
+            for depth, (stage, manifest) in enumerate(zip(chain, manifests, strict=True))
+            for index, name in enumerate(stage.mixture)
+        ],
+        "fit": None if cell.fit is None else _split(work, *cell.fit),
+        "eval": {**_split(work, cell.dataset, cell.split), "rows": len(rows)},
+        "stages": [work.stage_keys[stage.id] for stage in chain],
+        "limits": {"train": cell.limit_train, "eval": cell.limit_eval},
+        "sample": dataset.sample or any(registry.datasets.get(n).sample for s in chain for n in s.mixture),
+        "scores": scores, "primary": next(iter(scores)),
+        "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
+        "diagnostics": _diagnostics(cell, measured, work),
+        "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
+        "selection": "last",
+        "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
+        "kept": store.save_kept(key, measured.kept),
+        "timing": {
+            **_timing(manifests, device), "eval_s": round(measured.seconds, 3),
+            "eval_examples_per_s": round(len(rows) / measured.seconds, 2),
+        },
+        "environment": {
+            **environment(device, precision),
+            "training_precision": manifests[-1]["environment"]["precision"] if manifests else None,
+        },
+    }  # fmt: skip
+    return store.save_record(cell, key, record)
+
+
+def _model(cell: Cell, work: Work) -> dict[str, Any]:
+    model = work.models[cell.model]
+    return {
+        "name": model.name, "revision": model.revision, "weights_sha256": model.weights_sha256,
+        "parameters": model.parameters,
+    }  # fmt: skip
+
+
+def _split(work: Work, name: str, split: str) -> dict[str, Any]:
+    rows = work.rows[name, split]
+    language = rows.dataset.language
+    return {"dataset": name, "language": language, "split": split, "rows": rows.rows, "rows_sha256": rows.rows_sha256}
+
+
+def _timing(manifests: Sequence[Mapping[str, Any]], device: torch.device) -> dict[str, Any]:
+    """Of all stages of the chain together, whenever they were trained."""
+    memory = peak_memory(device)
+    for manifest in manifests:
+        for name, value in memory.items():
+            earlier = manifest["timing"].get(name)
+            memory[name] = max(value or 0.0, earlier or 0.0) if value is not None or earlier is not None else None
+    train_s = sum(manifest["timing"]["train_s"] for manifest in manifests)
+    examples = sum(manifest["timing"]["train_examples"] for manifest in manifests)
+    speed = round(examples / train_s, 2) if train_s else None
+    return {"train_s": round(train_s, 3), "train_examples_per_s": speed, **memory}
+
+
+def _diagnostics(cell: Cell, measured: Measured, work: Work) -> dict[str, Any]:
+    truncated = np.zeros(len(measured.rows), np.bool_)
+    np.logical_or.at(truncated, measured.table.row_of, measured.table.truncated)
+    train = {name: work.rows[name, stage.split].open() for stage in work.chain(cell.stage) for name in stage.mixture}
+    about = DiagnosticContext(
+        measured.rows, measured.predictions, truncated, work.registry.datasets.get(cell.dataset), train,
+        work.models[cell.model].folder, measured.context,
+    )  # fmt: skip
+    names = work.registry.tasks.get(cell.task).diagnostics
+    return {name: dict(work.registry.diagnostics.get(name).compute(about)) for name in names}
