@@ -19,8 +19,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from xbench.data.rows import prepare
 from xbench.errors import UserError
-from xbench.models.encoder import load_encoder, load_tokenizer, table_size
 from xbench.measures import MetricContext
+from xbench.models.encoder import load_encoder, load_tokenizer, table_size
 from xbench.models.resolve import LocalModel, resolve_model
 from xbench.recipe import build_recipe
 from xbench.registry import Registry

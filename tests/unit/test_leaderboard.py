@@ -34,6 +34,7 @@ STS = {
         ("stsb", "korsts", "stsb:korsts", "korsts:stsb", "stsb+korsts"), ("stsb", "korsts", "sts17-es", "sts17-ar")
     )
 }
+ROWS = split_of("korsts", "test", 1379)["rows_sha256"]
 FINITE = st.floats(-100, 100, allow_nan=False)
 
 
@@ -157,7 +158,7 @@ APART: dict[str, dict[str, Any]] = {
     "task": {"task": "other"}, "task-version": {"task_version": 2}, "sample": {"sample": True},
     "model": {"model__name": "labse"}, "revision": {"model__revision": "c" * 40},
     "weights": {"model__weights_sha256": "6" * 64}, "train-limit": {"limits__train": 200},
-    "eval-limit": {"limits__eval": 100}, "metric-version": {"metric_version": {"spearman": 2, "pearson": 1}},
+    "eval-limit": {"limits__eval": 100},
 }  # fmt: skip
 
 
@@ -167,6 +168,30 @@ def test_what_must_not_be_compared_never_shares_a_table(name: str) -> None:
     tables = build_tables(records, STS)
     assert len(tables) == 2
     assert [len(row.cells["korsts"].seeds) for table in tables for row in table.rows] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (
+            {"metric_version": {"spearman": 2, "pearson": 1}},
+            ["korsts, pearson 1, spearman 1", "korsts, pearson 1, spearman 2"],
+        ),
+        ({"eval__split": "dev"}, ["korsts/dev", "korsts/test"]),
+        ({"eval__rows_sha256": "0" * 64}, ["korsts, rows 00000000", f"korsts, rows {ROWS[:8]}"]),
+    ],
+    ids=["metric-version", "split", "rows"],
+)  # fmt: skip
+def test_what_was_scored_otherwise_is_a_column_that_says_so(change: dict[str, Any], names: list[str]) -> None:
+    table = one_table([record(), record(**change), record(dataset="stsb")])
+    assert table.columns[0] == ("stsb", "en")
+    assert sorted(name for name, _ in table.columns)[:2] == sorted(names)
+
+
+def test_datasets_with_scorers_of_their_own_share_a_table() -> None:
+    table = one_table([record(), record(dataset="stsb", metric_version={"word-f1": 3})])
+    assert [name for name, _ in table.columns] == ["stsb", "korsts"]
+    assert "pearson 1, spearman 1, word-f1 3" in table.versions
 
 
 @pytest.mark.parametrize("name", APART)
@@ -182,7 +207,9 @@ def test_a_reader_can_tell_two_tables_apart(name: str) -> None:
     [
         {"reading": "other-map"}, {"eval": {**split_of("korsts", "test", 1379), "rows_sha256": "0" * 64}},
         {"train": [{**split_of("stsb", "train", 5749), "rows_sha256": "0" * 64, "stage": 0}]},
-        {"recipe": {"epochs": 1}}, {"head": "siamese"}, {"selection": "best"},
+        {"recipe": {"epochs": 1}}, {"head": "siamese"}, {"selection": "best"}, {"head_version": 2},
+        {"fit": split_of("stsb", "train", 5749)}, {"metric_version": {"a": 2}},
+        {"eval": split_of("korsts", "dev", 1500)},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

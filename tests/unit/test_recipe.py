@@ -15,7 +15,7 @@ from xbench.keys import content_key
 from xbench.recipe import CHOICES, EXECUTION_ONLY, Recipe, build_recipe, parse_overrides
 
 DEFAULTS = Recipe().values()
-HEAD_OPTIONS: dict[str, Any] = {"score_scale": "raw", "stride": 128, "dropout": 0.1, "freeze": False}
+HEAD_OPTIONS: dict[str, Any] = {"score_scale": ("raw", "unit"), "stride": 128, "dropout": 0.1, "freeze": False}
 # For every key of the training loop: a value that differs from its default and is right.
 OTHERS: dict[str, Any] = {
     "optimizer": "adamw", "lr": 1e-4, "warmup": 0.0, "schedule": "constant", "epochs": 1, "batch_size": 16,
@@ -47,8 +47,15 @@ def test_every_key_can_be_set_and_leaves_the_others_alone(name: str) -> None:
 
 def test_a_heads_options_take_their_defaults_and_the_users_values() -> None:
     recipe = build_recipe({"stride": 64, "epochs": 2}, "x", HEAD_OPTIONS)
-    assert recipe.options == {**HEAD_OPTIONS, "stride": 64}
-    assert recipe.values() == {**DEFAULTS, **HEAD_OPTIONS, "stride": 64, "epochs": 2}
+    own = {"score_scale": "raw", "stride": 64, "dropout": 0.1, "freeze": False}
+    assert recipe.options == own
+    assert recipe.values() == {**DEFAULTS, **own, "epochs": 2}
+
+
+def test_an_option_with_choices_takes_one_of_them() -> None:
+    assert build_recipe({"score_scale": "unit"}, "x", HEAD_OPTIONS).options["score_scale"] == "unit"
+    assert refused({"score_scale": "unti"}).endswith("score_scale = 'unti' is not one of raw, unit")
+    assert "score_scale takes a text" in refused({"score_scale": 1})
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,7 @@ def test_another_heads_key_is_passed_over_and_a_typo_of_it_is_not() -> None:
 
 @pytest.mark.parametrize(("name", "default"), {**DEFAULTS, **HEAD_OPTIONS}.items())
 def test_a_wrong_type_is_named_with_what_is_expected(name: str, default: object) -> None:
+    default = default[0] if isinstance(default, tuple) else default
     words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[type(default)]
     wrong: list[object] = [["x"], {"a": 1}, None]
     wrong += ["3"] if type(default) is not str else [3, 2.5]

@@ -17,7 +17,7 @@ import pytest
 from xbench_plugins.sts.readers import read_hub_json, read_sts17, read_stsb
 
 from tests.loopback import without_network
-from xbench.data.rows import ROWS_FILE, RowSet, prepare
+from xbench.data.rows import ROWS_FILE, RowSet, prepare, share_limit
 from xbench.data.schemas import xbench_schemas
 from xbench.errors import DataError
 from xbench.settings import Settings
@@ -298,3 +298,20 @@ def test_a_row_that_does_not_fit_its_schema_is_named(
 def test_a_text_that_arrow_cannot_hold_is_named(settings: Settings, hub_file: Path) -> None:
     write_hub(hub_file, [*PAIRS[:5], ("half of a pair: \ud83d", "b", 1.0)])
     assert "row 5" in refusal(declared(Packaged((hub_file,), read_hub_json)), settings)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes", "shares"),
+    [
+        (None, [5, 7], [None, None]), (6, [9, 9], [3, 3]), (7, [9, 9], [4, 3]), (8, [9, 9, 9], [3, 3, 2]),
+        (10, [2, 50], [None, 8]), (10, [50, 2], [8, None]), (10, [3, 50, 2], [None, 5, None]), (5, [5], [None]),
+        (10, [4, 6], [None, None]), (99, [4, 6], [None, None]), (12, [4, 100, 100], [None, 4, 4]),
+    ],
+)  # fmt: skip
+def test_a_limit_is_shared_as_evenly_as_the_rows_allow(
+    limit: int | None, sizes: list[int], shares: list[int | None]
+) -> None:
+    found = share_limit(limit, sizes)
+    taken = [size if share is None else share for share, size in zip(found, sizes, strict=True)]
+    assert taken == [size if share is None else share for share, size in zip(shares, sizes, strict=True)]
+    assert all(share is None or share < size for share, size in zip(found, sizes, strict=True))

@@ -23,7 +23,8 @@ from xbench.store import MANIFEST, RECORD_SCHEMA, WEIGHTS, Store, read_record, r
 KEY, OTHER_KEY = "a1" * 32, "b2" * 32
 CELL = Cell(
     task="sts", model="e5-small-q4", head="siamese", curriculum="stsb:korsts", reading="default", fit=None,
-    metrics=("spearman", "pearson"), dataset="korsts", split="test", seed=0, stage=None, transfer="mixed", recipe=Recipe(), limit_train=None, limit_eval=None,
+    metrics=("spearman", "pearson"), dataset="korsts",
+    split="test", seed=0, stage=None, transfer="mixed", recipe=Recipe(), limit_train=None, limit_eval=None,
 )  # fmt: skip
 RECORD: dict[str, Any] = {
     "status": "done", "task": "sts", "seed": 0, "scores": {"spearman": 81.25, "pearson": None}, "primary": "spearman",

@@ -37,22 +37,29 @@ class Group:
     Attributes:
         sequences: (n,) Their places in the batch.
         lengths: (n,) Their tokens.
-        rows: (n, longest) Where each token stands in the pack; padding repeats a sequence's first token.
-        real: (n, longest) False for padding.
+        rows: (n * longest,) Where each token stands in the pack; padding repeats a sequence's first token.
+        padding: (n, longest) True for padding; None when there is none.
+        real: (tokens,) The places in ``rows`` that are no padding.
     """
 
     sequences: tuple[int, ...]
     lengths: tuple[int, ...]
     rows: torch.Tensor
+    padding: torch.Tensor | None
     real: torch.Tensor
 
     def take(self, packed: torch.Tensor) -> torch.Tensor:
         """(tokens, heads, width) -> (n, heads, longest, width)."""
-        return packed[self.rows].transpose(1, 2)  # (n, longest, heads, width) before
+        taken = packed.index_select(0, self.rows)  # (n * longest, heads, width)
+        return taken.view(len(self.lengths), -1, *packed.shape[1:]).transpose(1, 2)
 
     def put(self, target: torch.Tensor, values: torch.Tensor) -> None:
         """Write (n, heads, longest, width) into (tokens, heads, width); padding is left out."""
-        target[self.rows[self.real]] = values.transpose(1, 2)[self.real]
+        flat = values.transpose(1, 2).reshape(-1, *target.shape[1:])  # (n * longest, heads, width)
+        if self.padding is None:
+            target.index_copy_(0, self.rows, flat)
+        else:
+            target.index_copy_(0, self.rows[self.real], flat.index_select(0, self.real))
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,11 @@ def pack(mask: torch.Tensor) -> Packing:
         real = steps[None, :] < lengths[some][:, None]  # (n, longest)
         rows = starts[some][:, None] + np.where(real, steps[None, :], 0)
         groups.append(
-            Group(tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows), torch.from_numpy(real))
-        )
+            Group(
+                tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows.reshape(-1)),
+                None if real.all() else torch.from_numpy(~real), torch.from_numpy(np.flatnonzero(real)),
+            )
+        )  # fmt: skip
     return Packing(mask.reshape(-1).nonzero()[:, 0], tuple(groups))
 
 
@@ -177,11 +187,13 @@ class _PackedAttention(torch.autograd.Function):
         rate: float,
     ) -> torch.Tensor:  # fmt: skip
         """(tokens, heads, width) each -> (tokens, heads, width)."""
-        out = torch.empty_like(value)
+        out = torch.empty_like(value, memory_format=torch.contiguous_format)
         kept: list[torch.Tensor | None] = []
         for group in packing.groups:
-            scores = (group.take(query) @ group.take(key).transpose(-2, -1)).float() * scaling
-            weights = scores.masked_fill_(~group.real[:, None, None, :], -torch.inf).softmax(-1).to(value.dtype)
+            scores = (group.take(query) @ group.take(key).transpose(-2, -1)).float().mul_(scaling)
+            if group.padding is not None:
+                scores.masked_fill_(group.padding[:, None, None, :], -torch.inf)
+            weights = scores.softmax(-1).to(value.dtype)
             mask = _dropout_mask(group, weights, rate) if rate > 0 else None
             group.put(out, (weights if mask is None else weights * mask) @ group.take(value))
             kept += [weights, mask]
@@ -193,17 +205,19 @@ class _PackedAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradients of query, key and value, (tokens, heads, width) each."""
         query, key, value, *kept = ctx.saved_tensors
-        parts = tuple(torch.empty_like(value) for _ in range(3))
+        parts = tuple(torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(3))
         for index, group in enumerate(ctx.packing.groups):
             weights, mask = kept[2 * index], kept[2 * index + 1]
-            # Padding repeats a real token's row, and must not count it twice.
-            coming = group.take(grad).masked_fill(~group.real[:, None, :, None], 0)  # (n, heads, longest, width)
+            coming = group.take(grad)  # (n, heads, longest, width)
+            if group.padding is not None:  # it repeats a real token's row, which must not count twice
+                coming = coming.masked_fill(group.padding[:, None, :, None], 0)
             dropped = weights if mask is None else weights * mask
             group.put(parts[2], dropped.transpose(-2, -1) @ coming)
             back = coming @ group.take(value).transpose(-2, -1)  # (n, heads, longest, longest)
-            back = (back if mask is None else back * mask).float()
-            full = weights.float()
-            scores = ((back - (back * full).sum(-1, keepdim=True)) * full * ctx.scaling).to(value.dtype)
+            back = (back if mask is None else back.mul_(mask)).float()
+            # d softmax: weights * (back - sum(back * weights))
+            scores = torch._softmax_backward_data(back, weights.float(), -1, torch.float32).mul_(ctx.scaling)
+            scores = scores.to(value.dtype)
             group.put(parts[0], scores @ group.take(key))
             group.put(parts[1], scores.transpose(-2, -1) @ group.take(query))
         return (*parts, None, None, None)
