@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xbench.training.batching import epoch_order, micro_batches
+from xbench.training.batching import cut_sorted, epoch_order, micro_batches
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 SEEDS = st.integers(0, 2**32)
-LENGTHS = st.lists(st.integers(0, 128), min_size=1, max_size=60).map(lambda values: np.asarray(values, np.int64))
 BUDGETS = st.integers(0, 2000)
+COSTS = st.integers(0, 200)
+
+
+def examples(most: int, longest: int) -> st.SearchStrategy[np.ndarray]:
+    """(examples, sequences) The lengths of some examples of one, two or three sequences."""
+    some = st.integers(1, 3).map(lambda sequences: st.tuples(*[st.integers(0, longest)] * sequences))
+    return some.flatmap(lambda one: st.lists(one, min_size=1, max_size=most)).map(lambda rows: np.array(rows, np.int64))
+
+
+LENGTHS = examples(60, 128)
+
+
+def tokens(lengths: np.ndarray, packed: bool) -> int:
+    """What a piece of these examples holds; without packing, with the padding."""
+    return int(lengths.sum() if packed else lengths.size * lengths.max())
 
 
 def counts(order: np.ndarray, sizes: list[int]) -> list[Counter[int]]:
@@ -77,24 +92,82 @@ def test_a_mixture_is_mixed_from_the_start() -> None:
         assert 200 < (first_half < 500).sum() < 300
 
 
-@given(LENGTHS, st.integers(1, 3), BUDGETS)
-def test_pieces_cover_each_example_once(lengths: np.ndarray, sequences: int, budget: int) -> None:
-    pieces = list(micro_batches(lengths, sequences, budget))
+@given(LENGTHS, st.booleans(), BUDGETS, COSTS)
+def test_pieces_cover_each_example_once(lengths: np.ndarray, packed: bool, budget: int, cost: int) -> None:
+    pieces = list(micro_batches(lengths, packed, budget, cost))
     assert sorted(np.concatenate(pieces).tolist()) == list(range(len(lengths)))
     assert all(len(piece) for piece in pieces)
 
 
-@given(LENGTHS, st.integers(1, 3), BUDGETS)
+@given(LENGTHS, st.booleans(), BUDGETS, COSTS)
 def test_a_piece_stays_under_the_budget_unless_it_is_one_example(
-    lengths: np.ndarray, sequences: int, budget: int
+    lengths: np.ndarray, packed: bool, budget: int, cost: int
 ) -> None:
-    for piece in micro_batches(lengths, sequences, budget):
-        assert len(piece) == 1 or len(piece) * sequences * lengths[piece].max() <= budget
+    for piece in micro_batches(lengths, packed, budget, cost):
+        assert len(piece) == 1 or tokens(lengths[piece], packed) <= budget
 
 
-@given(LENGTHS, st.integers(1, 3), BUDGETS)
-def test_a_piece_takes_as_many_examples_as_fit(lengths: np.ndarray, sequences: int, budget: int) -> None:
-    pieces = list(micro_batches(lengths, sequences, budget))
-    for piece, following in itertools.pairwise(pieces):
-        assert (len(piece) + 1) * sequences * max(1, lengths[piece].max()) > budget
-        assert lengths[piece].min() >= lengths[following].max()
+@given(LENGTHS, BUDGETS, COSTS)
+def test_a_packed_piece_is_filled_as_full_as_it_goes(lengths: np.ndarray, budget: int, cost: int) -> None:
+    for piece, following in itertools.pairwise(micro_batches(lengths, True, budget, cost)):
+        assert tokens(lengths[[*piece, following[0]]], True) > budget
+
+
+@given(LENGTHS, st.booleans(), BUDGETS, COSTS)
+def test_the_longest_examples_come_first(lengths: np.ndarray, packed: bool, budget: int, cost: int) -> None:
+    order = np.concatenate(list(micro_batches(lengths, packed, budget, cost)))
+    sizes = lengths[order].sum(1) if packed else lengths[order].max(1)
+    assert (np.diff(sizes) <= 0).all()
+
+
+def partitions(members: Sequence[int]) -> Iterator[list[list[int]]]:
+    """All ways to sort members into groups."""
+    if not members:
+        yield []
+        return
+    for groups in partitions(members[1:]):
+        yield [[members[0]], *groups]
+        for at, group in enumerate(groups):
+            yield [*groups[:at], [members[0], *group], *groups[at + 1 :]]
+
+
+@given(examples(6, 20), st.integers(0, 150), st.integers(0, 40))
+def test_padded_pieces_cost_the_least_of_all_partitions(lengths: np.ndarray, budget: int, cost: int) -> None:
+    """However the examples are put together: padding and piece costs add up to no less."""
+
+    def price(pieces: Sequence[Sequence[int]]) -> int:
+        return sum(tokens(lengths[list(piece)], False) + cost for piece in pieces)
+
+    allowed = [
+        price(pieces)
+        for pieces in partitions(range(len(lengths)))
+        if all(len(piece) == 1 or tokens(lengths[piece], False) <= budget for piece in pieces)
+    ]
+    assert price(list(micro_batches(lengths, False, budget, cost))) == min(allowed)
+
+
+@given(st.lists(st.integers(0, 40), max_size=10), st.integers(0, 250), st.integers(0, 60))
+def test_falling_sizes_are_cut_at_the_least_cost_of_all_cuts(members: list[int], budget: int, cost: int) -> None:
+    sizes = np.array(sorted(members, reverse=True), np.int64)
+
+    def price(runs: Sequence[tuple[int, int]]) -> int:
+        return sum(int(sizes[start]) * (end - start) + cost for start, end in runs)
+
+    def allowed(runs: Sequence[tuple[int, int]]) -> bool:
+        return all(end - start == 1 or sizes[start] * (end - start) <= budget for start, end in runs)
+
+    inner = range(1, len(sizes))
+    cuts = [some for count in range(len(sizes)) for some in itertools.combinations(inner, count)] or [()]
+    ways = [list(itertools.pairwise([0, *some, len(sizes)])) if len(sizes) else [] for some in cuts]
+    runs = cut_sorted(sizes, budget, cost)
+    assert runs in ways
+    assert allowed(runs)
+    assert price(runs) == min(price(way) for way in ways if allowed(way))
+
+
+def test_a_further_piece_must_be_worth_its_cost() -> None:
+    """Two of 10 and two of 1 token: one piece pads 18 tokens more than two do."""
+    sizes = np.array([10, 10, 1, 1])
+    assert cut_sorted(sizes, 1000, 17) == [(0, 2), (2, 4)]
+    assert cut_sorted(sizes, 1000, 19) == [(0, 4)]
+    assert cut_sorted(sizes, 39, 19) == [(0, 2), (2, 4)]  # one piece would be 40 tokens

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
+from random import Random
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
@@ -179,3 +186,160 @@ def test_dropout_is_torchs_own_again_after_the_mode() -> None:
     first = functional.dropout(torch.ones(500), 0.5)
     torch.manual_seed(5)
     assert torch.equal(first, functional.dropout(torch.ones(500), 0.5))
+
+
+Masks = list[list[torch.Tensor]]
+"""Of each sequence: what is kept of its tokens' numbers, of its attention weights and of its numbers after pooling."""
+Draw = Callable[[SeededDropout, Sequence[int]], Masks]
+
+
+def parts(tokens: torch.Tensor, weights: torch.Tensor, pooled: torch.Tensor, lengths: Sequence[int]) -> Masks:
+    """Cut (n, longest, numbers), (n, heads, longest, longest) and (n, numbers) to the real tokens."""
+    return [
+        [tokens[at, :length] != 0, weights[at, :, :length, :length] != 0, pooled[at] != 0]
+        for at, length in enumerate(lengths)
+    ]
+
+
+def padded(mode: SeededDropout, lengths: Sequence[int]) -> Masks:
+    """As an encoder draws that computes its attention by itself."""
+    count, longest = len(lengths), max(lengths)
+    shapes = (count, longest, 6), (count, 4, longest, longest), (count, 50)
+    return parts(*(functional.dropout(torch.ones(shape), 0.5) for shape in shapes), lengths)
+
+
+def padded_with_torchs_attention(mode: SeededDropout, lengths: Sequence[int]) -> Masks:
+    """Query and key are 0, so that attention is even; value is the identity, so that the output is the weights."""
+    count, longest = len(lengths), max(lengths)
+    real = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]  # (n, longest)
+    tokens = functional.dropout(torch.ones(count, longest, 6), 0.5)
+    query, value = torch.zeros(count, 4, longest, 8), torch.eye(longest).expand(count, 4, longest, longest)
+    weights = attention(query, query, value, real[:, None, None, :], 0.5)
+    return parts(tokens, weights, functional.dropout(torch.ones(count, 50), 0.5), lengths)
+
+
+def packed(mode: SeededDropout, lengths: Sequence[int]) -> Masks:
+    """Tokens in one row; attention in two groups, each with more padding than it needs."""
+    tokens = functional.dropout(torch.ones(1, sum(lengths), 6), 0.5)[0].split(list(lengths))
+    weights: dict[int, torch.Tensor] = {}
+    for group in (range(1, len(lengths), 2), range(0, len(lengths), 2)):
+        like = torch.empty(len(group), 4, max(lengths) + 3, max(lengths) + 3)
+        some = [lengths[at] for at in group]
+        for at, mask in zip(group, mode.attention_mask(like, group, some, 0.5), strict=True):
+            weights[at] = mask[:, : lengths[at], : lengths[at]]
+    pooled = functional.dropout(torch.ones(len(lengths), 50), 0.5)
+    return [[tokens[at] != 0, weights[at] != 0, pooled[at] != 0] for at in range(len(lengths))]
+
+
+DRAWS: tuple[Draw, ...] = (padded, padded_with_torchs_attention, packed)
+
+
+def draw(
+    how: Draw, lengths: np.ndarray, positions: Sequence[int], step: int = 2, seed: int = 1
+) -> dict[tuple[int, int], list[torch.Tensor]]:
+    """The masks of a piece, by the example's place in the effective batch and the sequence's in the example."""
+    with SeededDropout(seed) as mode:
+        mode.next_piece(step, np.array(positions), lengths)
+        drawn = how(mode, lengths.T.reshape(-1).tolist())
+    names = [(at, side) for side in range(lengths.shape[1]) for at in positions]
+    return dict(zip(names, drawn, strict=True))
+
+
+def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return all(torch.equal(first, second) for first, second in zip(one, other, strict=True))
+
+
+@given(
+    st.integers(1, 2).flatmap(lambda sides: st.lists(st.tuples(*[st.integers(1, 9)] * sides), min_size=1, max_size=6)),
+    st.integers(0, 5),
+    st.randoms(use_true_random=False),
+)
+def test_a_sequences_masks_depend_on_nothing_else_in_the_piece(
+    rows: list[tuple[int, ...]], cut: int, random: Random
+) -> None:
+    """Not on the other sequences, their order or their length, nor on how the piece is laid out."""
+    lengths = np.array(rows, np.int64)  # (examples, sequences)
+    whole = draw(padded, lengths, range(len(rows)))
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    for how in DRAWS:
+        for piece in (order[:cut], order[cut:]):
+            if piece:
+                for name, masks in draw(how, lengths[piece], piece).items():
+                    assert same(masks, whole[name]), (how.__name__, name)
+
+
+def test_the_numbers_of_an_example_of_two_sequences_are_its_own() -> None:
+    """Such as what a head makes of both sentences."""
+    lengths = np.array([[3, 4], [5, 6], [2, 2]])
+
+    def pooled(piece: list[int]) -> torch.Tensor:
+        with SeededDropout(1) as mode:
+            mode.next_piece(0, np.array(piece), lengths[piece])
+            return functional.dropout(torch.ones(len(piece), 50), 0.5)
+
+    whole = pooled([0, 1, 2])
+    assert torch.equal(pooled([2, 0]), whole[[2, 0]])
+    assert torch.equal(pooled([1]), whole[[1]])
+
+
+@pytest.mark.parametrize("how", DRAWS)
+def test_another_sequence_step_or_seed_has_other_masks(how: Draw) -> None:
+    lengths = np.full((3, 2), 5)
+    drawn = [
+        masks
+        for step, seed in ((2, 1), (3, 1), (2, 0), (3, 0))
+        for masks in draw(how, lengths, (0, 1, 7), step, seed).values()
+    ]
+    assert len(drawn) == 24
+    for one, other in itertools.combinations(drawn, 2):
+        assert not any(torch.equal(first, second) for first, second in zip(one, other, strict=True))
+
+
+def test_what_is_drawn_twice_in_a_pass_differs() -> None:
+    """Two layers of an encoder are no more alike than two sequences."""
+    with SeededDropout(1) as mode:
+        mode.next_piece(0, np.arange(2), np.array([[6], [4]]))
+        assert not any(same(one, other) for one, other in zip(padded(mode, (6, 4)), padded(mode, (6, 4)), strict=True))
+
+
+def test_different_sequences_are_dropped_independently() -> None:
+    with SeededDropout(0) as mode:
+        mode.next_piece(0, np.arange(3), np.full((3, 1), 400))
+        kept = functional.dropout(torch.ones(3, 400, 500), 0.5) != 0
+    for one, other in itertools.combinations(kept, 2):
+        assert abs(float((one == other).float().mean()) - 0.5) < 5 * 0.5 / 200_000**0.5
+
+
+def test_padding_is_dropped_whole_and_the_rest_at_the_rate() -> None:
+    with SeededDropout(0) as mode:
+        mode.next_piece(0, np.arange(2), np.array([[300], [200]]))
+        tokens = functional.dropout(torch.ones(2, 300, 100), 0.2) != 0
+        weights = functional.dropout(torch.ones(2, 3, 300, 300), 0.2) != 0
+    assert not tokens[1, 200:].any()
+    assert not weights[1, :, 200:].any()
+    assert not weights[1, :, :, 200:].any()
+    for kept in (tokens[0], tokens[1, :200], weights[0], weights[1, :, :200, :200]):
+        assert abs(float(kept.float().mean()) - 0.8) < 5 * (0.16 / kept.numel()) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(40_000,), (7, 9000), (3, 200, 100), (2, 5, 40, 200), (2, 5, 4, 40, 40)])
+def test_numbers_of_no_known_sequence_are_dropped_all_the_same(shape: tuple[int, ...]) -> None:
+    with SeededDropout(0) as mode:
+        mode.next_piece(0, np.arange(2), np.array([[40], [30]]))
+        first, second = (functional.dropout(torch.ones(shape), 0.3) != 0 for _ in range(2))
+    assert abs(float(first.float().mean()) - 0.7) < 5 * (0.21 / first.numel()) ** 0.5
+    assert not torch.equal(first, second)
+
+
+def test_the_innermost_mode_is_the_active_one() -> None:
+    assert SeededDropout.active() is None
+    with SeededDropout(0) as outer:
+        assert SeededDropout.active() is outer
+        with SeededDropout(1) as inner:
+            assert SeededDropout.active() is inner
+        assert SeededDropout.active() is outer
+        with pytest.raises(RuntimeError), SeededDropout(2):
+            torch.ones(2) @ torch.ones(3)
+        assert SeededDropout.active() is outer
+    assert SeededDropout.active() is None

@@ -119,6 +119,7 @@ def pack(mask: torch.Tensor) -> Packing:
     """
     lengths = mask.sum(1).numpy()  # (sequences,)
     starts = np.cumsum(lengths) - lengths  # where each sequence begins in the pack
+    starts = np.minimum(starts, max(0, int(lengths.sum()) - 1))  # an empty last one would begin behind the pack's end
     order = np.argsort(-lengths, kind="stable")
     groups = []
     squares = lengths[order] ** 2

@@ -21,6 +21,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 LEVELS = 1 << 16
+SHARED = 2**63
+"""Where the stream that all sequences share stands: beyond every place in a batch."""
 Place: TypeAlias = tuple[slice | int, ...]
 """An index into a mask."""
 
@@ -40,6 +42,7 @@ class SeededDropout(TorchFunctionMode):
         self._shared = np.random.SFC64(seed)
         self._streams: list[np.random.SFC64] = []
         self._lengths: list[int] = []
+        self._examples = 0
 
     def next_piece(self, step: int, positions: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
         """Say which sequences the tensors hold from now on, until the next call.
@@ -49,8 +52,11 @@ class SeededDropout(TorchFunctionMode):
             positions: (examples,) The examples' places in the effective batch.
             lengths: (examples, sequences) Their real tokens; a batch holds all first sequences before all second ones.
         """
+        # What belongs to no sequence (DeBERTa drops from its table of relative positions) is drawn alike for every piece.
+        self._shared = np.random.SFC64([self._seed, step, SHARED])
         sides = range(lengths.shape[1])
         self._streams = [np.random.SFC64([self._seed, step, int(at), side]) for side in sides for at in positions]
+        self._examples = len(positions)
         self._lengths = lengths.T.reshape(-1).tolist()  # (sequences * examples,)
 
     @classmethod
@@ -133,7 +139,7 @@ class SeededDropout(TorchFunctionMode):
         """
         count, longest, lengths = len(self._streams), max(self._lengths, default=0), self._lengths
         places: list[Place] = []
-        if len(shape) == 2 and count and count % shape[0] == 0:
+        if len(shape) == 2 and count and shape[0] in (count, self._examples):
             places = [(row,) for row in range(shape[0])]
         elif len(shape) == 3 and shape[:2] == (1, sum(lengths)):
             ends = np.cumsum(lengths).tolist()
