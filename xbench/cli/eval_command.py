@@ -68,8 +68,10 @@ def command(
         _print_plan(plan, as_json)
         return 0
     settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    from ..leaderboard.publish import check_out
     from .progress import make_reporter
 
+    check_out(out)
     with make_reporter(plan, registry) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     _publish(plan, registry, outcome, out)
