@@ -17,7 +17,7 @@ from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .schemas import arrow_features, row_error
-from .sources import NotHereError, explain, locate
+from .sources import NotHereError, drop_downloads, explain, locate
 
 if TYPE_CHECKING:
     import datasets
@@ -118,7 +118,10 @@ def _prepare_from(
         try:
             manifest = _write(folder, dataset, split, declared, schema, source, paths)
         except DataError as error:
-            raise DataError(_with_checksums(str(error), source, paths, hashes)) from error.__cause__
+            message = _with_checksums(str(error), source, paths, hashes)
+            if isinstance(source, Files) and origin == "url" and drop_downloads(source.files, hashes, settings):
+                message += "; the download was dropped, and the next run fetches it again"
+            raise DataError(message) from error.__cause__
     pinned = declared.rows_sha256 is not None
     return RowSet(dataset, split, manifest["rows"], manifest["rows_sha256"], pinned, origin, folder)
 

@@ -76,7 +76,7 @@ def _download(file: SourceFile, settings: Settings) -> Path:
     if file.url is None:
         raise NotHereError(f"{file.path} cannot be downloaded: its publisher gives no address for it")
     name = file.path.rsplit("/", 1)[-1]
-    target = settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+    target = _download_folder(file, settings)
     if not (target / name).is_file():
         if settings.offline:
             raise NotHereError(f"{file.url} was not tried: --offline")
@@ -89,6 +89,32 @@ def _download(file: SourceFile, settings: Settings) -> Path:
                 _extract(whole, file.member, folder / name)
                 whole.unlink()
     return target / name
+
+
+def _download_folder(file: SourceFile, settings: Settings) -> Path:
+    return settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+
+
+def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings: Settings) -> bool:
+    """Forget downloads whose rows turned out wrong, so that the next run fetches them again.
+
+    A file whose bytes are the published ones stays: it would come the same again, and the fault lies elsewhere. And
+    without the network all stay: what cannot be fetched again is not thrown away.
+
+    Args:
+        files: The files of one source, all of them downloaded.
+        hashes: The sha256 of each as it lies in the cache.
+        settings: The cache, offline.
+
+    Returns:
+        Whether anything was dropped.
+    """
+    if settings.offline:
+        return False
+    wrong = [file for file, seen in zip(files, hashes, strict=True) if file.sha256 is None or file.sha256 != seen]
+    for file in wrong:
+        shutil.rmtree(_download_folder(file, settings), ignore_errors=True)
+    return bool(wrong)
 
 
 def check_address(url: str) -> None:
