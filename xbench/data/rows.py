@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,16 @@ def _reader_identity(read: Any, digests: Digests) -> list[str]:
     if isinstance(read, functools.partial):
         arguments = repr((read.args, sorted(read.keywords.items())))
         read = read.func
-    module = sys.modules.get(read.__module__)
-    path = getattr(module, "__file__", None)
-    return [f"{read.__module__}.{read.__qualname__}", arguments, digests.sha256(Path(path)) if path else ""]
+    path = _module_file(read)
+    return [f"{read.__module__}.{read.__qualname__}", arguments, digests.sha256(path) if path else ""]
+
+
+def _module_file(read: Any) -> Path | None:
+    """The file that a reader is written in."""
+    while isinstance(read, functools.partial):
+        read = read.func
+    path = getattr(sys.modules.get(read.__module__), "__file__", None)
+    return Path(path) if path else None
 
 
 def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
@@ -189,14 +197,22 @@ def _checked(
 def _guarded(
     dataset: Dataset, split: str, read: Callable[[Sequence[Path]], Iterator[Row]], paths: Sequence[Path]
 ) -> Iterator[Row]:
-    """A reader's rows; whatever it stumbles over is a fault of the file, and named as such."""
+    """A reader's rows; whatever it stumbles over is a fault of the file or its own, named with both places."""
     try:
         yield from read(paths)
     except UserError:
         raise
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        line = " ".join(f"{type(error).__name__}: {error}{_place(error, _module_file(read))}".split())
         raise DataError(f"dataset {dataset.name}, split {split}: {paths[0]} cannot be read ({line})") from error
+
+
+def _place(error: Exception, module: Path | None) -> str:
+    """Where it happened, in the reader's own file if it passed through there, in words for the end of a line."""
+    # The first frame is the call in this file; a reader that cannot even be called has no frame of its own.
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)][1:]
+    own = [(file, line) for file, line in places if module is not None and Path(file).resolve() == module.resolve()]
+    return "".join(f", at {Path(file).name}:{line}" for file, line in (own or places)[-1:])
 
 
 def _check_identity(
