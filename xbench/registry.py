@@ -220,16 +220,16 @@ def _declared(
         for item in items:
             if not isinstance(item, catalogue.type):
                 raise TypeError(f"{catalogue.hook} gave {item!r:.60}, which is no {catalogue.type.__name__}")
-            _check_names(catalogue, item)
+            _check_declaration(catalogue, item)
         declared.append((catalogue, items))
     return declared
 
 
-def _check_names(catalogue: Catalogue[Any], item: Any) -> None:
-    """Refuse a name that a curriculum, a list or a path could not hold.
+def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
+    """Refuse a name that a curriculum, a list or a path could not hold, and a schema without ids.
 
     Raises:
-        ValueError: The thing's own name, or a group that it is in, is such a name.
+        ValueError: The thing's own name, or a group that it is in, is such a name; or it is such a schema.
     """
     names = [(catalogue.kind, item.name)]
     if isinstance(item, Task):
@@ -242,6 +242,8 @@ def _check_names(catalogue: Catalogue[Any], item: Any) -> None:
             )
     if isinstance(item, Dataset) and item.name == FROZEN:
         raise ValueError(f"no dataset can be called {FROZEN!r}: in a curriculum that is the frozen encoder")
+    if isinstance(item, Schema) and item.fields.get("id") != "string":
+        raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
 
 
 def _import_file(path: Path) -> ModuleType:

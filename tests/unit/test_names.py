@@ -91,3 +91,10 @@ def test_no_dataset_can_be_called_like_the_frozen_encoder(declare: Declare) -> N
     assert parse_curriculum("none") == ()
     assert "no dataset can be called 'none'" in refused(declare("dataset", "none"))
     assert "none" in load_registry([declare("metric", "none")]).metrics.items
+
+
+@pytest.mark.parametrize("fields", ["{}", "{'id': 'int64'}"])
+def test_a_schema_has_ids(declare: Declare, fields: str) -> None:
+    plugin = declare("schema", "made-up")
+    plugin.write_text(plugin.read_text(encoding="utf-8").replace("{'id': 'string'}", fields), encoding="utf-8")
+    assert "the schema made-up has no field 'id' of type 'string'" in refused(plugin)

@@ -70,7 +70,7 @@ report(bytes=tracemalloc.get_traced_memory()[1] + pyarrow.default_memory_pool().
 """
 
 
-def test_ten_times_the_rows_are_prepared_in_the_same_memory(tmp_path: Path) -> None:
+def test_ten_times_the_rows_are_prepared_in_the_same_memory_but_for_their_ids_hashes(tmp_path: Path) -> None:
     grown = {}
     for count in (20_000, 200_000):
         folder = tmp_path / str(count)
@@ -78,4 +78,5 @@ def test_ten_times_the_rows_are_prepared_in_the_same_memory(tmp_path: Path) -> N
         (folder / "seed").touch()
         code = PREPARE.replace("FOLDER", repr(str(folder))).replace("COUNT", str(count))
         grown[count] = without_network(code, folder)["bytes"]
-    assert grown[200_000] <= 1.5 * grown[20_000]
+    hashes = 10 * 200_000  # the ids' hashes, eight bytes each and some room to grow; the texts are fifty times as long
+    assert grown[200_000] - hashes <= 1.5 * grown[20_000]

@@ -7,6 +7,7 @@ import functools
 import json
 import sys
 import traceback
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..files import Digests, new_folder, write_json
 from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
+from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
 from .sources import NotHereError, drop_downloads, explain, locate
 
@@ -169,16 +171,18 @@ def _write(
     from ..keys import file_sha256
 
     digest = hashlib.sha256()
-    count = 0
+    hashes = array("Q")
     with new_folder(folder) as unfinished:
         target = unfinished / ROWS_FILE
         with ArrowWriter(path=str(target), features=arrow_features(schema)) as writer:
             for row in _checked(dataset, split, schema, source.read, paths):
-                count += 1
+                hashes.append(id_hash(row["id"]))
                 digest.update(row_line(row))
                 writer.write(dict(row))
             writer.finalize()
+        count = len(hashes)
         _check_identity(dataset, split, declared, count, digest.hexdigest(), paths)
+        _check_ids(dataset, split, hashes, target, paths)
         manifest = {"rows": count, "rows_sha256": digest.hexdigest(), "arrow_sha256": file_sha256(target)}
         write_json(unfinished / MANIFEST, manifest)
     return manifest
@@ -225,6 +229,18 @@ def _check_identity(
         raise DataError(
             f"{where} holds other rows than the published ones (sha256 {digest[:12]}..., "
             f"expected {declared.rows_sha256[:12]}...): it was altered or is another dataset"
+        )
+
+
+def _check_ids(dataset: Dataset, split: str, hashes: array[int], target: Path, paths: Sequence[Path]) -> None:
+    """Look whether an id stands twice; only if it seems so, the written rows are read again."""
+    doubtful = suspects(hashes)
+    repeat = first_repeat(written_ids(target), doubtful) if doubtful else None
+    if repeat is not None:
+        text, first, second = repeat
+        raise DataError(
+            f"dataset {dataset.name}, split {split}: {paths[0]} gives the rows {first} and {second} the same id "
+            f"{text!r:.60}; ids are unique within a split"
         )
 
 
