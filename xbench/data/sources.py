@@ -28,6 +28,9 @@ _DAMAGED = (
 """What the archive readers raise; a password or an unknown method is a RuntimeError."""
 
 
+NOT_CACHED = "not in the hub cache, and offline"
+
+
 class NotHereError(Exception):
     """This source cannot serve; the text says why, and the next one may."""
 
@@ -183,7 +186,7 @@ def _hub(source: Hub, settings: Settings) -> list[Path]:
     if all(isinstance(path, str) for path in cached):
         return [Path(str(path)) for path in cached]
     if settings.offline:
-        raise NotHereError(f"hub dataset {source.repository}: not in the hub cache, and offline")
+        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
     try:
         return [
             Path(
@@ -194,14 +197,14 @@ def _hub(source: Hub, settings: Settings) -> list[Path]:
             for name in source.files
         ]  # fmt: skip
     except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error, offline=False)}") from None
+        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error)}") from None
 
 
-def hub_reason(error: Exception, offline: bool) -> str:
+def hub_reason(error: Exception) -> str:
     """Why the hub did not serve, in a few words."""
     kind = type(error).__name__
-    if offline or kind in ("OfflineModeIsEnabled",):
-        return "not in the hub cache, and offline"
+    if kind in ("OfflineModeIsEnabled",):
+        return NOT_CACHED
     if kind in ("GatedRepoError",):
         return "gated: accept its terms on the hub and log in with 'hf auth login'"
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError"):
