@@ -124,6 +124,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "one shard is missing": unlink("*.safetensors"),
     "torn index": lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map"'),
     "empty index": lambda folder: (folder / "model.safetensors.index.json").write_text("{}"),
+    "torn configuration": lambda folder: (folder / "config.json").write_text('{"model_type"'),
+    "torn tokenizer": lambda folder: (folder / "tokenizer_config.json").write_bytes(b"\xff\xfe"),
     "index of another kind": lambda folder: (folder / "model.safetensors.index.json").write_text("[1]"),
 }
 

@@ -15,7 +15,7 @@ from ..keys import content_key
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import TOKENIZER_FILES, code_files, missing_shards
+from .folder import TOKENIZER_FILES, code_files, missing_shards, most_tokens
 
 LARGEST_HEADER = 100_000_000
 
@@ -33,6 +33,7 @@ class LocalModel:
         tokenizer_identity: Of the tokenizer's files alone.
         parameters: Numbers in the weight files.
         prompts: Texts put before a sentence, by use.
+        max_length: The most tokens that a sequence may have, special tokens included; None where nothing limits it.
     """
 
     name: str
@@ -43,6 +44,24 @@ class LocalModel:
     tokenizer_identity: str
     parameters: int
     prompts: Mapping[str, str] = field(default_factory=dict)
+    max_length: int | None = None
+
+
+def check_length(model: LocalModel, max_length: int) -> None:
+    """See that a model can take sequences as long as a recipe makes them.
+
+    Args:
+        model: The model.
+        max_length: The recipe's.
+
+    Raises:
+        UserError: Its positions or its tokenizer end before.
+    """
+    if model.max_length is not None and max_length > model.max_length:
+        raise UserError(
+            f"recipe.max_length = {max_length}: {model.name} takes at most {model.max_length} tokens; "
+            f"use --set recipe.max_length={model.max_length}"
+        )
 
 
 def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalModel:
@@ -192,7 +211,9 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         content["code"] = {file: digests.sha256(folder / file) for file in code}
     identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
-    return LocalModel(name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts)
+    return LocalModel(
+        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts, most_tokens(folder)
+    )
 
 
 def _count(path: Path) -> int:
