@@ -72,6 +72,7 @@ def command(
     from .progress import make_reporter
 
     check_out(out)
+    _check_device(device)
     with make_reporter(plan, registry) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     _publish(plan, registry, outcome, out)
@@ -87,6 +88,19 @@ def _seeds(text: str) -> tuple[int, ...]:
     if any(seed < 0 for seed in seeds):
         raise UserError(f"--seeds {text}: seeds are not negative")
     return seeds
+
+
+def _check_device(device: str) -> None:
+    """Say at once that a device is not there; ``auto`` and ``cpu`` need no look, and so no torch.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if device in ("auto", "cpu"):
+        return
+    from ..training.device import choose_device
+
+    choose_device(device)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
