@@ -21,7 +21,7 @@ class Site:
 
     Attributes:
         address: Its scheme, host and port.
-        answers: By path: status, headers, body.
+        answers: By path, with or without its query: status, headers, body.
         asked: The paths of all requests, in their order.
     """
 
@@ -45,7 +45,8 @@ def loopback_site() -> Iterator[Site]:
 
         def do_GET(self) -> None:
             site.asked.append(self.path)
-            status, headers, body = site.answers.get(self.path, (404, {"Content-Length": "0"}, b""))
+            found = site.answers.get(self.path) or site.answers.get(self.path.partition("?")[0])
+            status, headers, body = found or (404, {"Content-Length": "0"}, b"")
             self.send_response_only(status)
             for name, text in {**headers, "Connection": "close"}.items():
                 self.send_header(name, text)

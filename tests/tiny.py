@@ -47,7 +47,7 @@ def _bert_tokenizer(pad_id: int) -> PreTrainedTokenizerFast:
     )  # fmt: skip
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", model_max_length=64, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        mask_token="[MASK]", model_max_length=128, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _xlmr_tokenizer() -> PreTrainedTokenizerFast:
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_max_length=64,
+        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_max_length=128,
         model_input_names=["input_ids", "attention_mask"],
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ def tiny_config(shape: str, vocabulary: int, dropout: float) -> Any:
     """The configuration of one of `SHAPES`."""
     common = {
         "vocab_size": vocabulary, "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 48, "max_position_embeddings": 70, "hidden_dropout_prob": dropout,
+        "intermediate_size": 48, "max_position_embeddings": 140, "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout, "initializer_range": 0.1,
     }  # fmt: skip
     own: dict[str, Any] = {
@@ -86,7 +86,7 @@ def tiny_config(shape: str, vocabulary: int, dropout: float) -> Any:
         },
         "distilbert": {
             "vocab_size": vocabulary, "dim": HIDDEN, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "pad_token_id": 0,
-            "max_position_embeddings": 70, "dropout": dropout, "attention_dropout": dropout, "initializer_range": 0.1,
+            "max_position_embeddings": 140, "dropout": dropout, "attention_dropout": dropout, "initializer_range": 0.1,
         },
         "deberta-v2": {
             **common, "pad_token_id": 0, "type_vocab_size": 0, "relative_attention": True, "position_buckets": 8,

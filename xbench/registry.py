@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,15 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from . import hookspecs
+from .curriculum import FROZEN
 from .errors import UserError, did_you_mean
 from .measures import Diagnostic, Figure, Metric
 from .tasks import Task, load_task
 from .types import Dataset, Head, Model, Schema
 
 T = TypeVar("T")
+NAME = re.compile("[a-z0-9][a-z0-9._-]*")
+"""Names stand in curricula, between ``:`` and ``+``, in lists on the command line and in the paths of results."""
 
 
 @dataclass(frozen=True)
@@ -217,8 +221,30 @@ def _declared(
         for item in items:
             if not isinstance(item, catalogue.type):
                 raise TypeError(f"{catalogue.hook} gave {item!r:.60}, which is no {catalogue.type.__name__}")
+            _check_declaration(catalogue, item)
         declared.append((catalogue, items))
     return declared
+
+
+def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
+    """Refuse a name that a curriculum, a list or a path could not hold, and a schema without ids.
+
+    Raises:
+        ValueError: The thing's own name, or a group that it is in, is such a name; or it is such a schema.
+    """
+    names = [(catalogue.kind, item.name)]
+    if isinstance(item, Task):
+        names += [("group", group) for group in item.groups]
+    for kind, name in names:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(
+                f"the {kind} name {name!r:.60} does not fit: write small letters, digits, '.', '_' and '-', "
+                "and begin with a letter or a digit"
+            )
+    if isinstance(item, Dataset) and item.name == FROZEN:
+        raise ValueError(f"no dataset can be called {FROZEN!r}: in a curriculum that is the frozen encoder")
+    if isinstance(item, Schema) and item.fields.get("id") != "string":
+        raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -127,6 +127,20 @@ def test_a_users_mistake_is_one_line_that_says_what_to_do(program: Program, argu
     assert says in done.stderr
 
 
+def test_a_strangers_page_is_noticed_before_any_work(project: Program) -> None:
+    page = project.folder / "README.md"
+    page.write_text("# My project\n", encoding="utf-8")
+    for command in ([*EVAL, "--train", "my-pairs-en"], ["leaderboard", "build"]):
+        (project.folder / "results").mkdir(exist_ok=True)
+        done = project(*command, "--out", ".")
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "README.md was not made by xbench" in done.stderr
+    assert page.read_text(encoding="utf-8") == "# My project\n"
+    assert not (project.folder / "cache").exists()
+    assert "my_task.py is not a folder" in project(*EVAL, "--out", "my_task.py").stderr
+
+
 def test_a_bug_keeps_its_traceback_and_costs_only_its_cells(project: Program) -> None:
     text = (project.folder / "my_task.py").read_text(encoding="utf-8")
     crash = "import xbench.api as api\n\ndef burst(predictions, references):\n    return {'burst': 1 / 0}\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -39,6 +40,29 @@ def test_looking_around_imports_nothing_heavy(program: Program, arguments: list[
     done = program(*arguments)
     assert done.returncode == 0, done.stderr
     assert not modules(program) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "device", ["cuda", pytest.param("mps", marks=pytest.mark.skipif(sys.platform == "darwin", reason="it is there"))]
+)
+def test_a_device_that_is_not_there_stops_before_any_data_is_read(project: Program, device: str) -> None:
+    (project.folder / "test.csv").unlink()  # whoever reads it stumbles
+    command = ["eval", "--plugin", "my_task.py", "--model", "./model", "--tasks", "my-pairs", "--device", device]
+    done = project(*command, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2
+    assert done.stderr == f"xbench: --device {device}: this machine has none; use --device cpu\n"
+    assert not (project.folder / "cache").exists()
+    assert project(*command, "--dry-run").returncode == 0
+    assert not modules(project) & HEAVY
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_device_that_is_always_there_costs_no_torch(project: Program, device: str) -> None:
+    command = ["eval", "--plugin", "my_task.py", "--model", "./gone", "--tasks", "my-pairs", "--device", device]
+    for split in ("train", "test"):
+        (project.folder / f"{split}.csv").unlink()
+    assert project(*command).returncode == 2
+    assert not modules(project) & HEAVY
 
 
 def test_a_finished_evaluation_is_found_again_without_torch(project: Program) -> None:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.records import record, split_of, table_one
+from xbench.errors import UserError
 from xbench.leaderboard.markdown import render_markdown
-from xbench.leaderboard.publish import build, differing, load_records, orders
+from xbench.leaderboard.publish import MARKER, build, differing, load_records, orders
 from xbench.leaderboard.table import (
     Order,
     Table,
@@ -272,12 +273,29 @@ def test_what_is_published_is_built_and_compared(registry: Registry, tmp_path: P
         store_like(path, one)
     written, damaged = build(tmp_path, registry)
     assert (written, damaged) == ([tmp_path / "README.md"], [])
-    assert written[0].read_text(encoding="utf-8") == render_markdown(
-        table_one(), STS, {"sts": "Semantic textual similarity"}
-    )
+    page = render_markdown(table_one(), STS, {"sts": "Semantic textual similarity"})
+    assert written[0].read_text(encoding="utf-8") == f"{MARKER}\n{page}"
     assert differing(tmp_path, registry) == []
     written[0].write_text(written[0].read_text(encoding="utf-8").replace("81.25", "91.25", 1), encoding="utf-8")
     assert differing(tmp_path, registry) == written
+
+
+@pytest.mark.parametrize("page", ["# My project\n", "", f"# Mine\n{MARKER}\n", f"{MARKER} and more\n", "\xff"])
+def test_a_page_that_xbench_has_not_made_is_not_overwritten(registry: Registry, tmp_path: Path, page: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(page, encoding="latin-1")
+    with pytest.raises(UserError, match=r"was not made by xbench .* --out") as caught:
+        build(tmp_path, registry)
+    assert str(path) in str(caught.value)
+    assert path.read_text(encoding="latin-1") == page
+
+
+def test_a_page_of_its_own_is_overwritten_whatever_became_of_its_line_ends(registry: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(f"{MARKER}\r\n# Old\r\n".encode())
+    assert build(tmp_path, registry)[0] == [path]
+    assert "Old" not in path.read_text(encoding="utf-8")
+    assert build(tmp_path / "new", registry)[0] == [tmp_path / "new" / "README.md"]
 
 
 def test_a_damaged_record_is_named_and_left_out(registry: Registry, tmp_path: Path) -> None:

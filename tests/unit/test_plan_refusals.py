@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.plans import TASK, ask, made_up, own
 from xbench.errors import UserError
 from xbench.plan import Request, make_plan
-from xbench.registry import Plugin, Registry, load_registry
+from xbench.registry import Plugin, Registry
 from xbench.tasks import load_task
-from xbench.types import Dataset, Split
-
-TABLE_I = Request(models=("m",), tasks=("sts",))
-TASK = """
-name = "{name}"
-title = "T"
-version = 1
-train = ["stsb", "korsts"]
-eval = ["stsb", "sts17-es-en"]
-heads = ["cross-encoder", "siamese"]
-metrics = ["spearman"]
-curricula = ["stsb"]
-"""
-
-
-def own(*texts: str, **datasets: Dataset) -> Registry:
-    """The installed plugins' declarations and some more."""
-    registry, plugin = load_registry(), Plugin("own", "own 1")
-    for text in texts:
-        task = load_task(text)
-        registry.tasks.add(task.name, task, plugin)
-    for dataset in datasets.values():
-        registry.datasets.add(dataset.name, dataset, plugin)
-    return registry
-
-
-def made_up(name: str, **changes: Any) -> Dataset:
-    split = Split(())
-    plain = Dataset(name, ("en",), "pair-score", {"train": split, "test": split}, "none", "none", "none", "none")
-    return dataclasses.replace(plain, **changes)
-
-
-def ask(**changes: Any) -> Request:
-    return dataclasses.replace(TABLE_I, **changes)
+from xbench.types import Split
 
 
 def refused(request: Request, registry: Registry) -> str:

@@ -71,8 +71,11 @@ def command(
         _print_plan(plan, as_json)
         return 0
     settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    from ..leaderboard.publish import check_out
     from .progress import make_reporter
 
+    check_out(out)
+    _check_device(device)
     with make_reporter(plan, registry) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     _publish(plan, registry, outcome, settings)
@@ -88,6 +91,19 @@ def _seeds(text: str) -> tuple[int, ...]:
     if any(seed < 0 for seed in seeds):
         raise UserError(f"--seeds {text}: seeds are not negative")
     return seeds
+
+
+def _check_device(device: str) -> None:
+    """Say at once that a device is not there; ``auto`` and ``cpu`` need no look, and so no torch.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if device in ("auto", "cpu"):
+        return
+    from ..training.device import choose_device
+
+    choose_device(device)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:

@@ -40,6 +40,7 @@ def command(
         "revision": local.revision,
         "folder": str(local.folder),
         "parameters": local.parameters,
+        "max_length": local.max_length,
         "weights_sha256": local.weights_sha256,
         "identity": local.identity,
         "prompts": dict(local.prompts),

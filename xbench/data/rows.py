@@ -6,6 +6,8 @@ import contextlib
 import functools
 import json
 import sys
+import traceback
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,9 @@ from ..files import Digests, new_folder, write_json
 from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
+from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
-from .sources import NotHereError, explain, locate
+from .sources import NotHereError, drop_downloads, explain, locate
 
 if TYPE_CHECKING:
     import datasets
@@ -143,7 +146,10 @@ def _prepare_from(
         try:
             manifest = _write(folder, dataset, split, declared, schema, source, paths)
         except DataError as error:
-            raise DataError(_with_checksums(str(error), source, paths, hashes)) from error.__cause__
+            message = _with_checksums(str(error), source, paths, hashes)
+            if isinstance(source, Files) and origin == "url" and drop_downloads(source.files, hashes, settings):
+                message += "; the download was dropped, and the next run fetches it again"
+            raise DataError(message) from error.__cause__
     pinned = declared.rows_sha256 is not None
     return RowSet(dataset, split, manifest["rows"], manifest["rows_sha256"], pinned, origin, folder)
 
@@ -154,9 +160,16 @@ def _reader_identity(read: Any, digests: Digests) -> list[str]:
     if isinstance(read, functools.partial):
         arguments = repr((read.args, sorted(read.keywords.items())))
         read = read.func
-    module = sys.modules.get(read.__module__)
-    path = getattr(module, "__file__", None)
-    return [f"{read.__module__}.{read.__qualname__}", arguments, digests.sha256(Path(path)) if path else ""]
+    path = _module_file(read)
+    return [f"{read.__module__}.{read.__qualname__}", arguments, digests.sha256(path) if path else ""]
+
+
+def _module_file(read: Any) -> Path | None:
+    """The file that a reader is written in."""
+    while isinstance(read, functools.partial):
+        read = read.func
+    path = getattr(sys.modules.get(read.__module__), "__file__", None)
+    return Path(path) if path else None
 
 
 def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
@@ -183,16 +196,18 @@ def _write(
     from ..keys import file_sha256
 
     digest = hashlib.sha256()
-    count = 0
+    hashes = array("Q")
     with new_folder(folder) as unfinished:
         target = unfinished / ROWS_FILE
         with ArrowWriter(path=str(target), features=arrow_features(schema)) as writer:
             for row in _checked(dataset, split, schema, source.read, paths):
-                count += 1
+                hashes.append(id_hash(row["id"]))
                 digest.update(row_line(row))
                 writer.write(dict(row))
             writer.finalize()
+        count = len(hashes)
         _check_identity(dataset, split, declared, count, digest.hexdigest(), paths)
+        _check_ids(dataset, split, hashes, target, paths)
         manifest = {"rows": count, "rows_sha256": digest.hexdigest(), "arrow_sha256": file_sha256(target)}
         write_json(unfinished / MANIFEST, manifest)
     return manifest
@@ -211,14 +226,22 @@ def _checked(
 def _guarded(
     dataset: Dataset, split: str, read: Callable[[Sequence[Path]], Iterator[Row]], paths: Sequence[Path]
 ) -> Iterator[Row]:
-    """A reader's rows; whatever it stumbles over is a fault of the file, and named as such."""
+    """A reader's rows; whatever it stumbles over is a fault of the file or its own, named with both places."""
     try:
         yield from read(paths)
     except UserError:
         raise
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        line = " ".join(f"{type(error).__name__}: {error}{_place(error, _module_file(read))}".split())
         raise DataError(f"dataset {dataset.name}, split {split}: {paths[0]} cannot be read ({line})") from error
+
+
+def _place(error: Exception, module: Path | None) -> str:
+    """Where it happened, in the reader's own file if it passed through there, in words for the end of a line."""
+    # The first frame is the call in this file; a reader that cannot even be called has no frame of its own.
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)][1:]
+    own = [(file, line) for file, line in places if module is not None and Path(file).resolve() == module.resolve()]
+    return "".join(f", at {Path(file).name}:{line}" for file, line in (own or places)[-1:])
 
 
 def _check_identity(
@@ -231,6 +254,18 @@ def _check_identity(
         raise DataError(
             f"{where} holds other rows than the published ones (sha256 {digest[:12]}..., "
             f"expected {declared.rows_sha256[:12]}...): it was altered or is another dataset"
+        )
+
+
+def _check_ids(dataset: Dataset, split: str, hashes: array[int], target: Path, paths: Sequence[Path]) -> None:
+    """Look whether an id stands twice; only if it seems so, the written rows are read again."""
+    doubtful = suspects(hashes)
+    repeat = first_repeat(written_ids(target), doubtful) if doubtful else None
+    if repeat is not None:
+        text, first, second = repeat
+        raise DataError(
+            f"dataset {dataset.name}, split {split}: {paths[0]} gives the rows {first} and {second} the same id "
+            f"{text!r:.60}; ids are unique within a split"
         )
 
 

@@ -28,6 +28,9 @@ _DAMAGED = (
 """What the archive readers raise; a password or an unknown method is a RuntimeError."""
 
 
+NOT_CACHED = "not in the hub cache, and offline"
+
+
 class NotHereError(Exception):
     """This source cannot serve; the text says why, and the next one may."""
 
@@ -76,7 +79,7 @@ def _download(file: SourceFile, settings: Settings) -> Path:
     if file.url is None:
         raise NotHereError(f"{file.path} cannot be downloaded: its publisher gives no address for it")
     name = file.path.rsplit("/", 1)[-1]
-    target = settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+    target = _download_folder(file, settings)
     if not (target / name).is_file():
         if settings.offline:
             raise NotHereError(f"{file.url} was not tried: --offline")
@@ -89,6 +92,32 @@ def _download(file: SourceFile, settings: Settings) -> Path:
                 _extract(whole, file.member, folder / name)
                 whole.unlink()
     return target / name
+
+
+def _download_folder(file: SourceFile, settings: Settings) -> Path:
+    return settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+
+
+def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings: Settings) -> bool:
+    """Forget downloads whose rows turned out wrong, so that the next run fetches them again.
+
+    A file whose bytes are the published ones stays: it would come the same again, and the fault lies elsewhere. And
+    without the network all stay: what cannot be fetched again is not thrown away.
+
+    Args:
+        files: The files of one source, all of them downloaded.
+        hashes: The sha256 of each as it lies in the cache.
+        settings: The cache, offline.
+
+    Returns:
+        Whether anything was dropped.
+    """
+    if settings.offline:
+        return False
+    wrong = [file for file, seen in zip(files, hashes, strict=True) if file.sha256 is None or file.sha256 != seen]
+    for file in wrong:
+        shutil.rmtree(_download_folder(file, settings), ignore_errors=True)
+    return bool(wrong)
 
 
 def check_address(url: str) -> None:
@@ -157,7 +186,7 @@ def _hub(source: Hub, settings: Settings) -> list[Path]:
     if all(isinstance(path, str) for path in cached):
         return [Path(str(path)) for path in cached]
     if settings.offline:
-        raise NotHereError(f"hub dataset {source.repository}: not in the hub cache, and offline")
+        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
     try:
         return [
             Path(
@@ -168,14 +197,14 @@ def _hub(source: Hub, settings: Settings) -> list[Path]:
             for name in source.files
         ]  # fmt: skip
     except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error, offline=False)}") from None
+        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error)}") from None
 
 
-def hub_reason(error: Exception, offline: bool) -> str:
+def hub_reason(error: Exception) -> str:
     """Why the hub did not serve, in a few words."""
     kind = type(error).__name__
-    if offline or kind in ("OfflineModeIsEnabled",):
-        return "not in the hub cache, and offline"
+    if kind in ("OfflineModeIsEnabled",):
+        return NOT_CACHED
     if kind in ("GatedRepoError",):
         return "gated: accept its terms on the hub and log in with 'hf auth login'"
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError"):

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..curriculum import curriculum_name, parse_curriculum
+from ..errors import UserError
 from ..files import write_atomic
 from ..registry import Registry
 from ..store import read_records
 from ..tasks import Task
 from .markdown import render_markdown
 from .table import Order, Record
+
+PAGE = "README.md"
+MARKER = "<!-- made by: xbench leaderboard build -->"
+"""The page's first line: a page without it is somebody else's, and is not overwritten."""
 
 
 def orders(registry: Registry) -> dict[str, Order]:
@@ -48,11 +53,50 @@ def render(out: Path, registry: Registry) -> tuple[dict[Path, str], list[Path]]:
     """
     records, damaged = load_records(out)
     titles = {task.name: task.title for task in registry.tasks}
-    return {out / "README.md": render_markdown(records, orders(registry), titles)}, damaged
+    return {out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles)}"}, damaged
+
+
+def check_out(out: Path) -> None:
+    """See that what is to be published would overwrite nobody's page.
+
+    Args:
+        out: The folder to publish in; it need not be there yet.
+
+    Raises:
+        UserError: It is no folder, or it holds a page that xbench has not made.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is not a folder")
+    page = out / PAGE
+    try:
+        with page.open("rb") as file:
+            ours = file.readline(len(MARKER) + 2).strip() == MARKER.encode()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(
+            f"{page} cannot be read ({error.strerror}), and would be overwritten: see to it first"
+        ) from None
+    if not ours:
+        raise UserError(
+            f"{page} was not made by xbench and is not overwritten: name another folder with --out, or move it away"
+        )
 
 
 def build(out: Path, registry: Registry) -> tuple[list[Path], list[Path]]:
-    """Write what is published; gives the paths written and those of damaged records."""
+    """Write what is published.
+
+    Args:
+        out: The folder that holds ``results/``.
+        registry: For the order and the titles of tasks.
+
+    Returns:
+        The paths written and those of damaged records.
+
+    Raises:
+        UserError: It would overwrite a page that xbench has not made.
+    """
+    check_out(out)
     texts, damaged = render(out, registry)
     for path, text in texts.items():
         write_atomic(path, text.encode())

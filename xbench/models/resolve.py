@@ -15,14 +15,9 @@ from ..keys import content_key
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
+from .folder import TOKENIZER_FILES, code_files, missing_shards, most_tokens
 
 LARGEST_HEADER = 100_000_000
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
-"""What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-    "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class LocalModel:
         tokenizer_identity: Of the tokenizer's files alone.
         parameters: Numbers in the weight files.
         prompts: Texts put before a sentence, by use.
+        max_length: The most tokens that a sequence may have, special tokens included; None where nothing limits it.
     """
 
     name: str
@@ -48,6 +44,24 @@ class LocalModel:
     tokenizer_identity: str
     parameters: int
     prompts: Mapping[str, str] = field(default_factory=dict)
+    max_length: int | None = None
+
+
+def check_length(model: LocalModel, max_length: int) -> None:
+    """See that a model can take sequences as long as a recipe makes them.
+
+    Args:
+        model: The model.
+        max_length: The recipe's.
+
+    Raises:
+        UserError: Its positions or its tokenizer end before.
+    """
+    if model.max_length is not None and max_length > model.max_length:
+        raise UserError(
+            f"recipe.max_length = {max_length}: {model.name} takes at most {model.max_length} tokens; "
+            f"use --set recipe.max_length={model.max_length}"
+        )
 
 
 def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalModel:
@@ -144,17 +158,14 @@ def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
-    from huggingface_hub import snapshot_download
-
-    from ..data.sources import hub_reason
+    from ..data.sources import NotHereError
+    from .hub import fetch_snapshot
 
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, local_files_only=settings.offline)
-        )
-    except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
+        return fetch_snapshot(name, revision, settings)
+    except NotHereError as reason:
         raise UserError(
-            f"--model {name}{_near(name, registry)}: {hub_reason(error, settings.offline)}; "
+            f"--model {name}{_near(name, registry)}: {reason}; "
             "to use a model without the hub, pass a local folder: --model path/to/folder"
         ) from None
 
@@ -167,13 +178,13 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         revision: For records.
         folder: The folder.
         prompts: The model's prompts.
-        settings: Where checksums are remembered.
+        settings: Where checksums are remembered; whether the model's own code will run.
 
     Returns:
         The model with its identity.
 
     Raises:
-        UserError: It has no safetensors weights, or no tokenizer that can be read without code.
+        UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
     """
     digests = Digests(settings.cache / "digests")
     weights = sorted(folder.glob("*.safetensors"))
@@ -182,6 +193,9 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
             f"--model {name}: {folder} has no *.safetensors weights, and pickles are never loaded; "
             "save it with save_pretrained (safetensors is its default) and pass that folder"
         )
+    missing = missing_shards(folder)
+    if missing:
+        raise UserError(f"--model {name}: {folder} lacks the weights {', '.join(missing[:3])}; get them again")
     shards = {path.name: digests.sha256(path) for path in weights}
     if not (folder / "config.json").is_file():
         raise UserError(f"--model {name}: {folder} has no config.json")
@@ -191,11 +205,15 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     tokenizer_identity = content_key("tokenizer", tokenizer)
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
     config = digests.sha256(folder / "config.json")
-    identity = content_key(
-        "model", {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
-    )
+    content = {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
+    code = code_files(folder) if settings.trust_remote_code else []
+    if code:
+        content["code"] = {file: digests.sha256(folder / file) for file in code}
+    identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
-    return LocalModel(name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts)
+    return LocalModel(
+        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts, most_tokens(folder)
+    )
 
 
 def _count(path: Path) -> int:
