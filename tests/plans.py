@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 from xbench.plan import Request
@@ -44,3 +45,9 @@ def made_up(name: str, **changes: Any) -> Dataset:
 def ask(**changes: Any) -> Request:
     """The paper's Table I, changed."""
     return dataclasses.replace(TABLE_I, **changes)
+
+
+def forget_plugin_files() -> None:
+    """Take the modules of ``--plugin`` files out of the interpreter again."""
+    for name in [name for name in sys.modules if name.startswith("xbench_plugin_")]:
+        del sys.modules[name]

@@ -10,7 +10,7 @@ from typing import Any
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
 from .keys import content_key
-from .models.resolve import LocalModel, resolve_model
+from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .registry import Registry
@@ -146,7 +146,13 @@ def _missing_for(cell: Cell, work: Work, missing: Mapping[object, str]) -> str |
     needs: list[object] = [cell.model, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit])]
     for stage in work.chain(cell.stage):
         needs.extend((name, stage.split) for name in stage.mixture)
-    return next((missing[need] for need in needs if need in missing), None)
+    reason = next((missing[need] for need in needs if need in missing), None)
+    if reason is None:
+        try:
+            check_length(work.models[cell.model], cell.recipe.max_length)
+        except UserError as error:
+            reason = str(error)
+    return reason
 
 
 def _stage_key(stage: Stage, work: Work) -> str:

@@ -17,6 +17,7 @@ import pluggy
 from . import hookspecs
 from .curriculum import FROZEN
 from .errors import UserError, did_you_mean
+from .keys import text_sha256
 from .measures import Diagnostic, Figure, Metric
 from .tasks import Task, load_task
 from .types import Dataset, Head, Model, Schema
@@ -251,7 +252,8 @@ def _import_file(path: Path) -> ModuleType:
     """Import a Python file under a name of its own."""
     if not path.is_file():
         raise UserError("there is no such file")
-    name = f"xbench_plugin_{path.stem}"
+    # Two files of one name in different folders are two modules.
+    name = f"xbench_plugin_{path.stem}_{text_sha256(str(path.resolve()))[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError("it is not a Python file")

@@ -151,6 +151,12 @@ def test_a_run_of_which_nothing_can_be_done_is_the_users_error(bench: Bench) -> 
         bench.run("gone")
 
 
+def test_a_sequence_longer_than_the_model_takes_is_refused_before_any_work(bench: Bench) -> None:
+    with pytest.raises(UserError, match=r"recipe.max_length = 500: .* takes at most 128 tokens; use --set"):
+        bench.run("one", overrides={"max_length": 500})
+    assert not (bench.root / "cache" / "stages").exists()
+
+
 def test_a_missing_model_fails_only_its_cells(bench: Bench) -> None:
     nowhere = str(bench.root / "nowhere")
     outcome, heard = bench.run("one", models=(nowhere, bench.model))

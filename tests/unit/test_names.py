@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.plans import forget_plugin_files
 from xbench.curriculum import parse_curriculum
 from xbench.errors import UserError
 from xbench.registry import load_registry, owners_of
@@ -58,7 +58,7 @@ def declare(tmp_path: Path) -> Iterator[Declare]:
         return path
 
     yield write
-    sys.modules.pop("xbench_plugin_named", None)
+    forget_plugin_files()
 
 
 def refused(plugin: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.plans import forget_plugin_files
 from xbench.data.rows import prepare
 from xbench.data.schemas import xbench_schemas
 from xbench.errors import DataError
@@ -47,10 +48,10 @@ def load(tmp_path: Path) -> Iterator[Load]:
         path = tmp_path / "my_task.py"
         path.write_text(text, encoding="utf-8")
         load_registry([path])
-        return sys.modules["xbench_plugin_my_task"]
+        return next(module for name, module in sys.modules.items() if name.startswith("xbench_plugin_my_task_"))
 
     yield plugin
-    sys.modules.pop("xbench_plugin_my_task", None)
+    forget_plugin_files()
 
 
 def refusal(read: Reader, folder: Path, text: str = '{"a": "a", "b": "b", "points": 1}\n') -> DataError:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plans import forget_plugin_files
 from xbench.errors import UserError
 from xbench.plan import Request, make_plan
 from xbench.registry import Registry, load_registry, owners_of
@@ -107,7 +108,7 @@ def plugin_file(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "my_task.py"
     path.write_text(GOOD, encoding="utf-8")
     yield path
-    sys.modules.pop("xbench_plugin_my_task", None)
+    forget_plugin_files()
 
 
 def errors(registry: Registry) -> dict[str, str]:
