@@ -52,8 +52,7 @@ class SeededDropout(TorchFunctionMode):
             positions: (examples,) The examples' places in the effective batch.
             lengths: (examples, sequences) Their real tokens; a batch holds all first sequences before all second ones.
         """
-        # What belongs to no sequence, such as the table of relative positions that DeBERTa drops from, is drawn alike for
-        # every piece.
+        # What belongs to no sequence is drawn alike for every piece: DeBERTa drops from a table of relative positions.
         self._shared = np.random.SFC64([self._seed, step, SHARED])
         sides = range(lengths.shape[1])
         self._streams = [np.random.SFC64([self._seed, step, int(at), side]) for side in sides for at in positions]
