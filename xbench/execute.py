@@ -176,17 +176,28 @@ def _cell_key(cell: Cell, work: Work) -> str:
     """The content key of a cell."""
     registry, model = work.registry, work.models[cell.model]
     head, task = registry.heads.get(cell.head), registry.tasks.get(cell.task)
-    fit = None if cell.fit is None else [work.rows[cell.fit].rows_sha256, cell.limit_train]
+    limits = cell_limits(cell, work)
+    fit = None if cell.fit is None else [*cell.fit, work.rows[cell.fit].rows_sha256, limits["train"]]
     content = {
         "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
         "task": [task.name, task.version], "head": [head.name, head.version], "curriculum": cell.curriculum,
         "reading": cell.reading, "fit": fit,
         "selection": "last", "seed": cell.seed, "rows": work.rows[cell.dataset, cell.split].rows_sha256,
-        "dataset": [cell.dataset, cell.split], "decoding": cell_recipe(cell, head), "limit": cell.limit_eval,
+        "dataset": [cell.dataset, cell.split], "decoding": cell_recipe(cell, head), "limit": limits["eval"],
         "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
         "diagnostics": [[name, registry.diagnostics.get(name).version] for name in task.diagnostics],
     }  # fmt: skip
     return content_key("cell", content)
+
+
+def cell_limits(cell: Cell, work: Work) -> dict[str, int | None]:
+    """Rows to train (or fit) and to evaluate on, at most; a limit that takes all rows is none."""
+    chain = work.chain(cell.stage)
+    mixtures = [[work.rows[name, stage.split].rows for name in stage.mixture] for stage in chain]
+    mixtures += [] if cell.fit is None else [[work.rows[cell.fit].rows]]
+    limited = any(share is not None for sizes in mixtures for share in share_limit(cell.limit_train, sizes))
+    (evaluated,) = share_limit(cell.limit_eval, [work.rows[cell.dataset, cell.split].rows])
+    return {"train": cell.limit_train if limited else None, "eval": evaluated}
 
 
 def cell_recipe(cell: Cell, head: Head) -> dict[str, Scalar]:
@@ -202,7 +213,9 @@ def _found(keys: Mapping[Cell, str], work: Work) -> dict[Cell, Mapping[str, Any]
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in keys.items():
         record = work.store.record(cell, key)
-        if record is not None:
+        # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
+        figures = work.registry.tasks.get(cell.task).figures
+        if record is not None and not (figures and work.store.lost(record)):
             records[cell] = record
             work.reporter.cell_done(cell, record, found=True)
     return records

@@ -54,8 +54,8 @@ def xbench_figures() -> Iterable[Figure]:
 
 
 @hookspec
-def xbench_tasks() -> Iterable[Path]:
-    """Paths of task files (TOML)."""
+def xbench_tasks() -> Iterable[Path | str]:
+    """Task files: paths, or the TOML itself."""
     return ()
 
 

@@ -57,6 +57,9 @@ class DiagnosticContext:
         truncated: (rows,) Whether some of a row's text was cut away.
         dataset: The evaluation dataset.
         train: The rows of every training dataset of the curriculum, by name; none for a frozen encoder.
+        fit: The rows that the reading was fitted on; none where it was not.
+        row_of: (examples,) The index of each example's row.
+        extra: What the examples carried along, by name: one integer array an example.
         folder: The model's transformers folder, for its tokenizer.
         context: The recipe and its company.
     """
@@ -66,6 +69,9 @@ class DiagnosticContext:
     truncated: npt.NDArray[np.bool_]
     dataset: Dataset
     train: Mapping[str, Sequence[Row]]
+    fit: Sequence[Row]
+    row_of: npt.NDArray[np.int64]
+    extra: Mapping[str, Sequence[npt.NDArray[np.int32]]]
     folder: Path
     context: HeadContext
 
@@ -92,7 +98,7 @@ class FigureContext:
     """What a figure is drawn from.
 
     Attributes:
-        records: Of one task.
+        records: All of one task's that are in the results folder.
         kept: An array that a head kept beside a record's predictions, by name; None where it is no longer here.
         folder: Where to write the picture.
     """

@@ -117,7 +117,9 @@ class Cell:
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.task}: {self.model} {self.head} {self.curriculum} -> {self.dataset} seed {self.seed}"
+        reading = "" if self.reading == Reading().name else f" {self.reading}"
+        where = f"{self.dataset}/{self.split}"
+        return f"{self.task}: {self.model} {self.head} {self.curriculum}{reading} -> {where} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -178,16 +180,14 @@ class _Planner:
             head = self._head(task, curriculum)
             recipe = self._recipe(task, head)
             trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
-            _check_fit(head, [(dataset, task.train_split) for dataset in trained], evals)
-            # A frozen encoder has nothing that a seed could change.
+            _check_compatible(head, [(dataset, task.train_split) for dataset in trained], evals)
             for model in request.models:
-                for seed in dict.fromkeys((request.seeds or task.seeds) if curriculum else (0,)):
+                for seed in dict.fromkeys(request.seeds or task.seeds):
                     stage = self._chain(task, model, head, curriculum, recipe, seed)
                     base = Cell(
                         task=task.name, model=model, head=head.name, curriculum=curriculum_name(curriculum),
                         reading="", fit=None, metrics=(), dataset="", split="", seed=seed, stage=stage, transfer="",
-                        recipe=recipe, limit_train=request.limit_train if curriculum else None,
-                        limit_eval=request.limit_eval,
+                        recipe=recipe, limit_train=None, limit_eval=request.limit_eval,
                     )  # fmt: skip
                     self.cells += self._cells(task, head, base, trained, evals)
 
@@ -198,18 +198,20 @@ class _Planner:
         for dataset, split in evals:
             kind = transfer((language for one in trained for language in one.languages), dataset.languages)
             for reading in _readings(task, head):
-                fit = None if reading.fit is None else self._fit(task, reading, dataset)
-                limit = base.limit_train if fit is None else self.request.limit_train
+                fit = None if reading.fit is None else self._fit(task, head, reading, dataset)
+                learns = base.stage is not None or fit is not None
                 yield replace(
                     base, reading=reading.name, fit=fit, metrics=self._metrics(task, dataset), dataset=dataset.name,
-                    split=split, transfer=kind, limit_train=limit,
+                    split=split, transfer=kind, limit_train=self.request.limit_train if learns else None,
+                    # A frozen encoder whose reading is not fitted has nothing that a seed could change.
+                    seed=base.seed if learns else 0,
                 )  # fmt: skip
 
     def _dataset(self, text: str, split: str, task: Task) -> tuple[Dataset, str]:
         name, split = dataset_and_split(text, split)
         return self.registry.datasets.get(name, task.path), split
 
-    def _fit(self, task: Task, reading: Reading, dataset: Dataset) -> tuple[str, str]:
+    def _fit(self, task: Task, head: Head, reading: Reading, dataset: Dataset) -> tuple[str, str]:
         """What a reading is fitted on, as the task names it."""
         text = task.fit.get(dataset.name) or task.fit.get("*")
         if text is None:
@@ -218,14 +220,15 @@ class _Planner:
                 f'add [fit] with {dataset.name} = "DATASET"'
             )
         fitted, split = self._dataset(text, task.train_split, task)
-        if split not in fitted.splits:
-            raise UserError(f"{task.path}: [fit] {text}: {fitted.name} has only the splits {', '.join(fitted.splits)}")
+        _check_takes(head, fitted, split, f"{task.path}: [fit] {text}: ")
         return fitted.name, split
 
     def _metrics(self, task: Task, dataset: Dataset) -> tuple[str, ...]:
         """The task's metrics, with the dataset's own scorer in the place of ``official``."""
         if OFFICIAL in task.metrics and not dataset.official:
-            raise UserError(f"{task.path}: the dataset {dataset.name} names no official scorer")
+            raise UserError(
+                f"{task.path}: the dataset {dataset.name} names no official scorer: list the task's metrics by name"
+            )
         names = tuple(dict.fromkeys(dataset.official if name == OFFICIAL else name for name in task.metrics))
         for name in names:
             self.registry.metrics.get(name, task.path)
@@ -259,7 +262,10 @@ class _Planner:
     ) -> str | None:
         """Enter the stages of one curriculum, those that are there already included; gives the last one's id."""
         parent: str | None = None
+        limit = self.request.limit_train
         for depth, mixture in enumerate(curriculum, 1):
+            if limit is not None and limit < len(mixture):
+                raise UserError(f"--limit-train {limit}: the mixture {'+'.join(mixture)} needs a row of each dataset")
             name = curriculum_name(curriculum[:depth])
             content = {
                 "model": model, "head": head.name, "curriculum": name, "split": task.train_split,
@@ -305,11 +311,29 @@ def _check_names(task: Task, registry: Registry) -> None:
     ):
         for name in names:
             catalogue.get(name, task.path)
-    for text in task.baselines.values():
-        parse_curriculum(text, task.train)
+    evaluated = {dataset_and_split(text, "")[0] for text in task.eval}
+    for name in task.fit:
+        if name != "*" and name not in evaluated:
+            raise UserError(f"{task.path}: [fit]: {name!r} is not evaluated on{did_you_mean(name, evaluated)}")
 
 
-def _check_fit(
+def _check_takes(head: Head, dataset: Dataset, split: str, where: str = "") -> None:
+    """A split is there, and the head takes its rows.
+
+    Raises:
+        UserError: It is not, or does not.
+    """
+    if split not in dataset.splits:
+        has = ", ".join(dataset.splits)
+        raise UserError(f"{where}the dataset {dataset.name} has no split {split!r}, only {has}")
+    if dataset.schema not in head.schemas:
+        takes = ", ".join(head.schemas)
+        raise UserError(
+            f"{where}the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
+        )
+
+
+def _check_compatible(
     head: Head, trained_on: Sequence[tuple[Dataset, str]], evaluated_on: Sequence[tuple[Dataset, str]]
 ) -> None:
     """Splits are there, the head takes the schemas, and what is learned has the form of what is asked.
@@ -318,14 +342,7 @@ def _check_fit(
         UserError: Something does not fit.
     """
     for dataset, split in (*trained_on, *evaluated_on):
-        if split not in dataset.splits:
-            has = ", ".join(dataset.splits)
-            raise UserError(f"the dataset {dataset.name} has no split {split!r}, only {has}")
-        if dataset.schema not in head.schemas:
-            takes = ", ".join(head.schemas)
-            raise UserError(
-                f"the head {head.name} takes {takes}, and the dataset {dataset.name} has rows of {dataset.schema}"
-            )
+        _check_takes(head, dataset, split)
     trained, everything = [one for one, _ in trained_on], [one for one, _ in (*trained_on, *evaluated_on)]
     for other in trained[1:]:
         if other.score_range != trained[0].score_range:

@@ -29,7 +29,8 @@ BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "micro_batch_tokens": (lambda value: value >= 0, "at least 0"),
 }
 EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens"})
-"""How the work is done, not what is learned: these never enter a key."""
+"""How the work is done, not what is learned: these never enter a key. (On a GPU dropout is torch's own, and
+``micro_batch_tokens`` changes its draws, as another card would.)"""
 EVALUATION_ONLY = frozenset({"eval_precision"})
 """These belong to a cell's key, not to a stage's."""
 
@@ -53,8 +54,8 @@ class Recipe:
         precision: Of training. ``auto`` is bf16 autocast where the hardware has it, else fp32.
         eval_precision: Of prediction.
         vocabulary: ``auto`` trains only the embedding rows that the data uses, where that is exact; ``full`` all.
-        micro_batch_tokens: How many padded tokens go through the encoder at once, at most; one example at least. 0 is
-            what suits the device.
+        micro_batch_tokens: How many tokens, padding included, go through the encoder at once, at most; one example at
+            least. 0 is what suits the device.
         options: The head's own.
     """
 

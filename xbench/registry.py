@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from . import hookspecs
-from .curriculum import FROZEN
+from .curriculum import FROZEN, parse_curriculum
 from .errors import UserError, did_you_mean
 from .keys import text_sha256
 from .measures import Diagnostic, Figure, Metric
-from .tasks import Task, load_task
+from .tasks import OFFICIAL, Task, load_task
 from .types import Dataset, Head, Model, Schema
 
 T = TypeVar("T")
@@ -231,6 +231,7 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
     """Refuse a name that a curriculum, a list or a path could not hold, and a schema without ids.
 
     Raises:
+        UserError: A task's curriculum cannot be read.
         ValueError: The thing's own name, or a group that it is in, is such a name; or it is such a schema.
     """
     names = [(catalogue.kind, item.name)]
@@ -242,6 +243,11 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
                 f"the {kind} name {name!r:.60} does not fit: write small letters, digits, '.', '_' and '-', "
                 "and begin with a letter or a digit"
             )
+    if isinstance(item, Task):
+        for text in (*item.curricula, *item.baselines.values()):
+            parse_curriculum(text, item.train)
+    if isinstance(item, Metric) and item.name == OFFICIAL:
+        raise ValueError(f"no metric can be called {OFFICIAL!r}: in a task that is each dataset's own scorer")
     if isinstance(item, Dataset) and item.name == FROZEN:
         raise ValueError(f"no dataset can be called {FROZEN!r}: in a curriculum that is the frozen encoder")
     if isinstance(item, Schema) and item.fields.get("id") != "string":

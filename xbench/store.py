@@ -18,7 +18,7 @@ from .types import Prediction
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-RECORD_SCHEMA = "xbench.record/1"
+RECORD_SCHEMA = "xbench.record/2"
 WEIGHTS = "weights.safetensors"
 MANIFEST = "stage.json"
 
@@ -172,6 +172,10 @@ class Store:
             return None
         array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return array
+
+    def lost(self, record: Mapping[str, Any]) -> bool:
+        """Whether an array that was kept for a record is no longer here."""
+        return any(not self._kept_path(record["key"], name).is_file() for name in record["kept"])
 
     def _kept_path(self, key: str, name: str) -> Path:
         return self._cache / "kept" / key / f"{slug(name)}.npy"

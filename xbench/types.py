@@ -276,6 +276,7 @@ class Decoding:
         context: The recipe and its company.
         reading: The name of the reading asked for.
         fitted: What the reading's ``fit`` gave; None where it has none.
+        dataset: Where the rows are from.
         keep: Keeps an array under a name beside the predictions, for a figure to draw.
     """
 
@@ -285,6 +286,7 @@ class Decoding:
     extra: Mapping[str, Sequence[npt.NDArray[np.int32]]]
     context: HeadContext
     reading: str
+    dataset: Dataset
     fitted: Any = None
     keep: Callable[[str, npt.NDArray[Any]], None] = lambda name, array: None
 
@@ -343,6 +345,7 @@ class Head:
         needs_training: False when the head says something sensible of a frozen encoder.
         options: The head's own recipe keys with their defaults; a tuple lists the choices, the default first.
         decoding: The names of the recipe keys that change predictions without training: they belong to a cell's key.
+            The head's own options among them are in no stage's key, so that only ``decode`` may read them.
         readings: The ways of reading predictions; each is a cell of its own.
     """
 

@@ -152,7 +152,7 @@ def test_a_cell_without_a_record_is_a_dash() -> None:
     records = [record("stsb", "stsb"), record("korsts", "korsts")]
     assert [row[1:] for row in shown(one_table(records))] == [["81.25 (80.50)", "–"], ["–", "81.25 (80.50)"]]
     assert cell_text(None, ("a",)) == "–"
-    assert cell_text(TableCell("frozen", {"a": 1.0}, {"a": None}, (0,)), ("a", "b")) == "1.00 (undefined)"
+    assert cell_text(TableCell("frozen", {"a": 1.0}, {"a": None}, (0,)), ("a", "b")) == "1.00"  # it has no score b
 
 
 APART: dict[str, dict[str, Any]] = {
@@ -178,7 +178,7 @@ def test_what_must_not_be_compared_never_shares_a_table(name: str) -> None:
             {"metric_version": {"spearman": 2, "pearson": 1}},
             ["korsts, pearson 1, spearman 1", "korsts, pearson 1, spearman 2"],
         ),
-        ({"eval__split": "dev"}, ["korsts/dev", "korsts/test"]),
+        ({"eval__split": "dev"}, ["korsts", "korsts/dev"]),
         ({"eval__rows_sha256": "0" * 64}, ["korsts, rows 00000000", f"korsts, rows {ROWS[:8]}"]),
     ],
     ids=["metric-version", "split", "rows"],
@@ -187,6 +187,20 @@ def test_what_was_scored_otherwise_is_a_column_that_says_so(change: dict[str, An
     table = one_table([record(), record(**change), record(dataset="stsb")])
     assert table.columns[0] == ("stsb", "en")
     assert sorted(name for name, _ in table.columns)[:2] == sorted(names)
+
+
+def test_columns_of_two_splits_stand_in_the_tasks_order() -> None:
+    order = {"sts": Order((), ("stsb/dev", "korsts", "stsb"))}
+    records = [record(dataset="stsb"), record(), record(dataset="stsb", eval__split="dev")]
+    assert [name for name, _ in one_table(records, order).columns] == ["stsb/dev", "korsts", "stsb"]
+
+
+def test_a_reading_fitted_on_other_rows_for_each_column_is_one_row() -> None:
+    fit = {"reading": "map", "fit": split_of("pairs-ko", "train", 9)}
+    other = {"reading": "map", "fit": split_of("pairs-es", "train", 9)}
+    assert len(one_table([record(**fit), record(dataset="sts17-es", **other)]).rows) == 1
+    apart = one_table([record(**fit), record(**other)]).rows
+    assert [row.variant.split(",")[0] for row in apart] == ["fitted on=pairs-es/train", "fitted on=pairs-ko/train"]
 
 
 def test_datasets_with_scorers_of_their_own_share_a_table() -> None:

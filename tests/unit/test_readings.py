@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def dataset(name, official=""):
 
 @hookimpl
 def xbench_datasets():
-    return [dataset("one", official="rows"), dataset("two", official="halves")]
+    labels = Dataset("labels", ("en",), "text-label", {"train": Split(())}, "CC0", "nobody", "", "")
+    return [dataset("one", official="rows"), dataset("two", official="halves"), labels]
 
 
 class Vectors(HeadModule):
@@ -63,7 +65,7 @@ def decode(decoding):
 def centre(fitting):
     assert isinstance(fitting.outputs, np.memmap)
     assert len(fitting.rows) == len(fitting.row_of) == len(fitting.outputs)
-    (HERE / "fits.txt").open("a").write(f"{fitting.dataset.name} {len(fitting.rows)}\\\\n")
+    (HERE / "fits.txt").open("a").write(f"{fitting.dataset.name} {len(fitting.rows)}\\n")
     return fitting.outputs.mean(0)
 
 
@@ -114,15 +116,17 @@ figures = ["sizes"]
 @hookimpl
 def xbench_tasks():
     return [
-        TASK + "[fit]\\\\n'*' = 'two'\\\\none = 'one/test'\\\\n",
-        TASK.replace("mapped", "all-two") + "[fit]\\\\n'*' = 'two'\\\\n",
+        TASK + "[fit]\\n'*' = 'two'\\none = 'one/test'\\n",
+        TASK.replace("mapped", "all-two") + "[fit]\\n'*' = 'two'\\n",
         TASK.replace("mapped", "no-fit"),
-        TASK.replace("mapped", "plain-only") + "readings = ['plain']\\\\n",
-        TASK.replace("mapped", "misspelled") + "readings = ['plane']\\\\n",
-        TASK.replace("mapped", "no-split") + "[fit]\\\\n'*' = 'two/dev'\\\\n",
-        TASK.replace("mapped", "no-scorer").replace("two/train", "stsb") + "readings = ['plain']\\\\n",
+        TASK.replace("mapped", "plain-only") + "readings = ['plain']\\n",
+        TASK.replace("mapped", "misspelled") + "readings = ['plane']\\n",
+        TASK.replace("mapped", "no-split") + "[fit]\\n'*' = 'two/dev'\\n",
+        TASK.replace("mapped", "no-column") + "[fit]\\n'*' = 'two'\\ntow = 'one'\\n",
+        TASK.replace("mapped", "no-schema") + "[fit]\\n'*' = 'labels'\\n",
+        TASK.replace("mapped", "no-scorer").replace("two/train", "stsb") + "readings = ['plain']\\n",
     ]
-'''.replace("\\\\n", "\\n")
+'''.replace("\\n", "\\n")
 
 
 @pytest.fixture
@@ -162,8 +166,13 @@ def test_a_task_may_take_some_of_the_readings(bench: Bench) -> None:
     [
         ("no-fit", r'reading centred is fitted on data that the task does not name: add \[fit\] with one = "DATASET"'),
         ("misspelled", r"the head vectors has no reading 'plane' \(did you mean 'plain'\?\)"),
-        ("no-split", r"\[fit\] two/dev: two has only the splits train, test"),
-        ("no-scorer", r"the dataset stsb names no official scorer"),
+        ("no-split", r"\[fit\] two/dev: the dataset two has no split 'dev', only train, test"),
+        ("no-scorer", r"the dataset stsb names no official scorer: list the task's metrics by name"),
+        ("no-column", r"\[fit\]: 'tow' is not evaluated on \(did you mean 'two'\?\)"),
+        (
+            "no-schema",
+            r"\[fit\] labels: the head vectors takes pair-score, and the dataset labels has rows of text-label",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_before_any_work(bench: Bench, task: str, message: str) -> None:
@@ -205,6 +214,31 @@ def test_a_limit_on_training_rows_limits_what_a_reading_is_fitted_on(bench: Benc
     outcome, _ = bench.run(task="all-two", limit_train=7)
     assert fits(bench) == ["two 7"]
     assert [record["limits"]["train"] for record in outcome.records] == [None, 7, None, 7]
+    assert [record["fit"] and record["fit"]["rows"] for record in outcome.records] == [None, 7, None, 7]
+
+
+def test_a_limit_that_takes_all_rows_is_none(bench: Bench) -> None:
+    first, _ = bench.run(task="all-two", limit_train=99, limit_eval=99)
+    assert all(record["limits"] == {"train": None, "eval": None} for record in first.records)
+    second, heard = bench.run(task="all-two")
+    assert (heard.scored, len(heard.found_cells)) == ([], 4)
+    assert second.records == first.records
+
+
+def test_the_seed_counts_for_a_frozen_encoder_only_where_something_is_fitted(bench: Bench) -> None:
+    outcome, _ = bench.run(task="all-two", seeds=(0, 1), limit_train=7)
+    records = [record for record in outcome.records if record["eval"]["dataset"] == "one"]
+    assert [(one["reading"], one["seed"]) for one in records] == [("plain", 0), ("centred", 0), ("centred", 1)]
+    assert fits(bench) == ["two 7", "two 7"]
+    assert len({one["scores"]["sum"] for one in records}) == 3
+
+
+def test_a_cell_whose_kept_arrays_are_gone_is_scored_again_for_the_figure(bench: Bench) -> None:
+    first, _ = bench.run(task="all-two", datasets=("one",))
+    shutil.rmtree(bench.root / "cache" / "kept" / first.records[0]["key"])
+    second, heard = bench.run(task="all-two", datasets=("one",))
+    assert (len(heard.scored), len(heard.found_cells)) == (1, 1)
+    assert [record["kept"] for record in second.records] == [record["kept"] for record in first.records]
 
 
 def test_a_missing_fit_dataset_fails_only_the_readings_that_need_it(bench: Bench) -> None:

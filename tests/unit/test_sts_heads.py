@@ -19,11 +19,12 @@ from xbench.training.examples import ExampleTable
 from xbench.training.loop import make_batch
 from xbench.training.predict import predict
 from xbench.training.stage import used_vocabulary
-from xbench.types import Decoding, Row
+from xbench.types import Dataset, Decoding, Row
 
 CPU = torch.device("cpu")
 PROMPTS = {"sentence": "bado dodo: "}
 ROWS = tiny_rows(30, seed=4)
+DATASET = Dataset("made-up", ("en",), "pair-score", {}, "CC0", "nobody", "", "")
 
 
 @pytest.fixture
@@ -199,6 +200,6 @@ def test_an_unknown_scale_is_the_users_error(make: Callable[..., TinyRun]) -> No
 def test_a_prediction_is_a_plain_number_a_row(make: Callable[..., TinyRun], head: str) -> None:
     run = make("xlm-roberta", head)
     raw: Any = list(outputs(run))
-    decoded = run.head.decode(Decoding(ROWS, run.tables[0].row_of, raw, {}, run.context, "default"))
+    decoded = run.head.decode(Decoding(ROWS, run.tables[0].row_of, raw, {}, run.context, "default", DATASET))
     assert [type(value) for value in decoded] == [float] * len(ROWS)
     assert decoded == [float(value) for value in raw]

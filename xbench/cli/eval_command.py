@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,9 @@ def command(
     _check_device(device)
     with make_reporter(plan, registry) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
-    _publish(plan, registry, outcome, settings)
+    undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)
-    return 1 if outcome.failures else 0
+    return 1 if outcome.failures or undrawn else 0
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -122,20 +123,26 @@ def _label(plan: Plan, stage_id: str) -> str:
     return next(stage.curriculum for stage in plan.stages if stage.id == stage_id)
 
 
-def _publish(plan: Plan, registry: Registry, outcome: Outcome, settings: Settings) -> None:
-    """Draw the tasks' figures and write the leaderboard."""
-    out, store = settings.out, Store(settings)
-    from ..leaderboard.publish import build
+def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
+    """Write the leaderboard and draw the tasks' figures; tells whether one could not be drawn."""
+    from ..leaderboard.publish import build, load_records
 
-    for name in dict.fromkeys(cell.task for cell in plan.cells):
-        records = [record for record in outcome.records if record["task"] == name]
-        for figure in registry.tasks.get(name).figures if records else ():
-            folder = out / "figures" / name
-            folder.mkdir(parents=True, exist_ok=True)
-            registry.figures.get(figure).draw(FigureContext(records, store.kept, folder))
-    _, damaged = build(out, registry)
+    _, damaged = build(settings.out, registry)
     for path in damaged:
-        click.echo(f"warning: {path} is no whole record and was left out", err=True)
+        click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
+    store, failed = Store(settings), False
+    for name in dict.fromkeys(cell.task for cell in plan.cells):
+        figures = registry.tasks.get(name).figures
+        records = [record for record in load_records(settings.out)[0] if record["task"] == name] if figures else []
+        for figure in figures if records else ():
+            folder = settings.out / "figures" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                registry.figures.get(figure).draw(FigureContext(records, store.kept, folder))
+            except Exception:  # noqa: BLE001  # a figure's bug must not take the scores with it
+                failed = True
+                click.echo(f"{traceback.format_exc()}FAILED figure {figure} of {name}", err=True)
+    return failed
 
 
 def _print_outcome(outcome: Outcome, registry: Registry, out: Path, as_json: bool) -> None:

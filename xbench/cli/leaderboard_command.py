@@ -51,4 +51,4 @@ def _check_folder(out: Path) -> None:
 
 def _tell_damaged(damaged: list[Path]) -> None:
     for path in damaged:
-        click.echo(f"{path} is damaged: its checksum does not hold; delete it and run the evaluation again", err=True)
+        click.echo(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)

@@ -33,7 +33,7 @@ class HeadModule(nn.Module):
         return can_pack(self.encoder, self.encoder.device)
 
     def encode(self, batch: Batch) -> torch.Tensor:
-        """Run the encoder.
+        """Run the encoder, once a pass and on the whole batch: dropout masks go by a sequence's place in it.
 
         Args:
             batch: Padded sequences.
@@ -68,7 +68,7 @@ def mean_pool(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tenso
         (sequences, hidden), float32.
     """
     weights = attention_mask.unsqueeze(-1).to(torch.float32)  # (sequences, length, 1)
-    return (hidden.float() * weights).sum(1) / weights.sum(1)
+    return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1)  # an empty sequence is the zero vector
 
 
 def dense_block(encoder: PreTrainedModel, outputs: int, generator: torch.Generator) -> nn.Sequential:

@@ -20,7 +20,7 @@ MARKER = "<!-- made by: xbench leaderboard build -->"
 
 def orders(registry: Registry) -> dict[str, Order]:
     """The order of rows and columns, as the installed tasks name them."""
-    return {task.name: Order(_as_planned(task), task.eval) for task in registry.tasks}
+    return {task.name: Order(_as_planned(task), task.eval, task.eval_split) for task in registry.tasks}
 
 
 def _as_planned(task: Task) -> tuple[str, ...]:

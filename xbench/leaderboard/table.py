@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ..keys import canonical
 from ..recipe import EXECUTION_ONLY
+from .columns import column_key, order_columns
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -22,10 +23,11 @@ LANGUAGES = {
 
 @dataclass(frozen=True)
 class Order:
-    """The order in which a task's file names its curricula and evaluation datasets."""
+    """The order in which a task's file names its curricula and evaluation datasets, and its evaluation split."""
 
     curricula: Sequence[str] = ()
     datasets: Sequence[str] = ()
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,13 @@ def _group(record: Record) -> list[Any]:
 
 def _table(records: Sequence[Record], order: Order) -> Table:
     first = records[0]
-    columns = _columns(records)
+    columns = order_columns(records, order.datasets, order.split)
+    several = _fitted_apart(records, columns)
     rows: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
-        rows.setdefault((record["curriculum"], record["head"], canonical(_settings(record))), []).append(record)
+        rows.setdefault((record["curriculum"], record["head"], canonical(_settings(record, several))), []).append(
+            record
+        )
     model = first["model"]["name"]
     if first["model"]["revision"] and "@" not in model:
         model = f"{model}@{first['model']['revision'][:12]}"
@@ -130,7 +135,7 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         task=first["task"],
         model=model,
         metrics=_metrics(records),
-        columns=tuple(sorted(set(columns.values()), key=lambda item: _rank(item[0], order.datasets))),
+        columns=tuple(dict.fromkeys(columns.values())),
         rows=tuple(
             TableRow(curriculum, head, _variant(key, list(rows)), _cells(rows[key], columns))
             for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
@@ -156,45 +161,24 @@ def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
     return (primary, *sorted({name for record in records for name in record["scores"]} - {primary}))
 
 
-def _columns(records: Sequence[Record]) -> dict[str, tuple[str, str]]:
-    """What a record was scored on, to the column's name and language.
-
-    Other rows, another split or another version of the metrics is another column, whose name then says so.
-    """
-    parts: dict[str, list[set[str]]] = {}
+def _fitted_apart(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether one reading was fitted on several sets of rows for one column: then its rows must be told apart."""
+    seen: dict[tuple[str, str], set[str]] = {}
     for record in records:
-        seen = parts.setdefault(record["eval"]["dataset"], [set(), set(), set()])
-        for values, part in zip(seen, _scored_on(record), strict=True):
-            values.add(part)
-    columns = {}
-    for record in records:
-        dataset = record["eval"]["dataset"]
-        split, rows, metrics = (
-            part if len(values) > 1 else "" for values, part in zip(parts[dataset], _scored_on(record), strict=True)
-        )
-        notes = [f"rows {rows[:8]}"] * bool(rows) + [metrics] * bool(metrics)
-        name = ", ".join([f"{dataset}/{split}" if split else dataset, *notes])
-        columns[_column_key(record)] = (name, record["eval"]["language"])
-    return columns
+        fit = "" if record["fit"] is None else canonical([record["fit"][name] for name in ("dataset", "rows_sha256")])
+        seen.setdefault((columns[column_key(record)][0], record["reading"]), set()).add(fit)
+    return any(len(fits) > 1 for fits in seen.values())
 
 
-def _scored_on(record: Record) -> tuple[str, str, str]:
-    """The split, the identity of its rows, and the metrics with their versions."""
-    metrics = ", ".join(f"{name} {version}" for name, version in sorted(record["metric_version"].items()))
-    return record["eval"]["split"], record["eval"]["rows_sha256"], metrics
-
-
-def _column_key(record: Record) -> str:
-    return canonical([record["eval"]["dataset"], *_scored_on(record)])
-
-
-def _settings(record: Record) -> dict[str, Any]:
+def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
     """What makes a row one of its own: the recipe as far as it changes results, and what was read of which data."""
     settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
     trained = [[part["stage"], part["dataset"], part["rows_sha256"][:12]] for part in record["train"]]
-    fitted = record["fit"] and [record["fit"]["dataset"], record["fit"]["rows_sha256"][:12]]
+    if tell_fit and record["fit"] is not None:
+        settings["fitted on"] = f"{record['fit']['dataset']}/{record['fit']['split']}"
+        settings["fitted rows"] = record["fit"]["rows_sha256"][:12]
     return {
-        **settings, "reading": record["reading"], "fit": fitted, "head_version": record["head_version"],
+        **settings, "reading": record["reading"], "head_version": record["head_version"],
         "selection": record["selection"], "rows": trained,
     }  # fmt: skip
 
@@ -232,7 +216,7 @@ def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) ->
 def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> dict[str, TableCell]:
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
-        column, _ = columns[_column_key(record)]
+        column, _ = columns[column_key(record)]
         by_dataset.setdefault(column, []).append(record)
     return {dataset: _cell(group) for dataset, group in by_dataset.items()}
 
@@ -266,7 +250,7 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str]) -> str:
     """
     if cell is None:
         return "–"
-    texts = [_score_text(cell.scores.get(name), cell.deviations.get(name)) for name in metrics]
+    texts = [_score_text(cell.scores[name], cell.deviations.get(name)) for name in metrics if name in cell.scores]
     rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
     return texts[0] + rest + (" †" if cell.transfer == "zero-shot" else "")
 

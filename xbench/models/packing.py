@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface, PreTrainedModel
 
 from ..training.batching import cut_sorted
@@ -108,7 +109,7 @@ def encode_packed(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
         )  # fmt: skip
     hidden: torch.Tensor = output.last_hidden_state[0]  # (tokens, hidden)
     flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, packing.where, hidden)
-    return flat.view(sequences, length, -1)
+    return flat.view(sequences, length, hidden.shape[-1])
 
 
 def pack(mask: torch.Tensor) -> Packing:
@@ -197,12 +198,14 @@ class _PackedAttention(torch.autograd.Function):
             weights = scores.softmax(-1).to(value.dtype)
             mask = _dropout_mask(group, weights, rate) if rate > 0 else None
             group.put(out, (weights if mask is None else weights * mask) @ group.take(value))
-            kept += [weights, mask]
+            if any(ctx.needs_input_grad):
+                kept += [weights, mask]
         ctx.save_for_backward(query, key, value, *kept)
         ctx.packing, ctx.scaling = packing, scaling
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradients of query, key and value, (tokens, heads, width) each."""
         query, key, value, *kept = ctx.saved_tensors

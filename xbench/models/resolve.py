@@ -202,13 +202,12 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
     if not tokenizer:
         raise UserError(f"--model {name}: {folder} has no tokenizer files")
+    code = code_files(folder) if settings.trust_remote_code else []
+    tokenizer.update({file: digests.sha256(folder / file) for file in code})
     tokenizer_identity = content_key("tokenizer", tokenizer)
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
     config = digests.sha256(folder / "config.json")
     content = {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
-    code = code_files(folder) if settings.trust_remote_code else []
-    if code:
-        content["code"] = {file: digests.sha256(folder / file) for file in code}
     identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
     return LocalModel(

@@ -15,7 +15,7 @@ from ..errors import UserError
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 MICRO_BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
-"""Padded tokens at once: on the CPU small pieces waste little on padding, on a GPU large ones keep it busy."""
+"""Tokens at once, padding included: on the CPU little memory is enough, on a GPU large pieces keep it busy."""
 PIECE_TOKENS = {"cpu": 32, "mps": 256, "cuda": 2048}
 """What one more piece costs, as the number of tokens that would take as long: a further pass over all weights."""
 
@@ -59,7 +59,7 @@ def choose_precision(setting: str, device: torch.device) -> str:
 
 
 def token_budget(setting: int, device: torch.device) -> int:
-    """Padded tokens at once, at most; a setting of 0 takes what suits the device."""
+    """Tokens at once, at most; a setting of 0 takes what suits the device."""
     return setting or MICRO_BATCH_TOKENS.get(device.type, 4096)
 
 

@@ -84,7 +84,10 @@ class SeededDropout(TorchFunctionMode):
             lengths: (n,) Their real tokens.
             p: The rate.
         """
-        streams = [self._streams[at] if self._streams else self._shared for at in sequences]
+        known = all(
+            at < len(self._lengths) and self._lengths[at] == count for at, count in zip(sequences, lengths, strict=True)
+        )
+        streams = [self._streams[at] if known else self._shared for at in sequences]
         return self._draw(like, p, list(zip(_attention_places(lengths), streams, strict=True)))
 
     def __torch_function__(

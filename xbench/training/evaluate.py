@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..data.rows import select
 from ..heads.blocks import HeadModule
@@ -34,6 +34,15 @@ EVAL_DRAW_SEED = 0
 """``--limit-eval`` draws the same rows for every model, curriculum and seed."""
 
 
+class _Drawn(NamedTuple):
+    """Some rows: all of a split, or as many as a limit lets the seed draw."""
+
+    dataset: str
+    split: str
+    limit: int | None
+    seed: int
+
+
 @dataclass
 class _Pass:
     """One run of the module over some rows, made when a cell first needs it.
@@ -42,13 +51,15 @@ class _Pass:
         rows: The rows.
         table: Their examples.
         context: The recipe and its company.
-        outputs: None until it has run.
+        to_file: Whether a reading is fitted on the outputs, which may then be more than fit into memory.
+        outputs: One array an example; None until it has run.
         seconds: What the run took.
     """
 
     rows: Sequence[Row]
     table: ExampleTable
     context: HeadContext
+    to_file: bool
     outputs: Any = None
     seconds: float = 0.0
 
@@ -57,25 +68,27 @@ class _Pass:
 class _Loaded:
     """A model with its head, and where its passes are kept."""
 
+    head: Head
     module: HeadModule
     vocabulary: Vocabulary
     pad_id: int
-    passes: dict[object, _Pass]
+    passes: Mapping[_Drawn, _Pass]
     folder: Path
-    fitted: dict[object, Any] = field(default_factory=dict)
+    fitted: dict[tuple[str, _Drawn, int], Any] = field(default_factory=dict)
 
-    def run(self, one: _Pass, recipe: Recipe, to_file: bool) -> None:
-        """Predict, unless it is done; several readings and tasks share one pass."""
-        if one.outputs is not None:
-            return
-        started = time.perf_counter()
-        about = (recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id)
-        if to_file:
-            path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
-            one.outputs = predict_to_file(self.module, one.table, *about, path)
-        else:
-            one.outputs = predict(self.module, one.table, *about)
-        one.seconds = time.perf_counter() - started
+    def run(self, drawn: _Drawn, recipe: Recipe) -> _Pass:
+        """Predict, unless it is done: several readings and tasks share one pass."""
+        one = self.passes[drawn]
+        if one.outputs is None:
+            started = time.perf_counter()
+            about = (recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id)
+            if one.to_file:
+                path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
+                one.outputs = predict_to_file(self.module, one.table, *about, path)
+            else:
+                one.outputs = predict(self.module, one.table, *about)
+            one.seconds = time.perf_counter() - started
+        return one
 
 
 def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, Mapping[str, Any] | Exception]]:
@@ -92,13 +105,14 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
-    passes: dict[object, _Pass] = {}
+    fits = {_fit_rows(cell) for cell in cells if cell.fit is not None}
+    passes: dict[_Drawn, _Pass] = {}
     ready: dict[Cell, str] = {}
     for cell, key in cells.items():
         try:
-            for name, (dataset, split, limit, seed) in _rows_of(cell).items():
-                if name not in passes:
-                    passes[name] = _prepare(cell, dataset, split, limit, seed, head, model, tokenizer, work)
+            for drawn in [_eval_rows(cell), *([] if cell.fit is None else [_fit_rows(cell)])]:
+                if drawn not in passes:
+                    passes[drawn] = _prepare(drawn, drawn in fits, cell, head, model, tokenizer, work)
             ready[cell] = key
         except Exception as error:  # noqa: BLE001  # one dataset's failure must not take the others with it
             yield cell, error
@@ -108,83 +122,73 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
         loaded = _load(next(iter(ready)), head, model, int(tokenizer.pad_token_id), passes, Path(folder), work)
         for cell, key in ready.items():
             try:
-                yield cell, _score(cell, key, head, loaded, work)
+                yield cell, _score(cell, key, loaded, work)
             except Exception as error:  # noqa: BLE001  # one cell's failure must not take the others with it
                 yield cell, error
 
 
-def _rows_of(cell: Cell) -> dict[object, tuple[str, str, int | None, int]]:
-    """The rows that a cell passes over, to predict and to fit: name to dataset, split, limit and seed of the draw."""
-    rows: dict[object, tuple[str, str, int | None, int]] = {_eval_name(cell): _eval_rows(cell)}
-    if cell.fit is not None:
-        rows[_fit_name(cell)] = (*cell.fit, cell.limit_train, cell.seed)
-    return rows
+def _eval_rows(cell: Cell) -> _Drawn:
+    return _Drawn(cell.dataset, cell.split, cell.limit_eval, EVAL_DRAW_SEED)
 
 
-def _eval_rows(cell: Cell) -> tuple[str, str, int | None, int]:
-    return cell.dataset, cell.split, cell.limit_eval, EVAL_DRAW_SEED
-
-
-def _eval_name(cell: Cell) -> object:
-    return ("eval", *_eval_rows(cell))
-
-
-def _fit_name(cell: Cell) -> object:
-    return ("fit", cell.fit, cell.limit_train, cell.seed)
+def _fit_rows(cell: Cell) -> _Drawn:
+    assert cell.fit is not None
+    limited = cell.limit_train is not None
+    return _Drawn(*cell.fit, cell.limit_train, cell.seed if limited else EVAL_DRAW_SEED)
 
 
 def _prepare(
-    cell: Cell, dataset: str, split: str, limit: int | None, seed: int, head: Head, model: LocalModel,
-    tokenizer: PreTrainedTokenizerBase, work: Work,
+    drawn: _Drawn, to_file: bool, cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase,
+    work: Work,
 ) -> _Pass:  # fmt: skip
-    rows = work.rows[dataset, split]
+    rows = work.rows[drawn.dataset, drawn.split]
     context = head_context(cell.recipe, model, rows.dataset)
-    table = example_table(rows, head, model, tokenizer, context, limit, seed, work.settings)
-    return _Pass(select(rows.open(), limit, seed), table, context)
+    table = example_table(rows, head, model, tokenizer, context, drawn.limit, drawn.seed, work.settings)
+    return _Pass(select(rows.open(), drawn.limit, drawn.seed), table, context, to_file)
 
 
 def _load(
-    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: dict[object, _Pass], folder: Path, work: Work
+    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[_Drawn, _Pass], folder: Path, work: Work
 ) -> _Loaded:
-    """The model with only the embedding rows that the passes look up."""
+    """The model as it was trained, with only the embedding rows that the passes look up."""
     trust = work.settings.trust_remote_code
-    tables = [one.table for one in passes.values()]
-    vocabulary = used_vocabulary(tables, table_size(model.folder, trust), pad_id)
-    weights = None if cell.stage is None else work.store.stage_weights(work.stage_keys[cell.stage])
-    context = passes[_eval_name(cell)].context
+    vocabulary = used_vocabulary([one.table for one in passes.values()], table_size(model.folder, trust), pad_id)
+    weights, context = None, passes[_eval_rows(cell)].context
+    if cell.stage is not None:
+        stage = work.stages[cell.stage]
+        weights = work.store.stage_weights(work.stage_keys[cell.stage])
+        context = head_context(stage.recipe, model, work.registry.datasets.get(stage.mixture[0]))
     module = build_module(model, head, context, vocabulary, cell.seed, weights, trust)
-    return _Loaded(module.to(choose_device(work.settings.device)), vocabulary, pad_id, passes, folder)
+    return _Loaded(head, module.to(choose_device(work.settings.device)), vocabulary, pad_id, passes, folder)
 
 
-def _score(cell: Cell, key: str, head: Head, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
+def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
     """Run, fit, decode, and store the record."""
-    one = loaded.passes[_eval_name(cell)]
-    loaded.run(one, cell.recipe, to_file=False)
+    one, head = loaded.run(_eval_rows(cell), cell.recipe), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
     kept: dict[str, Any] = {}
     started = time.perf_counter()
     predictions = head.decode(
         Decoding(
-            one.rows, one.table.row_of, one.outputs, one.table.extra(), one.context, cell.reading, fitted,
-            kept.__setitem__,
+            one.rows, one.table.row_of, one.outputs, one.table.extra(), one.context, cell.reading,
+            work.rows[cell.dataset, cell.split].dataset, fitted, kept.__setitem__,
         )
     )  # fmt: skip
     spent = one.seconds + time.perf_counter() - started
-    measured = Measured(one.rows, predictions, one.table, one.context, kept, spent)
+    fit_rows = () if cell.fit is None else loaded.passes[_fit_rows(cell)].rows
+    measured = Measured(one.rows, predictions, one.table, one.context, fit_rows, kept, spent)
     return make_record(cell, key, measured, choose_device(work.settings.device), work)
 
 
 def _fitted(cell: Cell, reading: Reading, loaded: _Loaded, work: Work) -> Any:
     """What a reading learns from the rows that its task names; once for all evaluation datasets."""
-    name = (reading.name, _fit_name(cell))
+    name = (reading.name, _fit_rows(cell), cell.seed)
     if name not in loaded.fitted:
         assert reading.fit is not None
         assert cell.fit is not None
-        one = loaded.passes[_fit_name(cell)]
-        loaded.run(one, cell.recipe, to_file=True)
+        one = loaded.run(_fit_rows(cell), cell.recipe)
         dataset = work.rows[cell.fit].dataset
-        loaded.fitted[name] = reading.fit(
-            Fitting(one.rows, one.table.row_of, one.outputs, dataset, one.context, cell.seed)
-        )
+        about = Fitting(one.rows, one.table.row_of, one.outputs, dataset, one.context, cell.seed)
+        loaded.fitted[name] = reading.fit(about)
     return loaded.fitted[name]

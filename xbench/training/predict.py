@@ -12,7 +12,7 @@ import torch
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
-from .device import autocast, choose_precision, token_budget
+from .device import autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
 from .loop import make_batch
 
@@ -57,7 +57,14 @@ def predict_to_file(
 
     Returns:
         (examples, ...) memory-mapped.
+
+    Raises:
+        TypeError: The module's outputs have no common size.
     """
+    if module.trims:
+        raise TypeError(
+            f"{type(module).__name__} trims its outputs to each example's length: no reading can be fitted on it"
+        )
     outputs: npt.NDArray[np.float32] | None = None
     for indices, raw in _batches(module, table, precision, budget, vocabulary, pad_id):
         if outputs is None:
@@ -73,7 +80,7 @@ def _batches(
     """Which examples, and their outputs (n, ...); examples of like length together."""
     device = next(module.parameters()).device
     module.eval()
-    for indices in micro_batches(table.lengths, module.packs(), token_budget(budget, device)):
+    for indices in micro_batches(table.lengths, module.packs(), token_budget(budget, device), piece_tokens(device)):
         batch = make_batch(table, indices, vocabulary, pad_id, device)
         with torch.inference_mode(), autocast(choose_precision(precision, device), device):
             raw = module(batch).float().cpu().numpy()  # (n, ...)

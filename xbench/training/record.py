@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..execute import cell_recipe
+from ..execute import cell_limits, cell_recipe
 from ..keys import finite
 from ..measures import DiagnosticContext, MetricContext
 from ..plan import Cell
@@ -33,6 +34,7 @@ class Measured:
         predictions: One a row.
         table: The rows' examples.
         context: The recipe and its company.
+        fit_rows: The rows that the reading was fitted on; none where it was not.
         kept: Arrays that the head keeps for figures, by name.
         seconds: Of the pass over the rows and of decoding.
     """
@@ -41,6 +43,7 @@ class Measured:
     predictions: Sequence[Prediction]
     table: ExampleTable
     context: HeadContext
+    fit_rows: Sequence[Row]
     kept: Mapping[str, npt.NDArray[Any]]
     seconds: float
 
@@ -75,6 +78,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         scores.update({metric: finite(value) for metric, value in computed.items()})
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
+    used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
     precision = choose_precision(cell.recipe.eval_precision, device)
     record = {
         "status": "done",
@@ -86,11 +90,11 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
             for depth, (stage, manifest) in enumerate(zip(chain, manifests, strict=True))
             for index, name in enumerate(stage.mixture)
         ],
-        "fit": None if cell.fit is None else _split(work, *cell.fit),
+        "fit": None if cell.fit is None else {**_split(work, *cell.fit), "rows": len(measured.fit_rows)},
         "eval": {**_split(work, cell.dataset, cell.split), "rows": len(rows)},
         "stages": [work.stage_keys[stage.id] for stage in chain],
-        "limits": {"train": cell.limit_train, "eval": cell.limit_eval},
-        "sample": dataset.sample or any(registry.datasets.get(n).sample for s in chain for n in s.mixture),
+        "limits": cell_limits(cell, work),
+        "sample": any(registry.datasets.get(name).sample for name in used),
         "scores": scores, "primary": next(iter(scores)),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
         "diagnostics": _diagnostics(cell, measured, work),
@@ -143,7 +147,13 @@ def _diagnostics(cell: Cell, measured: Measured, work: Work) -> dict[str, Any]:
     train = {name: work.rows[name, stage.split].open() for stage in work.chain(cell.stage) for name in stage.mixture}
     about = DiagnosticContext(
         measured.rows, measured.predictions, truncated, work.registry.datasets.get(cell.dataset), train,
-        work.models[cell.model].folder, measured.context,
+        measured.fit_rows, measured.table.row_of, measured.table.extra(), work.models[cell.model].folder,
+        measured.context,
     )  # fmt: skip
-    names = work.registry.tasks.get(cell.task).diagnostics
-    return {name: dict(work.registry.diagnostics.get(name).compute(about)) for name in names}
+    found = {}
+    for name in work.registry.tasks.get(cell.task).diagnostics:
+        numbers = work.registry.diagnostics.get(name).compute(about)
+        found[name] = {
+            number: int(value) if isinstance(value, Integral) else finite(value) for number, value in numbers.items()
+        }
+    return found
