@@ -143,7 +143,7 @@ def test_a_strangers_page_is_noticed_before_any_work(project: Program) -> None:
 
 def test_a_bug_keeps_its_traceback_and_costs_only_its_cells(project: Program) -> None:
     text = (project.folder / "my_task.py").read_text(encoding="utf-8")
-    crash = "import xbench.api as api\n\ndef burst(predictions, references):\n    return {'burst': 1 / 0}\n\n"
+    crash = "import xbench.api as api\n\ndef burst(predictions, references, about):\n    return {'burst': 1 / 0}\n\n"
     crash += "@hookimpl\ndef xbench_metrics():\n    return [api.Metric('burst', 1, burst, 'Always fails.')]\n"
     broken = text.replace('metrics = ["spearman", "pearson"]', 'metrics = ["burst"]') + crash
     (project.folder / "my_task.py").write_text(broken, encoding="utf-8")
