@@ -37,12 +37,14 @@ from .types import (
 if TYPE_CHECKING:
     from .data.text import read_lines
     from .heads.blocks import HeadModule, dense_block, mean_pool
+    from .heads.tokens import tokenize
 
 _LAZY = {
     "HeadModule": "heads.blocks",
     "dense_block": "heads.blocks",
     "mean_pool": "heads.blocks",
     "read_lines": "data.text",
+    "tokenize": "heads.tokens",
 }
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "hookimpl",
     "mean_pool",
     "read_lines",
+    "tokenize",
 ]
 
 

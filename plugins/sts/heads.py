@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Decoding, Example, Head, HeadContext, Row, Tokens
+from xbench.api import Decoding, Example, Head, HeadContext, Row, tokenize
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +26,10 @@ def cross_encoder_examples(
     Yields:
         An example a row; its target is the gold score.
     """
-    limit = context.recipe.max_length
     left, right = [row["sentence1"] for row in rows], [row["sentence2"] for row in rows]
-    pairs = tokenizer(left, right, truncation="longest_first", max_length=limit, return_overflowing_tokens=False)
-    whole = _lengths(tokenizer, left, right)
-    for index, row in enumerate(rows):
-        types = pairs["token_type_ids"][index] if "token_type_ids" in pairs else None
-        tokens = Tokens(pairs["input_ids"][index], types)
-        yield Example(first + index, (tokens,), (row["score"],), truncated=whole[index] > len(tokens.ids))
+    pairs = tokenize(tokenizer, context.recipe.max_length, left, right)
+    for index, (row, (tokens, lost)) in enumerate(zip(rows, pairs, strict=True), first):
+        yield Example(index, (tokens,), (row["score"],), truncated=lost)
 
 
 def siamese_examples(
@@ -51,21 +47,12 @@ def siamese_examples(
         An example a row; its target is the gold score.
     """
     prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
-    texts = [prompt + row[side] for row in rows for side in ("sentence1", "sentence2")]
-    cut = tokenizer(texts, truncation=True, max_length=limit)
-    whole = _lengths(tokenizer, texts)
-    for index, row in enumerate(rows):
-        pair = []
-        for at in (2 * index, 2 * index + 1):
-            types = cut["token_type_ids"][at] if "token_type_ids" in cut else None
-            pair.append(Tokens(cut["input_ids"][at], types))
-        lost = any(whole[2 * index + side] > len(pair[side].ids) for side in (0, 1))
-        yield Example(first + index, tuple(pair), (row["score"],), truncated=lost)
-
-
-def _lengths(tokenizer: PreTrainedTokenizerBase, *texts: list[str]) -> list[int]:
-    """Tokens of each text (or pair) when nothing is cut."""
-    return [len(ids) for ids in tokenizer(*texts, truncation=False, verbose=False)["input_ids"]]
+    sides = [
+        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
+    ]  # fmt: skip
+    for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
+        sequences, lost = zip(*pair, strict=True)
+        yield Example(index, sequences, (row["score"],), truncated=any(lost))
 
 
 def unit_scale(context: HeadContext) -> tuple[float, float]:
