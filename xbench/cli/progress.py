@@ -72,7 +72,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """What failed; a bug with its traceback."""
-        self.say(f"{traceback}FAILED {label}: {reason}" if label != "missing" else f"missing: {reason}")
+        self.say(f"{traceback}FAILED {label}: {reason}" if label != "missing" else f"left out: {reason}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -13,6 +13,7 @@ from ..execute import Failure
 from ..leaderboard.publish import orders
 from ..leaderboard.table import Table, build_tables, cell_text, column_title, limit_text, metric_title, row_title
 from ..registry import Registry
+from ..types import Reading
 
 STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim"}
 
@@ -57,10 +58,12 @@ def wide_console(to_stderr: bool) -> Console:
 def failure_table(failures: Sequence[Failure]) -> None:
     """Print what failed and why, on stderr."""
     drawn = RichTable(title=f"{len(failures)} cells failed", title_justify="left")
-    for column in ("task", "model", "fine-tuned on", "scored on", "seed", "why"):
+    for column in ("task", "model", "fine-tuned on", "read by", "scored on", "seed", "why"):
         drawn.add_column(column, overflow="fold")
     for failure in failures:
         cell = failure.cell
-        names = (cell.task, cell.model, cell.curriculum, cell.dataset, str(cell.seed), failure.reason)
+        head = cell.head if cell.reading == Reading().name else f"{cell.head} {cell.reading}"
+        where = f"{cell.dataset}/{cell.split}"
+        names = (cell.task, cell.model, cell.curriculum, head, where, str(cell.seed), failure.reason)
         drawn.add_row(*(escape(name) for name in names))
     wide_console(to_stderr=True).print(drawn)

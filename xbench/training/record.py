@@ -67,15 +67,11 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     registry, store = work.registry, work.store
     rows, predictions = measured.rows, measured.predictions
     task, head = registry.tasks.get(cell.task), registry.heads.get(cell.head)
-    dataset = registry.datasets.get(cell.dataset)
     if len(predictions) != len(rows):
         raise RuntimeError(f"the head {head.name} gave {len(predictions)} predictions for {len(rows)} rows")
-    schema = registry.schemas.get(dataset.schema)
+    schema = registry.schemas.get(registry.datasets.get(cell.dataset).schema)
     references = [schema.reference(row) for row in rows]
-    scores: dict[str, float | None] = {}
-    for name in cell.metrics:
-        computed = registry.metrics.get(name).compute(predictions, references, MetricContext(dataset, rows))
-        scores.update({metric: finite(value) for metric, value in computed.items()})
+    scores = _scores(cell, measured, references, work)
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
     used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
@@ -112,6 +108,15 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         },
     }  # fmt: skip
     return store.save_record(cell, key, record)
+
+
+def _scores(cell: Cell, measured: Measured, references: Sequence[Any], work: Work) -> dict[str, float | None]:
+    about = MetricContext(work.registry.datasets.get(cell.dataset), measured.rows)
+    scores: dict[str, float | None] = {}
+    for name in cell.metrics:
+        computed = work.registry.metrics.get(name).compute(measured.predictions, references, about)
+        scores.update({score: finite(value) for score, value in computed.items()})
+    return scores
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:
