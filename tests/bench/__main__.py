@@ -14,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+PEERS = {"asis": "trainer, as is", "tuned": "trainer, tuned"}
 
 
 def main() -> None:
@@ -22,12 +23,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-cache")
+    parser.add_argument("--peer", action="append", choices=["asis", "tuned"], help="compare with this one only")
     options = parser.parse_args()
     data = Path(os.environ["XBENCH_DATA"]).resolve()
     folder = _model_folder(options.cache)
     contenders = {
-        "trainer, as is": _trainer(folder, data, options.steps, "asis"),
-        "trainer, tuned": _trainer(folder, data, options.steps, "tuned"),
+        **{PEERS[name]: _trainer(folder, data, options.steps, name) for name in options.peer or PEERS},
         "xbench": [
             sys.executable, "-m", "tests.bench.one_run", "--model", "e5-small-q4", "--data", str(data),
             "--cache", str(options.cache), "--steps", str(options.steps),
