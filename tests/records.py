@@ -75,7 +75,8 @@ def record(
         "environment": {
             "xbench": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "transformers": "4.57.1",
             "device": "cpu (x86_64)", "precision": "fp32", "threads": 2,
-            "training_precision": None if frozen else "fp32",
+            "training_precision": None if frozen else "fp32", "training_threads": None if frozen else 2,
+            "training_device": None if frozen else "cpu (x86_64)",
         },
         "schema": RECORD_SCHEMA,
     }  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from pathlib import Path
+
+import torch
 
 from xbench.data.rows import prepare
 from xbench.models.encoder import load_tokenizer, table_size
 from xbench.models.resolve import resolve_model
+from xbench.provenance import peak_memory
 from xbench.recipe import build_recipe
 from xbench.registry import load_registry
 from xbench.settings import Settings
@@ -53,7 +55,7 @@ def main() -> None:
             {
                 "examples_per_s": round(32 * timed / (ends[-1] - ends[options.skip - 1]), 2),
                 "steps_timed": timed,
-                "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_rss_mb": peak_memory(torch.device("cpu"))["peak_rss_mb"],
             }
         )
     )

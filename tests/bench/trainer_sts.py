@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +22,8 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+
+from xbench.provenance import peak_memory
 
 LENGTH, BATCH = 128, 32
 
@@ -77,7 +78,7 @@ def main() -> None:
             {
                 "style": options.style,
                 "examples_per_s": round(BATCH * timed / (clock.ends[-1] - clock.ends[options.skip - 1]), 2),
-                "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_rss_mb": peak_memory(torch.device("cpu"))["peak_rss_mb"],
             }
         )
     )

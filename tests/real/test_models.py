@@ -26,7 +26,7 @@ from xbench.recipe import build_recipe
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.training.examples import build_examples
-from xbench.training.predict import predict
+from xbench.training.predict import Predictor
 from xbench.training.stage import used_vocabulary
 from xbench.training.weights import build_module
 from xbench.types import HeadContext, Row
@@ -229,7 +229,7 @@ def test_frozen_siamese_scores_are_those_of_a_plain_mean_pool(
     vocabulary = used_vocabulary([table], table_size(e5.folder), 1)
     assert len(vocabulary.ids) < 5000
     module = build_module(e5, head, context, vocabulary, 0, None)
-    ours = np.asarray(predict(module, table, "fp32", 0, vocabulary, 1))
+    ours = np.asarray(Predictor(module, "fp32", 0, vocabulary, 1).predict(table))
 
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     spearman = registry.metrics.get("spearman").compute(

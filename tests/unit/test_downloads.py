@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import Site, loopback_site
+from tests.loopback import Site
 from xbench.data.rows import prepare
 from xbench.data.schemas import xbench_schemas
 from xbench.errors import DataError
@@ -35,14 +35,6 @@ def read(paths: Sequence[Path]) -> Iterator[Row]:
         for index, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
             first, second, score = line.split("\t")
             yield {"id": f"{path.name}-{index}", "sentence1": first, "sentence2": second, "score": float(score)}
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with loopback_site() as served:
-        yield served
 
 
 @pytest.fixture

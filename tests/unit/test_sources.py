@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import Site, loopback_site
+from tests.loopback import Site
 from xbench.data.sources import NotHereError, locate
 from xbench.settings import Settings
 from xbench.types import Files, Packaged, Row, SourceFile
@@ -24,14 +24,6 @@ BODY = "sentences ∀ 문장 😀\n".encode() * 300
 def read_nothing(paths: object) -> Iterator[Row]:
     """A reader; where files come from does not depend on it."""
     return iter(())
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with loopback_site() as served:
-        yield served
 
 
 @pytest.fixture

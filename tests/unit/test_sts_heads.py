@@ -17,7 +17,7 @@ from xbench.models.encoder import table_size
 from xbench.registry import Registry
 from xbench.training.examples import ExampleTable
 from xbench.training.loop import make_batch
-from xbench.training.predict import predict
+from xbench.training.predict import Predictor
 from xbench.training.stage import used_vocabulary
 from xbench.types import Dataset, Decoding, Row
 
@@ -52,7 +52,7 @@ def sequences(table: ExampleTable, example: int) -> list[tuple[list[int], list[i
 
 def outputs(run: TinyRun, budget: int = 0) -> np.ndarray:
     vocabulary = run.vocabulary()[0]
-    return np.asarray(predict(run.build(vocabulary), run.tables[0], "fp32", budget, vocabulary, run.pad_id))
+    return np.asarray(Predictor(run.build(vocabulary), "fp32", budget, vocabulary, run.pad_id).predict(run.tables[0]))
 
 
 @pytest.mark.parametrize("max_length", [8, 11, 32])

@@ -19,7 +19,7 @@ from ..recipe import Recipe
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
 from .device import choose_device
 from .examples import ExampleTable
-from .predict import predict, predict_to_file
+from .predict import Predictor
 from .record import Measured, make_record
 from .stage import example_table, head_context, used_vocabulary
 from .weights import build_module
@@ -82,11 +82,9 @@ class _Loaded:
         if one.outputs is None:
             started = time.perf_counter()
             about = (recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id)
-            if one.to_file:
-                path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
-                one.outputs = predict_to_file(self.module, one.table, *about, path)
-            else:
-                one.outputs = predict(self.module, one.table, *about)
+            predictor = Predictor(self.module, *about)
+            path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
+            one.outputs = predictor.predict_to_file(one.table, path) if one.to_file else predictor.predict(one.table)
             one.seconds = time.perf_counter() - started
         return one
 

@@ -76,6 +76,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
     used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
     precision = choose_precision(cell.recipe.eval_precision, device)
+    trained = manifests[-1]["environment"] if manifests else {}
     record = {
         "status": "done",
         "task": task.name, "task_version": task.version, "head": head.name, "head_version": head.version,
@@ -104,7 +105,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         },
         "environment": {
             **environment(device, precision),
-            "training_precision": manifests[-1]["environment"]["precision"] if manifests else None,
+            **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
         },
     }  # fmt: skip
     return store.save_record(cell, key, record)
