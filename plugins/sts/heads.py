@@ -89,7 +89,7 @@ HEADS = [
         examples=cross_encoder_examples,
         module=cross_encoder_module,
         decode=decode_numbers,
-        options={"score_scale": ("raw", "unit")},
+        options={"score_scale": ("unit", "raw")},
     ),
     Head(
         name="siamese",

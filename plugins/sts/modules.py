@@ -15,8 +15,8 @@ class CrossEncoder(HeadModule):
 
     Args:
         encoder: The encoder.
-        context: ``score_scale`` is ``raw`` (the gold scores as they are, as the GLUE example regresses) or ``unit``
-            (brought to 0-1).
+        context: ``score_scale`` is ``unit`` (gold scores brought to 0-1) or ``raw`` (as they are, as the GLUE
+            example regresses).
         generator: Of the head's initial weights.
     """
 

@@ -144,13 +144,13 @@ def test_everything_that_is_learned_from_is_in_a_stages_identity(registry: Regis
 
 
 def test_overrides_stand_above_the_task_and_the_task_above_the_defaults(registry: Registry) -> None:
-    values = make_plan(ask(overrides={"epochs": 1, "score_scale": "unit"}), registry).cells[0].recipe.values()
-    assert (values["epochs"], values["lr"], values["score_scale"], values["weight_decay"]) == (1, 4e-5, "unit", 0.0)
+    values = make_plan(ask(overrides={"epochs": 1, "score_scale": "raw"}), registry).cells[0].recipe.values()
+    assert (values["epochs"], values["lr"], values["score_scale"], values["weight_decay"]) == (1, 4e-5, "raw", 0.0)
 
 
 def test_an_option_of_the_trained_head_does_not_disturb_the_frozen_row(registry: Registry) -> None:
-    plan = make_plan(ask(curricula=("none", "stsb"), overrides={"score_scale": "unit"}), registry)
-    assert {cell.recipe.values().get("score_scale") for cell in plan.cells} == {None, "unit"}
+    plan = make_plan(ask(curricula=("none", "stsb"), overrides={"score_scale": "raw"}), registry)
+    assert {cell.recipe.values().get("score_scale") for cell in plan.cells} == {None, "raw"}
 
 
 def test_a_pair_is_zero_shot_until_both_languages_are_trained_on() -> None:
@@ -204,5 +204,5 @@ def test_a_plan_is_json(registry: Registry) -> None:
     assert [stage["curriculum"] for stage in data["stages"]] == ["stsb", "stsb:korsts"]
     assert data["stages"][1]["parent"] == data["stages"][0]["id"]
     assert [cell["stage"] for cell in data["cells"]] == [None] * 4 + [data["stages"][1]["id"]] * 4
-    assert data["cells"][-1]["recipe"]["score_scale"] == "raw"
+    assert data["cells"][-1]["recipe"]["score_scale"] == "unit"
     assert {field.name for field in dataclasses.fields(plan.cells[0])} == set(data["cells"][0])

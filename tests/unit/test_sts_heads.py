@@ -192,7 +192,7 @@ def test_siamese_learns_the_score_on_the_scale_of_a_cosine(make: Callable[..., T
 
 
 def test_an_unknown_scale_is_the_users_error(make: Callable[..., TinyRun]) -> None:
-    with pytest.raises(UserError, match=r"score_scale = 'percent' is not one of raw, unit"):
+    with pytest.raises(UserError, match=r"score_scale = 'percent' is not one of unit, raw"):
         make("xlm-roberta", "cross-encoder", score_scale="percent").build()
 
 
