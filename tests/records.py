@@ -61,7 +61,7 @@ def record(
         "sample": False,
         "scores": dict(scores), "primary": next(iter(scores)),
         "metric_version": {"spearman": 1, "pearson": 1},
-        "diagnostics": {"truncated-rows": {"rows": 0, "share": 0.0}},
+        "diagnostics": {"truncated-rows": {"rows": 0, "share": 0.0}}, "ceilings": {},
         "recipe": {
             **({name: values[name] for name in ("eval_precision", "max_length")} if frozen else values),
             **(recipe or {}),

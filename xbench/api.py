@@ -10,6 +10,7 @@ from .keys import content_key, file_sha256
 from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext
 from .recipe import Recipe
 from .types import (
+    Answer,
     Batch,
     Dataset,
     Decoding,
@@ -30,6 +31,7 @@ from .types import (
     Schema,
     Source,
     SourceFile,
+    SpanRow,
     Split,
     Tokens,
 )
@@ -48,6 +50,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Answer",
     "Batch",
     "DataError",
     "Dataset",
@@ -77,6 +80,7 @@ __all__ = [
     "Schema",
     "Source",
     "SourceFile",
+    "SpanRow",
     "Split",
     "Tokens",
     "UserError",

@@ -38,6 +38,7 @@ class Metric:
             field's units. NaN where a score is not defined.
         description: One line, with the source of the formula or the official scorer.
         best: What a perfect prediction scores, by score name.
+        unanswered: Whether a prediction may be None, for a row that was not answered.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Metric:
     compute: Callable[[Sequence[Prediction], Sequence[Any], MetricContext], Mapping[str, float]]
     description: str
     best: Mapping[str, float] = field(default_factory=dict)
+    unanswered: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class DiagnosticContext:
         extra: What the examples carried along, by name: one integer array an example.
         folder: The model's transformers folder, for its tokenizer.
         context: The recipe and its company.
+        metrics: The cell's metrics by name, the primary one first.
     """
 
     rows: Sequence[Row]
@@ -74,6 +77,7 @@ class DiagnosticContext:
     extra: Mapping[str, Sequence[npt.NDArray[np.int32]]]
     folder: Path
     context: HeadContext
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,16 @@ class Diagnostic:
         compute: Gives its numbers by name.
         description: One line.
         version: Raised when the same rows would give other numbers.
+        ceiling: Whether its numbers are, by score name, the best that any prediction could reach. They are then shown
+            under the scores, and computed once for all models of a tokenizer: they may depend on the rows, their
+            examples and the metrics, and on nothing else.
     """
 
     name: str
     compute: Callable[[DiagnosticContext], Mapping[str, float]]
     description: str
     version: int = 1
+    ceiling: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -87,7 +88,7 @@ class Cell:
         curriculum: Its text; ``none`` for the frozen encoder.
         reading: How the head's outputs are read.
         fit: The dataset and split that the reading is fitted on; None where it needs none.
-        metrics: Metrics by name, the dataset's official scorer among them where the task asks for it.
+        metrics: Metrics by name, the dataset's official scorers among them where the task asks for them.
         dataset: The evaluation dataset.
         split: Of that dataset.
         seed: The seed of every stage of the curriculum.
@@ -224,12 +225,13 @@ class _Planner:
         return fitted.name, split
 
     def _metrics(self, task: Task, dataset: Dataset) -> tuple[str, ...]:
-        """The task's metrics, with the dataset's own scorer in the place of ``official``."""
+        """The task's metrics, with the dataset's own scorers in the place of ``official``."""
         if OFFICIAL in task.metrics and not dataset.official:
             raise UserError(
                 f"{task.path}: the dataset {dataset.name} names no official scorer: list the task's metrics by name"
             )
-        names = tuple(dict.fromkeys(dataset.official if name == OFFICIAL else name for name in task.metrics))
+        asked = (dataset.official if name == OFFICIAL else (name,) for name in task.metrics)
+        names = tuple(dict.fromkeys(itertools.chain.from_iterable(asked)))
         for name in names:
             self.registry.metrics.get(name, task.path)
         return names

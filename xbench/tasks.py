@@ -23,7 +23,7 @@ class Task:
         eval: Evaluation datasets, in the order of a table's columns; ``dataset/split`` takes another split.
         heads: Heads by name; the first is the default.
         metrics: Metrics by name; the first score of the first one is the primary score. ``official`` stands for each
-            evaluation dataset's own scorer.
+            evaluation dataset's own scorers.
         curricula: The rows of the task's table, in order.
         recipe: Settings over the recipe's defaults.
         description: One line.
@@ -64,7 +64,7 @@ class Task:
 
 
 OFFICIAL = "official"
-"""Among a task's metrics, this stands for each evaluation dataset's own scorer."""
+"""Among a task's metrics, this stands for each evaluation dataset's own scorers."""
 
 _LIST = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
 _TEXT = ("a text", lambda value: isinstance(value, str))

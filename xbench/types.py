@@ -23,6 +23,22 @@ Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Row]]
 """Turns a source's files, in their declared order, into canonical rows, one at a time."""
 
 
+class Answer(TypedDict):
+    """A gold answer: a text, and the code point of its passage at which it begins."""
+
+    text: str
+    start: int
+
+
+class SpanRow(TypedDict):
+    """A row of the schema ``span``."""
+
+    id: str
+    context: str
+    question: str
+    answers: Sequence[Answer]
+
+
 class PairScoreRow(TypedDict):
     """A row of the schema ``pair-score``."""
 
@@ -43,6 +59,8 @@ class Schema:
         reference: Reads the gold answer, which metrics compare with, from a row.
         languages: How many languages a dataset of this schema may name.
         check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
+        prediction: The type of a prediction, as ``fields`` has types, for those that are made elsewhere; empty where
+            any will do.
     """
 
     name: str
@@ -50,6 +68,7 @@ class Schema:
     reference: Callable[[Row], Any]
     languages: tuple[int, ...] = (1,)
     check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
+    prediction: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,11 +142,13 @@ class Split:
         sources: Tried in order; whichever serves, the rows are the same.
         rows: How many rows there are; None when never seen.
         rows_sha256: The identity of the rows, for rows really seen; None means unpinned.
+        stand_ins: Datasets that can take its place where no source has it, for the message that says so.
     """
 
     sources: tuple[Source, ...]
     rows: int | None = None
     rows_sha256: str | None = None
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +167,8 @@ class Dataset:
         sample: True for a small corpus that is there to be run, not to compare models with.
         labels: The class names, in order, of a classification dataset.
         score_range: The lowest and the highest gold score of a regression dataset.
-        official: The name of the metric that is its publisher's own scorer; a task asks for it as ``official``.
+        official: Metrics by name: first its publisher's own scorer, then others that its results are reported in. A
+            task asks for them as ``official``.
     """
 
     name: str
@@ -160,7 +182,7 @@ class Dataset:
     sample: bool = False
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
-    official: str = ""
+    official: tuple[str, ...] = ()
 
     @property
     def language(self) -> str:

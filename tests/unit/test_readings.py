@@ -36,7 +36,7 @@ def read(paths):
     yield from map(json.loads, paths[0].read_text().splitlines())
 
 
-def dataset(name, official=""):
+def dataset(name, official=()):
     splits = {split: Split((Packaged((HERE / f"{name}-{split}.jsonl",), read),)) for split in ("train", "test")}
     return Dataset(
         name, ("en",), "pair-score", splits, "CC0", "nobody", "", "", score_range=(0.0, 5.0), official=official
@@ -46,7 +46,7 @@ def dataset(name, official=""):
 @hookimpl
 def xbench_datasets():
     labels = Dataset("labels", ("en",), "text-label", {"train": Split(())}, "CC0", "nobody", "", "")
-    return [dataset("one", official="rows"), dataset("two", official="halves"), labels]
+    return [dataset("one", official=("rows",)), dataset("two", official=("halves",)), labels]
 
 
 class Vectors(HeadModule):

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ..execute import Failure
+from ..leaderboard.ceilings import CEILING, ceiling_text
 from ..leaderboard.publish import orders
 from ..leaderboard.table import Table, build_tables, cell_text, column_title, limit_text, metric_title, row_title
 from ..registry import Registry
@@ -39,6 +40,10 @@ def rich_table(table: Table) -> RichTable:
             style = STYLES.get(cell.transfer, "") if cell else ""
             cells.append(f"[{style}]{text}[/]" if style else text)
         drawn.add_row(escape(row_title(row, len(heads) > 1)), *cells)
+    if table.ceilings:
+        drawn.add_section()
+        texts = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
+        drawn.add_row(CEILING, *texts, style="dim")
     return drawn
 
 

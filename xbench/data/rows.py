@@ -126,7 +126,7 @@ def prepare(dataset: Dataset, split: str, schema: Schema, settings: Settings) ->
             reasons.append(str(reason))
             continue
         return _prepare_from(dataset, split, declared, schema, source, paths, origin, settings)
-    raise explain(dataset.name, split, reasons)
+    raise explain(dataset, split, reasons)
 
 
 def _prepare_from(

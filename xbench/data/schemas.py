@@ -34,12 +34,21 @@ def row_error(row: Row, schema: Schema, dataset: Dataset) -> str | None:
     if missing or unknown:
         return f"the fields of {schema.name} are {', '.join(schema.fields)}; this row has {', '.join(row)}"
     for name, spec in schema.fields.items():
-        if (error := _value_error(row[name], spec)) is not None:
+        if (error := value_error(row[name], spec)) is not None:
             return f"{name}: {error}"
     return schema.check(row, dataset)
 
 
-def _value_error(value: Any, spec: Any) -> str | None:
+def value_error(value: Any, spec: Any) -> str | None:
+    """Check one value against the type of a field.
+
+    Args:
+        value: The value.
+        spec: A type as `Schema.fields` has it.
+
+    Returns:
+        What is wrong with it, or None.
+    """
     if isinstance(spec, str):
         kind, words = _TYPES[spec]
         fits = type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
@@ -49,11 +58,11 @@ def _value_error(value: Any, spec: Any) -> str | None:
     if isinstance(spec, Mapping):
         if not isinstance(value, Mapping) or value.keys() != spec.keys():
             return f"{value!r:.60} does not have the fields {', '.join(spec)}"
-        errors = (_value_error(value[name], inner) for name, inner in spec.items())
+        errors = (value_error(value[name], inner) for name, inner in spec.items())
     else:
         if not isinstance(value, (list, tuple)):
             return f"{value!r:.60} is not a list"
-        errors = (_value_error(item, spec[0]) for item in value)
+        errors = (value_error(item, spec[0]) for item in value)
     return next((error for error in errors if error), None)
 
 
@@ -105,14 +114,17 @@ def xbench_schemas() -> Iterable[Schema]:
     pair = {"id": "string", "sentence1": "string", "sentence2": "string"}
     answer = {"text": "string", "start": "int64"}
     return [
-        Schema("pair-score", {**pair, "score": "float64"}, lambda row: row["score"], (1, 2), _score_in_range),
-        Schema("pair-label", {**pair, "label": "int64"}, lambda row: row["label"], (1, 2), _label_known),
+        Schema(
+            "pair-score", {**pair, "score": "float64"}, lambda row: row["score"], (1, 2), _score_in_range, "float64"
+        ),
+        Schema("pair-label", {**pair, "label": "int64"}, lambda row: row["label"], (1, 2), _label_known, "int64"),
         Schema(
             "text-label",
             {"id": "string", "text": "string", "label": "int64"},
             lambda row: row["label"],
             (1,),
             _label_known,
+            "int64",
         ),
         Schema(
             "span",
@@ -120,6 +132,7 @@ def xbench_schemas() -> Iterable[Schema]:
             lambda row: [answer["text"] for answer in row["answers"]],
             (1, 2),
             _answers_fit,
+            "string",
         ),
         Schema("parallel", pair, lambda row: row["sentence2"], (2,)),
     ]

@@ -19,7 +19,7 @@ from ..errors import DataError
 from ..files import new_folder
 from ..keys import text_sha256
 from ..settings import Settings
-from ..types import Files, Hub, Packaged, Source, SourceFile
+from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
 
 TIMEOUT_S = 30.0
 _DAMAGED = (
@@ -212,6 +212,8 @@ def hub_reason(error: Exception) -> str:
     return f"the hub cannot be reached ({kind})"
 
 
-def explain(name: str, split: str, reasons: Sequence[str]) -> DataError:
-    """The one line for a split that no source has."""
-    return DataError(f"dataset {name}, split {split}: " + "; ".join(reasons))
+def explain(dataset: Dataset, split: str, reasons: Sequence[str]) -> DataError:
+    """The one line for a split that no source has: why, where it is published, and what can take its place."""
+    line = f"dataset {dataset.name}, split {split}: {'; '.join(reasons)}; published at {dataset.homepage}"
+    stand_ins = dataset.splits[split].stand_ins
+    return DataError(line + (f"; {' or '.join(stand_ins)} can stand in" if stand_ins else ""))

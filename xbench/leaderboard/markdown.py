@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .ceilings import CEILING, ceiling_text
 from .table import Order, Record, Table, build_tables, cell_text, column_title, limit_text, metric_title, row_title
 
 INTRODUCTION = """# Leaderboard
@@ -13,7 +14,8 @@ on: `a` one dataset, `a → b` first one and then the other, `a + b` mixed, *non
 dataset it was scored on. Every number comes from a record in [`results/`](results/), with its whole provenance;
 `xbench leaderboard build` makes this file from them.
 
-† zero-shot: the model was fine-tuned, and never in that language.
+† zero-shot: the model was fine-tuned, and never in that language. *ceiling*: the best that any model could reach with
+this tokenizer, whose tokens do not all begin and end where answers do.
 """
 SAMPLE = (
     "> **Sample corpora.** These are small corpora written for xbench. They show that things run; "
@@ -61,6 +63,9 @@ def _table(table: Table) -> str:
     for row in table.rows:
         cells = [cell_text(row.cells.get(dataset), table.metrics) for dataset, _ in table.columns]
         lines.append("| " + " | ".join([escape(row_title(row, len(heads) > 1)), *cells]) + " |")
+    if table.ceilings:
+        cells = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
+        lines.append("| " + " | ".join([f"*{CEILING}*", *cells]) + " |")
     made = "; ".join(table.environment)
     lines.append(f"\n<sub>{escape(table.versions)}. Made with {escape(made)}.</sub>")
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ..keys import canonical
 from ..recipe import EXECUTION_ONLY
+from .ceilings import Ceilings, find_ceilings
 from .columns import column_key, order_columns
 
 Record: TypeAlias = Mapping[str, Any]
@@ -78,6 +79,7 @@ class Table:
         sample: Whether these are sample corpora.
         versions: Of the task and its metrics, and the weights: what tells tables of one name apart.
         environment: Versions and device of every record, each once.
+        ceilings: The best that any prediction could reach, by column and score.
     """
 
     task: str
@@ -89,6 +91,7 @@ class Table:
     sample: bool
     versions: str
     environment: tuple[str, ...] = field(default=())
+    ceilings: Ceilings = field(default_factory=dict)
 
 
 def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list[Table]:
@@ -145,6 +148,7 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         sample=first["sample"],
         versions=_versions(records),
         environment=tuple(sorted({_environment(record) for record in records})),
+        ceilings=find_ceilings(records, columns),
     )
 
 
@@ -156,9 +160,13 @@ def _versions(records: Sequence[Record]) -> str:
 
 
 def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
-    """The primary score first, then the others by name, whatever the order of a record's keys."""
+    """The primary score first, then the others by name, whatever the order of a record's keys.
+
+    A score under its scorer's name (``mlqa:f1``) is a second opinion: it stays in the record.
+    """
     primary = min(record["primary"] for record in records)
-    return (primary, *sorted({name for record in records for name in record["scores"]} - {primary}))
+    names = {name for record in records for name in record["scores"] if ":" not in name}
+    return (primary, *sorted(names - {primary}))
 
 
 def _fitted_apart(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> bool:

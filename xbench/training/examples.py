@@ -30,6 +30,7 @@ class ExampleTable:
         folder: What `build_examples` made.
 
     Attributes:
+        key: Of what they were made from.
         count: Number of examples.
         sequences: Token sequences an example.
         row_of: (examples,) The index of each example's row.
@@ -41,6 +42,7 @@ class ExampleTable:
     def __init__(self, folder: Path) -> None:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         self._folder = folder
+        self.key = folder.name
         self.count: int = meta["examples"]
         self.sequences: int = meta["sequences"]
         self._ids = self._column("ids")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ..execute import cell_limits, cell_recipe
-from ..keys import finite
-from ..measures import DiagnosticContext, MetricContext
+from ..measures import MetricContext
 from ..plan import Cell
 from ..provenance import environment, peak_memory
+from ..scoring import merge_scores
 from ..types import HeadContext, Prediction, Row
 from .device import choose_precision
+from .diagnose import diagnose
 from .examples import ExampleTable
 
 if TYPE_CHECKING:
@@ -72,6 +71,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     schema = registry.schemas.get(registry.datasets.get(cell.dataset).schema)
     references = [schema.reference(row) for row in rows]
     scores = _scores(cell, measured, references, work)
+    diagnostics, ceilings = diagnose(cell, measured, work)
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
     used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
@@ -94,7 +94,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "sample": any(registry.datasets.get(name).sample for name in used),
         "scores": scores, "primary": next(iter(scores)),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
-        "diagnostics": _diagnostics(cell, measured, work),
+        "diagnostics": diagnostics, "ceilings": ceilings,
         "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
         "selection": "last",
         "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
@@ -113,11 +113,12 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
 
 def _scores(cell: Cell, measured: Measured, references: Sequence[Any], work: Work) -> dict[str, float | None]:
     about = MetricContext(work.registry.datasets.get(cell.dataset), measured.rows)
-    scores: dict[str, float | None] = {}
-    for name in cell.metrics:
-        computed = work.registry.metrics.get(name).compute(measured.predictions, references, about)
-        scores.update({score: finite(value) for score, value in computed.items()})
-    return scores
+    return merge_scores(
+        [
+            (name, work.registry.metrics.get(name).compute(measured.predictions, references, about))
+            for name in cell.metrics
+        ]
+    )
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:
@@ -145,21 +146,3 @@ def _timing(manifests: Sequence[Mapping[str, Any]], device: torch.device) -> dic
     examples = sum(manifest["timing"]["train_examples"] for manifest in manifests)
     speed = round(examples / train_s, 2) if train_s else None
     return {"train_s": round(train_s, 3), "train_examples_per_s": speed, **memory}
-
-
-def _diagnostics(cell: Cell, measured: Measured, work: Work) -> dict[str, Any]:
-    truncated = np.zeros(len(measured.rows), np.bool_)
-    np.logical_or.at(truncated, measured.table.row_of, measured.table.truncated)
-    train = {name: work.rows[name, stage.split].open() for stage in work.chain(cell.stage) for name in stage.mixture}
-    about = DiagnosticContext(
-        measured.rows, measured.predictions, truncated, work.registry.datasets.get(cell.dataset), train,
-        measured.fit_rows, measured.table.row_of, measured.table.extra(), work.models[cell.model].folder,
-        measured.context,
-    )  # fmt: skip
-    found = {}
-    for name in work.registry.tasks.get(cell.task).diagnostics:
-        numbers = work.registry.diagnostics.get(name).compute(about)
-        found[name] = {
-            number: int(value) if isinstance(value, Integral) else finite(value) for number, value in numbers.items()
-        }
-    return found

@@ -1,0 +1,70 @@
+"""``xbench score``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..data.rows import prepare
+from ..scoring import Scored, choose_metrics, choose_split, read_predictions, score_predictions
+from .listing import open_registry
+from .options import json_option, make_settings, place_options, plugin_option, split_names
+
+SHOWN = 5
+"""Ids named on stderr, at most; ``--json`` has them all."""
+
+
+@click.command("score")
+@click.argument("dataset")
+@click.argument("predictions", type=click.Path(path_type=Path), metavar="PREDICTIONS.json")
+@click.option("--split", metavar="NAME", help="The split; the test split, else the dev split, without it.")
+@click.option("--metric", "metrics", default="", metavar="M[,M2...]", help="Metrics instead of the dataset's own.")
+@place_options
+@plugin_option
+@json_option
+def command(
+    dataset: str, predictions: Path, split: str | None, metrics: str, data: Path | None, cache: Path | None,
+    offline: bool, plugins: tuple[Path, ...], as_json: bool,
+) -> None:  # fmt: skip
+    r"""Score predictions made elsewhere with the dataset's official scorer.
+
+    PREDICTIONS.json is what the official scorers take: one JSON object from the publisher's row id to the prediction.
+
+    \b
+    xbench score squad predictions.json
+    xbench score korquad predictions.json --json
+    """
+    registry = open_registry(plugins)
+    declared = registry.datasets.get(dataset)
+    schema = registry.schemas.get(declared.schema, declared.name)
+    name = choose_split(declared, split)
+    chosen = choose_metrics(declared, split_names(metrics), registry)
+    found = read_predictions(predictions, schema)
+    rows = prepare(declared, name, schema, make_settings(data, cache, offline))
+    scored = score_predictions(found, rows, chosen, schema)
+    _warn(scored, f"{dataset}, split {name}")
+    if as_json:
+        about = {
+            "dataset": dataset, "split": name, "rows": scored.rows, "rows_sha256": rows.rows_sha256,
+            "metric_version": {metric.name: metric.version for metric in chosen},
+            "missing": list(scored.missing), "unknown": list(scored.unknown),
+        }  # fmt: skip
+        click.echo(json.dumps({**scored.scores, **about}, indent=2, ensure_ascii=False))
+        return
+    width = max(map(len, scored.scores))
+    for score, value in scored.scores.items():
+        click.echo(f"{score:<{width}}  {'undefined' if value is None else f'{value:.4f}'}")
+    answered = scored.rows - len(scored.missing)
+    click.echo(f"{answered} of {scored.rows} rows of {dataset}, split {name}", err=True)
+
+
+def _warn(scored: Scored, where: str) -> None:
+    for ids, words in (
+        (scored.missing, f"rows of {where} have no prediction and score 0"),
+        (scored.unknown, f"ids in the file are not in {where}"),
+    ):
+        if ids:
+            more = ", ..." if len(ids) > SHOWN else ""
+            click.echo(f"warning: {len(ids)} {words}: {', '.join(ids[:SHOWN])}{more}", err=True)

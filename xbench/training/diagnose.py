@@ -1,0 +1,75 @@
+"""The measures beside a cell's scores."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..files import write_json
+from ..keys import content_key, finite
+from ..measures import Diagnostic, DiagnosticContext
+from ..plan import Cell
+
+if TYPE_CHECKING:
+    from ..execute import Work
+    from .record import Measured
+
+Numbers = dict[str, int | float | None]
+
+
+def diagnose(cell: Cell, measured: Measured, work: Work) -> tuple[dict[str, Numbers], Numbers]:
+    """Compute the diagnostics that a cell's task asks for.
+
+    Args:
+        cell: What was asked.
+        measured: What the head said.
+        work: Resolved names, rows and keys.
+
+    Returns:
+        All diagnostics' numbers by name, and the ceilings of the scores by score name.
+    """
+    truncated = np.zeros(len(measured.rows), np.bool_)
+    np.logical_or.at(truncated, measured.table.row_of, measured.table.truncated)
+    train = {name: work.rows[name, stage.split].open() for stage in work.chain(cell.stage) for name in stage.mixture}
+    about = DiagnosticContext(
+        measured.rows, measured.predictions, truncated, work.registry.datasets.get(cell.dataset), train,
+        measured.fit_rows, measured.table.row_of, measured.table.extra(), work.models[cell.model].folder,
+        measured.context, cell.metrics,
+    )  # fmt: skip
+    found: dict[str, Numbers] = {}
+    ceilings: Numbers = {}
+    for name in work.registry.tasks.get(cell.task).diagnostics:
+        diagnostic = work.registry.diagnostics.get(name)
+        if diagnostic.ceiling:
+            found[name] = _ceiling(diagnostic, about, measured.table.key, cell, work)
+            ceilings |= found[name]
+        else:
+            found[name] = _numbers(diagnostic, about)
+    return found, ceilings
+
+
+def _numbers(diagnostic: Diagnostic, about: DiagnosticContext) -> Numbers:
+    numbers = diagnostic.compute(about)
+    return {name: int(value) if isinstance(value, Integral) else finite(value) for name, value in numbers.items()}
+
+
+def _ceiling(diagnostic: Diagnostic, about: DiagnosticContext, examples: str, cell: Cell, work: Work) -> Numbers:
+    """A ceiling belongs to the rows and their examples: every curriculum and seed shares it."""
+    metrics = {name: work.registry.metrics.get(name).version for name in cell.metrics}
+    content = {
+        "diagnostic": [diagnostic.name, diagnostic.version], "examples": examples, "metrics": metrics,
+        "dataset": cell.dataset,
+    }  # fmt: skip
+    path = work.settings.cache / "ceilings" / f"{content_key('ceiling', content)[:32]}.json"
+    with contextlib.suppress(OSError, ValueError):
+        known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return dict(known)
+    numbers = _numbers(diagnostic, about)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, numbers)
+    return numbers
