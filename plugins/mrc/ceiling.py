@@ -6,6 +6,8 @@ token), no prediction is exactly right, however good the model. The ceiling tell
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from xbench.api import Diagnostic, DiagnosticContext, MetricContext, Row
 
 from .metrics import METRICS, scorer_of
-from .scorers import Scorer, unit_f1
+from .scorers import Scorer, counted_f1
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     Places = npt.NDArray[np.int32]
 
+_WORD = re.compile(r"(\S*)\s*")
 Bounds = tuple[Sequence[int], Sequence[int]]
 """Where the texts of a window's tokens begin and end; only tokens that have a text."""
 
@@ -104,31 +107,89 @@ def _covering(row: Row, windows: Sequence[Bounds]) -> Iterator[tuple[int, int]]:
 def _search(
     context: str, windows: Sequence[Bounds], references: Sequence[Reference], scorer: Scorer, f1: float, exact: float
 ) -> tuple[float, float]:
-    """Try every span that could still be better.
+    """Try every span that could still be better; words are normalised one by one, since white space parts them for all.
 
-    A span of p units against a reference of g has an F1 of at most 2 min(p, g) / (p + g). So once it is longer than
-    g (2 - F1) / F1 units, a longer one cannot beat the best so far, nor be equal to the reference. (One unit more is
-    let pass, since the last one may yet vanish: "th" is a word, and "the" an article.)
+    A span of p units against a reference of g has an F1 of at most 2 min(p, g) / (p + g). So once its whole words are
+    more than g (2 - F1) / F1 units, a longer one can neither beat the best so far nor be equal to the reference. And a
+    span whose first word shares nothing is no better than the same span without it.
     """
     known = {unit for reference in references for unit in reference.units}
     longest = max((len(reference.units) for reference in references), default=0)
     seen: set[tuple[int, int]] = set()
     for starts, ends in windows:
+        beginnings = set(starts)
         for first, start in enumerate(starts):
+            word_end, following = _word(context, start)
+            idle = following in beginnings and known.isdisjoint(scorer.units(scorer.normalise(context[start:word_end])))
+            words, parsed = Words(scorer, references), start
             for end in ends[first:]:
-                if (start, end) in seen:  # neighbouring windows share tokens
-                    continue
-                seen.add((start, end))
-                normalised = scorer.normalise(context[start:end])
-                units = list(scorer.units(normalised))
-                if len(units) - 1 > longest * (2 - f1) / max(f1, 1e-9):
+                if idle and end > word_end:
                     break
-                exact = max(exact, float(any(normalised == reference.normalised for reference in references)))
-                if known.intersection(units):
-                    f1 = max(f1, max(unit_f1(units, reference.units) for reference in references))
-                if f1 == exact == 1.0:
-                    return f1, exact
+                while (stop := _word(context, parsed)[0]) < end:
+                    words.add(context[parsed:stop])
+                    parsed = _word(context, parsed)[1]
+                if words.count > longest * (2 - f1) / max(f1, 1e-9):
+                    break
+                if (start, end) not in seen:  # neighbouring windows share tokens
+                    seen.add((start, end))
+                    found = words.best(context[parsed:end])
+                    f1, exact = max(f1, found[0]), max(exact, found[1])
+                    if f1 == exact == 1.0:
+                        return f1, exact
     return f1, exact
+
+
+def _word(context: str, start: int) -> tuple[int, int]:
+    """Where the word that stands at a place ends, and where the next one begins."""
+    found = _WORD.match(context, start)
+    assert found is not None
+    return found.end(1), found.end()
+
+
+class Words:
+    """A span's whole words so far, counted against each reference.
+
+    Args:
+        scorer: How answers are compared.
+        references: The gold answers.
+
+    Attributes:
+        count: Units of the whole words.
+    """
+
+    def __init__(self, scorer: Scorer, references: Sequence[Reference]) -> None:
+        self.scorer = scorer
+        self.references = references
+        self.count = 0
+        self._texts: list[str] = []
+        self._common = [0] * len(references)
+        self._left = [Counter(reference.units) for reference in references]
+
+    def add(self, word: str) -> None:
+        """Add a whole word."""
+        text = self.scorer.normalise(word)
+        units = list(self.scorer.units(text))
+        self.count += len(units)
+        if text:
+            self._texts.append(text)
+        for index, left in enumerate(self._left):
+            for unit in units:
+                if left[unit] > 0:
+                    left[unit] -= 1
+                    self._common[index] += 1
+
+    def best(self, last: str) -> tuple[float, float]:
+        """The best F1 and exact match of the words so far and one more, which may be a part of a word."""
+        text = self.scorer.normalise(last)
+        more = Counter(self.scorer.units(text))
+        size = self.count + more.total()
+        f1 = exact = 0.0
+        for reference, left, before in zip(self.references, self._left, self._common, strict=True):
+            common = before + sum(min(count, left[unit]) for unit, count in more.items())
+            f1 = max(f1, counted_f1(common, size, len(reference.units)))
+            if size == len(reference.units) and " ".join([*self._texts, *filter(None, [text])]) == reference.normalised:
+                exact = 1.0
+        return f1, exact
 
 
 DIAGNOSTICS = [

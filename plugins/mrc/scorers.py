@@ -61,11 +61,15 @@ class Scorer:
 
 
 def unit_f1(predicted: Sequence[str], expected: Sequence[str]) -> float:
-    """F1 of two multisets, in the order of operations of the published scripts: their digits to the last."""
-    common = sum((Counter(predicted) & Counter(expected)).values())
+    """F1 of two multisets, by the operations of the published scripts in their order: the same digits to the last."""
+    return counted_f1((Counter(predicted) & Counter(expected)).total(), len(predicted), len(expected))
+
+
+def counted_f1(common: int, predicted: int, expected: int) -> float:
+    """F1 from the numbers of common, predicted and expected units; 0 where none is common."""
     if common == 0:
         return 0.0
-    precision, recall = common / len(predicted), common / len(expected)
+    precision, recall = common / predicted, common / expected
     return 2 * precision * recall / (precision + recall)
 
 

@@ -11,6 +11,8 @@ from xbench.api import Decoding
 
 Ints = npt.NDArray[np.int64]
 WINDOWS_AT_ONCE = 512
+BEHIND = 1 << 40
+"""A place behind every passage's end."""
 
 
 def decode_spans(decoding: Decoding) -> list[str]:
@@ -71,11 +73,11 @@ def best_spans(
     for row, (logits, first, last, offset) in enumerate(zip(outputs, starts, ends, offsets, strict=True)):
         count, at = lengths[row], int(offset[0])
         begin[row, :count], stop[row, :count] = first, last
-        stop[row, count:] = 1 << 40  # behind everything, so that the places still rise
+        stop[row, count:] = BEHIND  # so that the places still rise
         usable = first < last
         opening[row, :count] = np.where(usable, logits[0, at : at + count], -np.inf)
         closing[row, :count] = np.where(usable, logits[1, at : at + count], -np.inf)
-    furthest = _last_within(np.maximum.accumulate(stop, 1), begin + limit)  # (windows, width)
+    furthest = _last_within(np.maximum.accumulate(stop, 1), begin + min(limit, BEHIND >> 1))  # (windows, width)
     sums = opening + _range_maxima(closing, furthest)  # (windows, width)
     starting = sums.argmax(1)  # (windows,)
     each = np.arange(len(outputs))

@@ -145,6 +145,8 @@ def cut(rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, con
             f"max_question = {longest}, and neighbouring windows share stride = {stride} of them: "
             "raise max_length, or lower max_question or stride"
         )
+    if int(recipe.options["max_answer_chars"]) < 1:
+        raise UserError("max_answer_chars must be at least 1: no answer is shorter")
     questions = tokenizer([row["question"].strip() for row in rows], add_special_tokens=False, verbose=False)
     tokenised = passages(tokenizer, [row["context"] for row in rows])
     for index, (row, question) in enumerate(zip(rows, questions["input_ids"], strict=True), first):

@@ -6,13 +6,14 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from xbench.data.rows import prepare
 from xbench.models.encoder import load_tokenizer, table_size
 from xbench.models.resolve import resolve_model
-from xbench.provenance import peak_memory
+from xbench.provenance import forget_peak_memory, peak_memory
 from xbench.recipe import build_recipe
 from xbench.registry import load_registry
 from xbench.settings import Settings
@@ -22,9 +23,24 @@ from xbench.training.stage import example_table, head_context, training_vocabula
 from xbench.training.weights import build_module
 
 
+class Work(NamedTuple):
+    """What is fine-tuned, and how."""
+
+    dataset: str
+    head: str
+    recipe: dict[str, Any]
+
+
+WORKS = {
+    "sts": Work("stsb", "cross-encoder", {"lr": 4e-5, "batch_size": 32, "max_length": 128}),
+    "mrc": Work("squad-44", "span", {"lr": 2e-5, "batch_size": 48, "max_length": 384, "stride": 128}),
+}
+
+
 def main() -> None:
-    """Train a cross-encoder on STSb for some steps, as a stage does it, and time the steps after the first few."""
+    """Train for some steps, as a stage does it, and time those after the first few."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", choices=WORKS, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
@@ -32,30 +48,34 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=3, help="warm-up steps left out of the timing")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     options = parser.parse_args()
+    work = WORKS[options.work]
 
     registry, settings = load_registry(), Settings(cache=options.cache, data=options.data, offline=True)
-    head = registry.heads.get("cross-encoder")
+    head = registry.heads.get(work.head)
     values = {key: json.loads(value) for key, _, value in (text.partition("=") for text in options.settings)}
-    recipe = build_recipe({"epochs": 1, "lr": 4e-5, "batch_size": 32, **values}, "bench", head.options)
-    dataset = registry.datasets.get("stsb")
+    recipe = build_recipe({"epochs": 1, **work.recipe, **values}, "bench", head.options)
+    dataset = registry.datasets.get(work.dataset)
     model = resolve_model(options.model, registry, settings)
     context, tokenizer = head_context(recipe, model, dataset), load_tokenizer(model.folder)
     rows = prepare(dataset, "train", registry.schemas.get(dataset.schema), settings)
-    table = example_table(rows, head, model, tokenizer, context, 32 * options.steps, 0, settings)
+    limit = recipe.batch_size * options.steps
+    table = example_table(rows, head, model, tokenizer, context, limit, 0, settings)
     vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), int(tokenizer.pad_token_id))
     module = build_module(model, head, context, vocabulary, 0, None).to(choose_device("auto"))
-    ends: list[float] = []
+    ends: list[tuple[float, int]] = []
+    forget_peak_memory()
     train(
         module, [table], recipe, 0, vocabulary, int(tokenizer.pad_token_id),
-        lambda step, steps, loss, passed: ends.append(time.perf_counter()),
+        lambda step, steps, loss, passed: ends.append((time.perf_counter(), passed)),
     )  # fmt: skip
-    timed = len(ends) - options.skip
+    (began, before), (ended, passed) = ends[options.skip - 1], ends[-1]
     print(
         json.dumps(
             {
-                "examples_per_s": round(32 * timed / (ends[-1] - ends[options.skip - 1]), 2),
-                "steps_timed": timed,
-                "peak_rss_mb": peak_memory(torch.device("cpu"))["peak_rss_mb"],
+                "examples_per_s": round((passed - before) / (ended - began), 3),
+                "steps_timed": len(ends) - options.skip,
+                "tokens": int(table.lengths.sum()),
+                **peak_memory(torch.device("cpu")),
             }
         )
     )

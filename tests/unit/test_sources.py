@@ -8,6 +8,7 @@ import socket
 import tarfile
 import zipfile
 import zlib
+from dataclasses import replace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,13 +117,13 @@ def test_the_data_root_comes_before_the_network(site: Site, settings: Settings, 
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_a_member_is_found_by_its_exact_name_and_nothing_else_is_kept(
+def test_a_member_is_found_by_its_exact_name_and_no_other_is_unpacked(
     site: Site, settings: Settings, tmp_path: Path, kind: str
 ) -> None:
     url = site.serve(f"/data.{kind}", ARCHIVES[kind](MEMBERS))
     (path,), _ = locate(published(url, "corpus/sts.csv"), settings)
     assert path.read_bytes() == BODY
-    assert stored(tmp_path) == [path]
+    assert {file.name for file in stored(tmp_path)} == {"archive", "sts.csv"}
     assert not Path("/absolute.txt").exists()
 
 
@@ -132,6 +133,15 @@ def test_two_members_of_one_base_name_are_two_files(site: Site, settings: Settin
     files = tuple(SourceFile(f"root/{name}", None, url, name) for name in ("corpus/sts.csv", "other/sts.csv"))
     (first, second), _ = locate(Files(files, read_nothing), settings)
     assert (first.read_bytes(), second.read_bytes()) == (BODY, MEMBERS["other/sts.csv"])
+    assert site.asked == [f"/data.{kind}"]  # an archive is fetched once, however many of its members are needed
+
+
+def test_a_member_of_an_archive_that_is_here_needs_no_network(site: Site, settings: Settings) -> None:
+    url = site.serve("/data.zip", ARCHIVES["zip"](MEMBERS))
+    locate(published(url, "corpus/sts.csv"), settings)
+    (path,), _ = locate(published(url, "other/sts.csv"), replace(settings, offline=True))
+    assert path.read_bytes() == MEMBERS["other/sts.csv"]
+    assert site.asked == ["/data.zip"]
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)

@@ -28,6 +28,7 @@ _DAMAGED = (
 """What the archive readers raise; a password or an unknown method is a RuntimeError."""
 
 
+_WHOLE = "archive"
 NOT_CACHED = "not in the hub cache, and offline"
 
 
@@ -81,17 +82,25 @@ def _download(file: SourceFile, settings: Settings) -> Path:
     name = file.path.rsplit("/", 1)[-1]
     target = _download_folder(file, settings)
     if not (target / name).is_file():
-        if settings.offline:
-            raise NotHereError(f"{file.url} was not tried: --offline")
         with new_folder(target) as folder:
-            whole = folder / "whole"
-            _fetch(file.url, whole)
             if file.member is None:
-                whole.rename(folder / name)
+                _fetch(file.url, folder / name, settings)
             else:
-                _extract(whole, file.member, folder / name)
-                whole.unlink()
+                _extract(_archive(file.url, settings), file.member, folder / name)
     return target / name
+
+
+def _archive(url: str, settings: Settings) -> Path:
+    """A whole archive, kept: others of its members will be asked for, and it is not fetched once for each."""
+    target = _archive_folder(url, settings)
+    if not (target / _WHOLE).is_file():
+        with new_folder(target) as folder:
+            _fetch(url, folder / _WHOLE, settings)
+    return target / _WHOLE
+
+
+def _archive_folder(url: str, settings: Settings) -> Path:
+    return settings.cache / "downloads" / text_sha256(url)[:32]
 
 
 def _download_folder(file: SourceFile, settings: Settings) -> Path:
@@ -117,6 +126,8 @@ def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings:
     wrong = [file for file, seen in zip(files, hashes, strict=True) if file.sha256 is None or file.sha256 != seen]
     for file in wrong:
         shutil.rmtree(_download_folder(file, settings), ignore_errors=True)
+        if file.url is not None and file.member is not None:
+            shutil.rmtree(_archive_folder(file.url, settings), ignore_errors=True)
     return bool(wrong)
 
 
@@ -145,7 +156,9 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _fetch(url: str, target: Path) -> None:
+def _fetch(url: str, target: Path, settings: Settings) -> None:
+    if settings.offline:
+        raise NotHereError(f"{url} was not tried: --offline")
     check_address(url)
     opener = urllib.request.build_opener(_SafeRedirects)
     try:
@@ -172,6 +185,7 @@ def _extract(archive: Path, member: str, target: Path) -> None:
             with found, target.open("wb") as file:
                 shutil.copyfileobj(found, file, 1 << 20)
     except _DAMAGED:
+        shutil.rmtree(archive.parent, ignore_errors=True)  # the next run fetches it again
         raise NotHereError(f"the archive does not hold {member}, or is damaged") from None
 
 
