@@ -98,8 +98,9 @@ def read_predictions(path: Path, schema: Schema) -> dict[str, Any]:
     for name, value in predictions.items():
         if schema.prediction == "float64" and type(value) is int and abs(value) < 2**53:
             predictions[name] = value = float(value)
-        if schema.prediction and (error := value_error(value, schema.prediction)) is not None:
-            raise UserError(f"{path}: the prediction for {name!r:.60}: {error}")
+        wrong = value_error(value, schema.prediction) if schema.prediction else None
+        if wrong is not None:
+            raise UserError(f"{path}: the prediction for {name!r:.60}: {wrong}")
     return predictions
 
 

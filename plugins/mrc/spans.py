@@ -100,7 +100,8 @@ def _last_within(rising: Ints, bounds: Ints) -> Ints:
     # One search for all rows: each row's values are lifted above all of the row before.
     lift = np.arange(len(rising))[:, None] * (int(max(rising.max(), bounds.max())) + 1)
     found = np.searchsorted((rising + lift).reshape(-1), (bounds + lift).reshape(-1), side="right")
-    return found.reshape(rising.shape) - 1 - np.arange(len(rising))[:, None] * rising.shape[1]
+    columns: Ints = found.reshape(rising.shape) - 1 - np.arange(len(rising))[:, None] * rising.shape[1]
+    return columns
 
 
 def _range_maxima(values: npt.NDArray[np.float64], last: Ints) -> npt.NDArray[np.float64]:

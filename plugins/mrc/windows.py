@@ -88,13 +88,13 @@ def pair_layout(tokenizer: PreTrainedTokenizerBase) -> Layout:
     first = [index for index, part in enumerate(parts) if part == 0]
     second = [index for index, part in enumerate(parts) if part == 1]
     cuts = (slice(0, first[0]), slice(first[-1] + 1, second[0]), slice(second[-1] + 1, None))
-    ids = [encoded["input_ids"][cut] for cut in cuts]
+    before, between, after = (encoded["input_ids"][cut] for cut in cuts)
     kinds = encoded.get("token_type_ids")
     types = (
         None if kinds is None
         else (kinds[cuts[0]], kinds[first[0]], kinds[cuts[1]], kinds[second[0]], kinds[cuts[2]])
     )  # fmt: skip
-    return Layout(*ids, types)
+    return Layout(before, between, after, types)
 
 
 def passages(tokenizer: PreTrainedTokenizerBase, contexts: Sequence[str]) -> dict[str, Passage]:

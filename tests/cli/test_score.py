@@ -107,44 +107,50 @@ def test_perfect_predictions_score_100(score: Score, gold: Callable[[str], Gold]
     assert (found["missing"], found["unknown"]) == ([], [])
 
 
-def test_the_table_has_the_scores_on_stdout_and_everything_else_on_stderr(
+def test_the_scores_are_on_stdout_and_everything_else_is_on_stderr_without_thousands_of_ids(
     score: Score, gold: Callable[[str], Gold]
 ) -> None:
-    answers = gold("xquad-en")
-    predictions = altered(answers)
-    done = score("xquad-en", predictions, "--metric", "squad")
-    expected = naive_scores("squad", "en", list(predictions.values()), list(answers.values()))
-    assert done.returncode == 0
+    answers = gold("squad")
+    kept = dict(list(altered(answers).items())[:5000])
+    done = score("squad", kept)
+    expected = naive_scores("squad", "en", [kept.get(name) for name in answers], list(answers.values()))
     assert {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()} == {
         name: f"{value:.4f}" for name, value in expected.items()
     }
-    assert done.stderr == "1190 of 1190 rows of xquad-en, split dev\n"
+    (line,) = warnings(done)
+    assert "5570 rows" in line
+    assert list(answers)[5000] in line
+    assert done.stderr == f"{line}\n5000 of 10570 rows of squad, split dev\n"
+    assert len(done.stderr) < 1000
 
 
-@pytest.mark.parametrize(
-    ("asked", "metrics"), [((), ["squad", "mlqa"]), (("--metric", "mlqa,squad"), ["mlqa", "squad"])]
-)
-def test_a_second_scorers_scores_go_under_its_name(
-    score: Score, gold: Callable[[str], Gold], asked: tuple[str, ...], metrics: list[str]
-) -> None:
+def test_a_second_scorers_scores_go_under_its_name(score: Score, gold: Callable[[str], Gold]) -> None:
     answers = gold("squad-es-small")
     predictions = altered(answers)
-    done = score("squad-es-small", predictions, *asked, "--json")
-    found = json.loads(done.stdout)
-    first, second = (naive_scores(name, "es", list(predictions.values()), list(answers.values())) for name in metrics)
-    assert first != second
-    expected = {**first, **{f"{metrics[1]}:{name}": value for name, value in second.items()}}
+    found = json.loads(score("squad-es-small", predictions, "--json").stdout)
+    squad, mlqa = (
+        naive_scores(name, "es", list(predictions.values()), list(answers.values())) for name in ("squad", "mlqa")
+    )
+    assert squad["f1"] != mlqa["f1"]
+    assert squad["exact_match"] != mlqa["exact_match"]
+    expected = {**squad, **{f"mlqa:{name}": value for name, value in mlqa.items()}}
     assert {name: found[name] for name in list(found)[:4]} == expected
     assert found["metric_version"] == {"squad": 1, "mlqa": 1}
 
 
-def test_another_metric_can_be_asked_for(score: Score, gold: Callable[[str], Gold]) -> None:
+def test_other_metrics_can_be_asked_for_and_the_first_ones_scores_keep_their_names(
+    score: Score, gold: Callable[[str], Gold]
+) -> None:
     answers = gold("korquad")
     predictions = altered(answers)
-    found = json.loads(score("korquad", predictions, "--metric", "squad", "--json").stdout)
-    expected = naive_scores("squad", "ko", list(predictions.values()), list(answers.values()))
-    assert {name: found[name] for name in list(found)[:2]} == expected
-    assert found["metric_version"] == {"squad": 1}
+    found = json.loads(score("korquad", predictions, "--metric", "squad,korquad", "--json").stdout)
+    squad, korquad = (
+        naive_scores(name, "ko", list(predictions.values()), list(answers.values())) for name in ("squad", "korquad")
+    )
+    assert squad["f1"] != korquad["f1"]
+    assert {name: found[name] for name in list(found)[:2]} == squad
+    assert {name: found[f"korquad:{name}"] for name in korquad} == korquad
+    assert found["metric_version"] == {"squad": 1, "korquad": 1}
 
 
 def test_missing_and_unknown_ids_are_counted_and_a_few_are_named(score: Score, gold: Callable[[str], Gold]) -> None:
@@ -166,54 +172,31 @@ def test_missing_and_unknown_ids_are_counted_and_a_few_are_named(score: Score, g
     assert found["exact_match"] == found["f1"] == 100.0 * 1187 / 1190
 
 
-def test_thousands_of_missing_rows_score_0_and_are_not_all_named(score: Score, gold: Callable[[str], Gold]) -> None:
-    answers = gold("squad")
-    kept = dict(list(first_answers(answers).items())[:370])
-    done = score("squad", kept)
-    (line,) = warnings(done)
-    assert "10200 rows" in line
-    assert list(answers)[370] in line
-    assert len(done.stderr) < 1000
-    assert done.stderr.endswith("370 of 10570 rows of squad, split dev\n")
-    assert set(done.stdout.split()) == {"f1", "exact_match", f"{37000 / 10570:.4f}"}
-
-
-def test_null_is_as_good_as_no_prediction(score: Score, gold: Callable[[str], Gold]) -> None:
+def test_null_is_as_good_as_no_prediction_and_an_empty_text_is_one(score: Score, gold: Callable[[str], Gold]) -> None:
     predictions: dict[str, str | None] = dict(first_answers(gold("xquad-en")))
-    unanswered = list(predictions)[-2:]
-    predictions |= dict.fromkeys(unanswered)
-    done = score("xquad-en", predictions, "--json")
+    names = list(predictions)
+    predictions |= {names[0]: "", names[-2]: None, names[-1]: None}
+    done = score("xquad-en", predictions, "--metric", "squad", "--json")
     (line,) = warnings(done)
     assert "2 rows" in line
     found = json.loads(done.stdout)
-    assert (found["missing"], found["unknown"]) == (unanswered, [])
-    assert found["exact_match"] == 100.0 * 1188 / 1190
-
-
-def test_an_empty_text_is_a_prediction(score: Score, gold: Callable[[str], Gold]) -> None:
-    found = json.loads(score("xquad-en", dict.fromkeys(gold("xquad-en"), ""), "--json").stdout)
-    assert (found["f1"], found["exact_match"], found["missing"]) == (0.0, 0.0, [])
-
-
-@pytest.mark.parametrize("content", [{"stranger": "x"}, {}, {"56be4db0acb8001400a502ec": None}], ids=str)
-def test_a_file_that_fits_no_row_is_refused(score: Score, gold: Callable[[str], Gold], content: dict[str, Any]) -> None:
-    line = refused(score("xquad-ar", content))
-    assert "xquad-ar, split dev" in line
-    assert next(iter(gold("xquad-ar"))) in line  # what an id looks like
+    assert (found["missing"], found["unknown"]) == (names[-2:], [])
+    assert found["exact_match"] == found["f1"] == 100.0 * 1187 / 1190
 
 
 def test_another_datasets_predictions_are_refused_without_naming_them_all(
     score: Score, gold: Callable[[str], Gold]
 ) -> None:
-    line = refused(score("korquad", first_answers(gold("squad"))))
-    assert "10570 ids" in line
+    line = refused(score("xquad-ar", first_answers(gold("korquad"))))
+    assert "5774 ids" in line
+    assert "xquad-ar, split dev" in line
+    assert next(iter(gold("xquad-ar"))) in line  # what an id looks like
     assert len(line) < 400
 
 
 WRONG = {
     "malformed": ('{"a": "x",', "not JSON"),
     "empty": ("", "not JSON"),
-    "more behind it": ('{"a": "x"} {"b": "y"}', "not JSON"),
     "not UTF-8": ('{"a": "개"}'.encode("cp949"), "not JSON"),
     "nested too deeply": ("[" * 100_000, "not JSON"),
     "a list": ('[{"id": "a", "prediction_text": "x"}]', "not a list"),
@@ -221,10 +204,10 @@ WRONG = {
     "null": ("null", "not null"),
     "a doubled id": ('{"a": "x", "b": "y", "a": "x"}', "'a' stands twice"),
     "a number": ('{"a": "x", "b": 3}', "the prediction for 'b': 3 is not a text"),
-    "true": ('{"b": true}', "the prediction for 'b': True is not a text"),
     "several texts": ('{"b": ["x"]}', "the prediction for 'b': ['x'] is not a text"),
     "an object": ('{"b": {"text": "x"}}', "the prediction for 'b': "),
     "half a surrogate pair": ('{"b": "\\ud800"}', "the prediction for 'b': "),
+    "a number behind a byte-order mark": (b'\xef\xbb\xbf{"b": 3}', "the prediction for 'b': 3 is not a text"),
     "a line break in the id": ('{"b\\nc": 3}', "the prediction for 'b\\nc': "),
 }
 
@@ -265,20 +248,18 @@ def test_a_split_without_a_name_is_not_said_to_be_missing(score: Score) -> None:
     assert "neither a test" not in refused(score("mini-mrc-en", {"a": "x"}, "--split", ""))
 
 
-def test_a_language_that_the_scorer_does_not_know_is_refused(score: Score, gold: Callable[[str], Gold]) -> None:
-    line = refused(score("korquad", first_answers(gold("korquad")), "--metric", "korquad,mlqa"))
-    assert "mlqa does not know the language ko of korquad" in line
+def test_a_language_that_the_scorer_does_not_know_is_refused(score: Score) -> None:
+    line = refused(score("mini-mrc-ko", {"test-01-0": "x"}, "--metric", "korquad,mlqa"))
+    assert "mlqa does not know the language ko of mini-mrc-ko" in line
 
 
-@pytest.mark.parametrize("metric", ["spearman", "pearson"])
-def test_a_metric_of_numbers_refuses_answers(score: Score, gold: Callable[[str], Gold], metric: str) -> None:
-    assert metric in refused(score("xquad-en", first_answers(gold("xquad-en")), "--metric", metric))
+def test_a_metric_of_numbers_refuses_answers(score: Score, gold: Callable[[str], Gold]) -> None:
+    assert "spearman" in refused(score("xquad-en", first_answers(gold("xquad-en")), "--metric", "spearman"))
 
 
-@pytest.mark.parametrize("metric", ["squad", "korquad"])
-def test_a_metric_of_answers_refuses_numbers(score: Score, gold_scores: list[float], metric: str) -> None:
+def test_a_metric_of_answers_refuses_numbers(score: Score, gold_scores: list[float]) -> None:
     predictions = {str(number): value for number, value in enumerate(gold_scores)}
-    assert metric in refused(score("stsb", predictions, "--metric", metric))
+    assert "korquad" in refused(score("stsb", predictions, "--metric", "korquad"))
 
 
 ODD_IDS = ["two\nlines", "red \x1b[31m", "carriage\rreturn", "separator\u2028", "x" * 100_000]
@@ -304,41 +285,26 @@ def test_an_id_that_is_no_unicode_is_still_counted(score: Score, gold: Callable[
         assert len(json.loads(done.stdout)["unknown"]) == 1
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file(score: Score, gold: Callable[[str], Gold]) -> None:
-    content = b"\xef\xbb\xbf" + json.dumps(first_answers(gold("xquad-en")), ensure_ascii=False).encode()
-    done = score("xquad-en", content, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["f1"] == 100.0
-
-
 def test_a_train_split_is_scored_when_it_is_asked_for(score: Score) -> None:
     found = json.loads(score("mini-mrc-en", {"train-01-0": "x"}, "--split", "train", "--json").stdout)
     assert (found["split"], found["rows"], len(found["missing"])) == ("train", 192, 191)
 
 
-def test_predicted_numbers_are_scored_against_the_test_split(score: Score, gold_scores: list[float]) -> None:
-    predictions: dict[str, float] = {
-        str(number): round(value) if number % 2 else value for number, value in enumerate(gold_scores)
-    }
-    assert {type(value) for value in predictions.values()} == {int, float}
-    done = score("stsb", dict(reversed(predictions.items())), "--json")
+def test_numbers_are_scored_against_the_test_split(score: Score, gold_scores: list[float]) -> None:
+    whole = {str(number): int(value) if value.is_integer() else value for number, value in enumerate(gold_scores)}
+    assert {type(value) for value in whole.values()} == {int, float}
+    done = score("stsb", dict(reversed(whole.items())), "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(list(found)[:2]) == {"spearman", "pearson"}
-    assert (found["split"], found["rows"]) == ("test", len(gold_scores))
-    assert all(95 < found[name] < 100 for name in ("spearman", "pearson"))
-
-
-def test_the_gold_scores_themselves_correlate_wholly(score: Score, gold_scores: list[float]) -> None:
-    done = score("stsb", {str(number): value for number, value in enumerate(gold_scores)})
-    assert done.stdout.split() == ["spearman", "100.0000", "pearson", "100.0000"]
+    assert list(found)[:2] == ["spearman", "pearson"]
+    assert (found["spearman"], found["pearson"]) == (pytest.approx(100, abs=1e-9), pytest.approx(100, abs=1e-9))
+    assert (found["split"], found["rows"], found["missing"]) == ("test", len(gold_scores), [])
 
 
 def test_a_score_that_is_not_defined_is_null(score: Score, gold_scores: list[float]) -> None:
     constant = {str(number): 2.5 for number in range(len(gold_scores))}
     found = json.loads(score("stsb", constant, "--json").stdout)
     assert (found["spearman"], found["pearson"]) == (None, None)
-    assert score("stsb", constant).stdout.split() == ["spearman", "undefined", "pearson", "undefined"]
 
 
 def test_correlations_refuse_a_set_that_is_not_whole(score: Score, gold_scores: list[float]) -> None:
@@ -348,7 +314,7 @@ def test_correlations_refuse_a_set_that_is_not_whole(score: Score, gold_scores: 
     assert "'3'" in line
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "true", '"3.5"', "[1.0]", "1" * 30, "1" * 5000])
+@pytest.mark.parametrize("value", ["NaN", "1e999", "true", '"3.5"', "1" * 30, "1" * 5000])
 def test_what_is_no_finite_number_is_no_prediction_of_one(score: Score, value: str) -> None:
     line = refused(score("stsb", f'{{"0": 1.0, "1": {value}}}'))
     assert "predictions.json: " in line

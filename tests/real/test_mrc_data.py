@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from xbench_plugins.mrc.datasets import DATASETS
 
-from tests.loopback import Site, loopback_site
+from tests.loopback import Site
 from xbench.data.rows import RowSet, prepare
 from xbench.errors import DataError
 from xbench.registry import Registry
@@ -51,16 +51,6 @@ Damage = Callable[[Json], object]
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A web server on this machine, reached past any proxy."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    with loopback_site() as served:
-        yield served
 
 
 def ready(name: str, split: str, registry: Registry, settings: Settings) -> RowSet:

@@ -32,7 +32,7 @@ SCORERS: dict[str, Scorer] = {
 }  # fmt: skip
 WORDS: dict[str, list[str]] = {
     "squad": ["the", "The", "a", "an", "th", "e", "cat", "cats", "dog.", ",", ".", "U.S.", "don't", "the-cat", "—",
-              "’the’", "'", "4", "ﬁ", "a\u0301"],
+              "’the’", "'", "4", "ﬁ", "a\u0301", "ΑΣ", "ΑΣ'Α", "Σ"],
     "korquad": ["정조", "정조는", "는", "《홍길동전》", "‘서울’", "서울에서", "1752년", "년", "(가)", ".", "가 나", "A",
                 "a"],
     "mlqa-en": ["the", "a", "an", "th", "e", "cat", "“cat”", "dog.", ",", "…", "¿", "the-cat", "4"],
@@ -85,7 +85,9 @@ def drawn_rows(draw: st.DrawFn, words: Sequence[str], readable: bool = False) ->
         readable: Whether no answer is blank and some window has all tokens.
     """
     parts = draw(st.lists(st.sampled_from(words), min_size=1, max_size=9))
-    glue = draw(st.lists(st.sampled_from([" ", " ", "", "  "]), min_size=len(parts), max_size=len(parts)))
+    glue = draw(
+        st.lists(st.sampled_from([" ", " ", "", "  ", "\u3000", "\x1c\n"]), min_size=len(parts), max_size=len(parts))
+    )
     context = "".join(part + space for part, space in zip(parts, glue, strict=True))
     place = st.integers(0, len(context))
     answers = []

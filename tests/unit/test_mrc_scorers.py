@@ -6,13 +6,14 @@ import functools
 import json
 import random
 import string
+import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from xbench_plugins.mrc.metrics import scorer_of
 
@@ -39,29 +40,22 @@ SYMBOLS = [*"＋￥€₩°©§¶†‰′″×÷→◆♥`´¨", "👩‍👩�
 COMBINING = ["\u0301", "\u0303", "\u0327", "\u0308", "\u064e", "\u0651", "\u0640", "\u094d", "\u3099", "\ufe0f"]
 NUMBERS = ["7", "1,000", "3.14", "²", "½", "Ⅷ", "٣", "१", "㉠", "一", "〇"]
 # Letters whose lower case is longer, or depends on what stands beside them.
-CASES = ["Σ", "ΑΣ", "İ", "ẞ", "ß", "ǅ", "K", "Œ"]
+CASES = ["Σ", "ΑΣ", "ΑΣ-Α", "ΑΣ'Α", "ΑΣ·Α", "İ", "ẞ", "ß", "ǅ", "\u212a", "Œ"]
 HANGUL = ["조선", "왕조", "세종대왕", "이", "은", "각", "\u1100\u1161\u11a8", "ㄱ", "ﾡ"]
 HAN = ["北京", "大学", "\u4e00", "\u9fa5", "\u9fa6", "\u3400", "\uf900", "𠀀", "々", "の", "ン"]
 ARABIC = ["ا", "ل", "ال", "البيت", "والبيت", "بيت", "اللّه", "سال", "أل", "لا", "\ufefb", "آل"]
 WORDS = [
-    "Denver",
-    "broncos",
-    "la casa",
-    "El Niño",
-    "niño",
-    "der Hund",
-    "hund",
-    "größe",
-    "tôi",
-    "thea",
-    "an_a",
-    "A.",
-    "a's",
-]
+    "Denver", "broncos", "la casa", "El Niño", "niño", "der Hund", "hund", "größe", "tôi", "thea", "an_a", "A.", "a's",
+]  # fmt: skip
+# Words that only look like articles, or are articles of none of the languages.
+NO_ARTICLES = [
+    "ana", "this", "and", "lo", "al", "uno", "am", "im", "kein", "deren", "các", "một", "nhung", "एक", "le", "的",
+]  # fmt: skip
 ALL_ARTICLES = [article for articles in ARTICLES.values() for article in articles]
 PIECES = [
-    *SPACES, *NO_SPACES, *MARKS, *SYMBOLS, *COMBINING, *NUMBERS, *CASES, *HANGUL, *HAN, *ARABIC, *WORDS, *ALL_ARTICLES,
-    *(article.title() for article in ALL_ARTICLES), *(unicodedata.normalize("NFD", word) for word in ARTICLES["vi"]),
+    *SPACES, *NO_SPACES, *MARKS, *SYMBOLS, *COMBINING, *NUMBERS, *CASES, *HANGUL, *HAN, *ARABIC, *WORDS,
+    *NO_ARTICLES, *ALL_ARTICLES, *(article.title() for article in ALL_ARTICLES),
+    *(unicodedata.normalize("NFD", word) for word in ARTICLES["vi"]),
 ]  # fmt: skip
 
 
@@ -100,7 +94,7 @@ def joined(pieces: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def question_lists(draw: st.DrawFn) -> list[Question]:
     """Questions; the texts of one are made of the same few pieces, so that they overlap."""
     questions: list[Question] = []
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.integers(1, 6))):
         pool = draw(st.lists(st.sampled_from(PIECES) | st.text(max_size=2), min_size=1, max_size=4))
         text = joined(st.sampled_from([*pool, " "]))
         questions.append((draw(st.none() | text | joined(st.text(max_size=2))), draw(st.lists(text, max_size=3))))
@@ -131,7 +125,7 @@ def test_any_texts_score_as_the_plain_implementation_says(
 def test_thousands_of_drawn_texts_score_as_the_plain_implementation_says(
     registry: Registry, metric: str, language: str
 ) -> None:
-    questions = drawn_questions(2500)
+    questions = drawn_questions(2000)
     assert differences(registry, metric, language, questions) == []
     single = [plainly(metric, language, [question]) for question in questions]
     assert len({one["f1"] for one in single}) > 20
@@ -139,16 +133,28 @@ def test_thousands_of_drawn_texts_score_as_the_plain_implementation_says(
     assert sum(one["exact_match"] == 100 and one["f1"] == 0 for one in single) > 10  # both sides empty
 
 
+@functools.cache
+def all_kinds_of_characters() -> list[str]:
+    """All of Unicode, but of letters without case (most of them Han and Hangul) and of unassigned places only some."""
+    return [
+        chr(code)
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) not in ("Lo", "Cn", "Co", "Cs") or (code % 200 == 0 and code < 0x30000)
+        if not 0xD800 <= code < 0xE000
+    ]
+
+
 @pytest.mark.parametrize(("metric", "language"), [("squad", "en"), ("korquad", "ko"), ("mlqa", "en"), ("mlqa", "zh")])
 def test_every_character_is_kept_dropped_or_a_space_as_the_plain_implementation_says(
     metric: str, language: str
 ) -> None:
     normalise, words = scorer_of(metric, about(language)).normalise, words_of(metric, language)
-    for start in range(0, 0x20000, 512):
-        block = [chr(code) for code in range(start, start + 512) if not 0xD800 <= code < 0xE000]
+    characters = all_kinds_of_characters()
+    assert len(characters) > 10_000
+    for start in range(0, len(characters), 500):
         # Between letters, beside an article, and on its own.
-        text = " ".join(f"x{character}x a{character} {character}" for character in block)
-        assert normalise(text) == " ".join(words(text))
+        texts = [f"x{character}x a{character} {character}" for character in characters[start : start + 500]]
+        assert normalise(" ".join(texts)) == " ".join(words(" ".join(texts)))
 
 
 FILES = {
@@ -232,11 +238,11 @@ def test_squad_scores_as_transformers_does(registry: Registry, data_root: Path) 
     path, step = FILES["squad dev"]
     pairs = [
         (prediction, reference)
-        for prediction, references in drawn_questions(2500) + real_questions(data_root / path, step)
+        for prediction, references in drawn_questions(2000) + real_questions(data_root / path, step)
         for reference in references
         if prediction is not None and squad_words(prediction) and squad_words(reference)
     ]
-    assert len(pairs) > 5000
+    assert len(pairs) > 4000
     for prediction, reference in pairs:
         assert scores(registry, "squad", "en", [(prediction, [reference])]) == {
             "f1": 100.0 * published.compute_f1(reference, prediction),
@@ -262,6 +268,7 @@ BY_HAND = [
     ("squad", "en", "Denver", ["Broncos", "denver", "Denver Broncos"], 100.0, 100.0),
     ("squad", "en", "Denver", [], 0.0, 0.0),
     ("squad", "en", None, ["Denver"], 0.0, 0.0),
+    ("squad", "en", "ΑΣ-Α", ["αςα"], 100.0, 100.0),  # in lower case first: a sigma before a hyphen ends a word
     ("squad", "es", "la Casa", ["casa"], TWO_THIRDS, 0.0),  # no Spanish articles
     ("korquad", "ko", "《삼국지》", ["'삼국지'"], 100.0, 100.0),
     ("korquad", "ko", "조선 시대", ["조선시대"], 100.0, 0.0),  # F1 sees no spaces
@@ -271,7 +278,9 @@ BY_HAND = [
     ("korquad", "ko", "“삼국지”", ["삼국지"], 75.0, 0.0),  # double curly quotes stay: 3 of 5, 3 of 3
     ("korquad", "ko", "the KBS", ["kbs"], TWO_THIRDS, 0.0),  # English articles stay: 3 of 6, 3 of 3
     ("korquad", "ko", "()", ["'"], 0.0, 100.0),
+    ("korquad", "ko", "ΑΣ'Α", ["ας α"], 100.0, 100.0),  # quotes to spaces first
     ("mlqa", "en", "“The” Tower—", ["tower"], 100.0, 100.0),
+    ("mlqa", "en", "ΑΣ-Α", ["αςα"], 100.0, 100.0),
     ("mlqa", "en", "5€", ["5"], 0.0, 0.0),  # a symbol is no punctuation
     ("mlqa", "en", "$5`", ["5"], 100.0, 100.0),  # but ASCII's are
     ("mlqa", "es", "¿La Casa Blanca?", ["casa blanca"], 100.0, 100.0),
@@ -316,6 +325,7 @@ def test_f1_and_exact_match_may_come_from_different_references(registry: Registr
 
 
 @A_FEW
+@settings(max_examples=20)
 @given(questions=question_lists(), data=st.data())
 def test_the_order_of_rows_and_of_references_is_no_matter(
     registry: Registry, metric: str, language: str, questions: list[Question], data: st.DataObject
@@ -327,6 +337,7 @@ def test_the_order_of_rows_and_of_references_is_no_matter(
 
 
 @A_FEW
+@settings(max_examples=20)
 @given(questions=question_lists())
 def test_a_perfect_prediction_scores_what_the_metric_says_is_best_and_nothing_scores_more(
     registry: Registry, metric: str, language: str, questions: list[Question]
@@ -385,6 +396,7 @@ def test_the_language_of_the_passages_decides_not_that_of_the_questions(registry
 
 
 @pytest.mark.parametrize("metric", ["squad", "korquad"])
+@settings(max_examples=20)
 @given(questions=question_lists(), language=st.sampled_from(["en", "ko", "ar", "zh", "tlh"]))
 def test_the_other_scorers_treat_all_languages_alike(
     registry: Registry, metric: str, questions: list[Question], language: str

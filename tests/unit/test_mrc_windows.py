@@ -244,6 +244,8 @@ TRAPS: dict[str, tuple[str, str | tuple[str, int], str, dict[str, str]]] = {
     ),
     "a combining mark at the end": (f"the {CAFE} sat", CAFE, CAFE, {}),
     "a combining mark inside": (f"the {CAFE}s sat", f"{CAFE}s", f"{CAFE}s", {}),
+    "two combining marks at the end": ("the No\u0323\u0302 sat", "No\u0323\u0302", "No\u0323\u0302", {}),
+    "a half-width letter with its mark": ("the ｶﾞ sat", "ｶﾞ", "ｶﾞ", {}),
     "before a combining mark": (f"the {CAFE} sat", "the", "the", {}),
     "behind a combining mark": (f"the {CAFE} sat", "sat", "sat", {}),
     "a ligature at the start": ("the ﬁne cat", "ﬁne", "ﬁne", {}),
@@ -434,6 +436,15 @@ def test_settings_that_leave_no_room_are_refused_in_one_line(
     assert "raise max_length" in message
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_answers_without_a_length_are_refused_in_one_line(
+    limit: int, tokenizers: Callable[[str], PreTrainedTokenizerBase]
+) -> None:
+    with pytest.raises(UserError, match="max_answer_chars must be at least 1") as caught:
+        windows([bert_row(20, (0, 0))], tokenizers("bert"), max_answer_chars=limit)
+    assert "\n" not in str(caught.value)
+
+
 def test_one_token_more_than_is_shared_is_room_enough(tokenizers: Callable[[str], PreTrainedTokenizerBase]) -> None:
     settings = {"max_length": 40, "stride": 10, "max_question": 26}  # 11 tokens for the passage
     examples = windows([bert_row(20, (0, 0), question=" ".join(WORDS[:26]))], tokenizers("bert"), **settings)
@@ -449,8 +460,8 @@ def test_a_tokenizer_that_does_not_say_where_tokens_stand_is_refused(slow: Any) 
 
 SPACES = st.sampled_from([" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\r\n"])
 LETTERS = st.sampled_from([
-    "the", "cat", "bado", "don't", "A", ".", ",", "3.14", "(", "안녕하세요", "고양이는", "ㅎㅎ", "北京", "中", "東京", "は",
-    "Ｆｕ", "ﬁ", "…", "㎏", "½", "👍🏽", FAMILY, "🇰🇷", "é", "กรุงเทพฯ", "مَرْحَبًا", "नमस्ते",
+    "the", "cat", "bado", "don't", "A", ".", ",", "3.14", "(", "안녕하세요", "고양이는", "ㅎㅎ", "北京", "中", "東京",
+    "は", "Ｆｕ", "ﬁ", "…", "㎏", "½", "👍🏽", FAMILY, "🇰🇷", "é", "กรุงเทพฯ", "مَرْحَبًا", "नमस्ते",
 ])  # fmt: skip
 TEXTS = st.lists(st.one_of(LETTERS, SPACES), max_size=20).map("".join)
 

@@ -55,6 +55,7 @@ def _in_full(dataset: Dataset, registry: Registry, settings: Settings) -> dict[s
         "homepage": dataset.homepage,
         "labels": list(dataset.labels),
         "score_range": list(dataset.score_range or ()),
+        "official_metrics": list(dataset.official),
         "splits": [_split(dataset, name, split, registry, settings) for name, split in dataset.splits.items()],
     }
 

@@ -11,6 +11,7 @@ Ceilings: TypeAlias = Mapping[str, Mapping[str, tuple[float, float]]]
 """By column and score: the lowest and the highest ceiling of the records there; they differ where settings do."""
 
 CEILING = "ceiling"
+NONE = "–"
 
 
 def find_ceilings(records: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> Ceilings:
@@ -37,9 +38,11 @@ def ceiling_text(own: Mapping[str, tuple[float, float]] | None, scores: Sequence
         own: Of one column.
         scores: The names of the scores, the primary one first.
     """
-    texts = [_span(*own[name]) for name in scores if name in own] if own else []
+    texts = [_span(*own[name]) if name in own else NONE for name in scores] if own else []
+    while texts and texts[-1] == NONE:
+        texts.pop()
     if not texts:
-        return "–"
+        return NONE
     return texts[0] + (f" ({', '.join(texts[1:])})" if texts[1:] else "")
 
 

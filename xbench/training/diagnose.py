@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,10 +66,19 @@ def _ceiling(diagnostic: Diagnostic, about: DiagnosticContext, examples: str, ce
         "dataset": cell.dataset,
     }  # fmt: skip
     path = work.settings.cache / "ceilings" / f"{content_key('ceiling', content)[:32]}.json"
-    with contextlib.suppress(OSError, ValueError):
-        known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return dict(known)
+    known = _kept(path)
+    if known is not None:
+        return known
     numbers = _numbers(diagnostic, about)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, numbers)
     return numbers
+
+
+def _kept(path: Path) -> Numbers | None:
+    """Numbers computed before, when their file is whole."""
+    with contextlib.suppress(OSError, ValueError):  # a UnicodeDecodeError is a ValueError
+        known: Any = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(known, dict) and all(value is None or type(value) in (int, float) for value in known.values()):
+            return known
+    return None
