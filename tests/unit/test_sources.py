@@ -8,8 +8,8 @@ import socket
 import tarfile
 import zipfile
 import zlib
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
