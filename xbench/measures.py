@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import UserError
 from .types import Dataset, HeadContext, Prediction, Row
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Metric:
         description: One line, with the source of the formula or the official scorer.
         best: What a perfect prediction scores, by score name.
         unanswered: Whether a prediction may be None, for a row that was not answered.
+        schemas: The schemas whose predictions and references it understands; none stands for any.
     """
 
     name: str
@@ -47,6 +49,24 @@ class Metric:
     description: str
     best: Mapping[str, float] = field(default_factory=dict)
     unanswered: bool = False
+    schemas: tuple[str, ...] = ()
+
+    def check_takes(self, dataset: Dataset, where: str = "") -> None:
+        """See that it can score a dataset.
+
+        Args:
+            dataset: The dataset.
+            where: Who asks for it, for the message.
+
+        Raises:
+            UserError: It does not understand the dataset's rows.
+        """
+        if self.schemas and dataset.schema not in self.schemas:
+            prefix = f"{where}: " if where else ""
+            raise UserError(
+                f"{prefix}the metric {self.name} scores {', '.join(self.schemas)}, and {dataset.name} holds "
+                f"{dataset.schema}"
+            )
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ class _Planner:
         asked = (dataset.official if name == OFFICIAL else (name,) for name in task.metrics)
         names = tuple(dict.fromkeys(itertools.chain.from_iterable(asked)))
         for name in names:
-            self.registry.metrics.get(name, task.path)
+            self.registry.metrics.get(name, task.path).check_takes(dataset, task.path)
         return names
 
     def _head(self, task: Task, curriculum: Curriculum) -> Head:

@@ -44,7 +44,7 @@ def choose_split(dataset: Dataset, split: str | None) -> str:
     for name in ("test", "dev") if split is None else (split,):
         if name in dataset.splits:
             return name
-    wanted = f"no split {split!r}" if split else "neither a test nor a dev split"
+    wanted = f"no split {split!r}" if split is not None else "neither a test nor a dev split"
     raise UserError(f"the dataset {dataset.name} has {wanted}, only {', '.join(dataset.splits)}: choose with --split")
 
 
@@ -52,7 +52,7 @@ def choose_metrics(dataset: Dataset, names: Sequence[str], registry: Registry) -
     """The metrics asked for; else the dataset's official ones; else those of a task that evaluates on it.
 
     Raises:
-        UserError: A name is unknown, or nobody says how the dataset is scored.
+        UserError: A name is unknown, a metric does not understand the dataset's rows, or nobody says how it is scored.
     """
     chosen = list(names) or list(dataset.official)
     for task in registry.tasks if not chosen else ():
@@ -61,7 +61,10 @@ def choose_metrics(dataset: Dataset, names: Sequence[str], registry: Registry) -
             break
     if not chosen:
         raise UserError(f"nobody says how {dataset.name} is scored: name a metric with --metric")
-    return [registry.metrics.get(name, "--metric") for name in dict.fromkeys(chosen)]
+    metrics = [registry.metrics.get(name, "--metric") for name in dict.fromkeys(chosen)]
+    for metric in metrics:
+        metric.check_takes(dataset)
+    return metrics
 
 
 def read_predictions(path: Path, schema: Schema) -> dict[str, Any]:
@@ -130,7 +133,7 @@ def score_predictions(
     where = f"{rows.dataset.name}, split {rows.split}"
     if len(missing) == len(ids):
         raise UserError(
-            f"none of the {len(predictions)} ids is one of {where} (its first is {ids[0]!r:.60}): is it another "
+            f"none of the {len(predictions)} ids is one of {where} (whose first is {ids[0]!r:.60}): is it another "
             "dataset or split?"
         )
     whole = [metric.name for metric in metrics if not metric.unanswered]

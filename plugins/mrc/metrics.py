@@ -53,7 +53,7 @@ def score(
 
 def _metric(name: str, description: str) -> Metric:
     compute: Callable[..., Mapping[str, float]] = partial(score, metric=name)
-    return Metric(name, 1, compute, description, BEST, unanswered=True)
+    return Metric(name, 1, compute, description, BEST, unanswered=True, schemas=("span",))
 
 
 METRICS = [

@@ -107,11 +107,13 @@ def passages(tokenizer: PreTrainedTokenizerBase, contexts: Sequence[str]) -> dic
 
 def _passage(context: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Passage:
     starts, ends = np.asarray(offsets, np.int64).reshape(-1, 2).T  # (tokens,) each
-    # Several tokens may stand for one character; the last of them has it.
-    ends = np.minimum(ends, np.append(starts[1:], len(context)))
     blank = np.fromiter((one.isspace() for one in context), np.bool_, len(context))
     places = np.arange(len(context) + 1)
     text = np.append(~blank, True)
+    # What no token stands for (the normaliser made one character of a letter and its mark) belongs to the token before;
+    # and where several tokens stand for one character, the last of them has it.
+    gap = np.minimum.accumulate(np.where(np.append(blank, True), places, len(context))[::-1])[::-1]
+    ends = np.minimum(gap[ends], np.append(starts[1:], len(context)))
     # The next place at which text stands, and the place behind the last text before.
     following = np.minimum.accumulate(np.where(text, places, len(context))[::-1])[::-1]
     preceding = np.maximum.accumulate(np.append(0, np.where(blank, 0, places[1:])))

@@ -41,7 +41,17 @@ def _times_100(correlation: Any, predictions: Sequence[float], references: Seque
     return 100 * float(correlation(predictions, references).statistic)
 
 
+PAIRS = ("pair-score",)
 METRICS = [
-    Metric("spearman", 1, spearman, "Spearman's rank correlation x100 (scipy.stats.spearmanr).", {"spearman": 100.0}),
-    Metric("pearson", 1, pearson, "Pearson's correlation x100 (scipy.stats.pearsonr).", {"pearson": 100.0}),
+    Metric(
+        "spearman",
+        1,
+        spearman,
+        "Spearman's rank correlation x100 (scipy.stats.spearmanr).",
+        {"spearman": 100.0},
+        schemas=PAIRS,
+    ),
+    Metric(
+        "pearson", 1, pearson, "Pearson's correlation x100 (scipy.stats.pearsonr).", {"pearson": 100.0}, schemas=PAIRS
+    ),
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,9 @@ from xbench.registry import Registry
 from .conftest import ROOT, Program
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+FILES = {"squad": "squad-v1.1/dev-v1.1.json", "korquad": "korquad-v1.0/KorQuAD_v1.0_dev.json"}
 
 
 def commands() -> list[str]:
@@ -26,17 +31,21 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_a_command_of_the_readme_is_understood(program: Program, line: str) -> None:
+def test_a_command_of_the_readme_is_understood(program: Program, line: str, data_root: Path) -> None:
     arguments = shlex.split(line)[1:]
     if arguments[0] == "eval" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
-    done = program(*arguments)
+    if arguments[0] == "score":
+        articles = json.loads((data_root / FILES[arguments[1]]).read_text(encoding="utf-8"))["data"]
+        question = articles[0]["paragraphs"][0]["qas"][0]
+        (program.folder / "predictions.json").write_text(json.dumps({question["id"]: question["answers"][0]["text"]}))
+    done = program(*arguments, XBENCH_DATA=str(data_root))
     assert done.returncode == 0, done.stderr
 
 
 def test_the_models_and_datasets_of_the_readme_are_declared(registry: Registry) -> None:
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", README, re.MULTILINE)
     assert len(rows) >= 3
-    assert set(rows) - {"xbench"} <= set(registry.models.items)
+    assert set(rows) - {"xbench"} <= {*registry.models.items, *registry.datasets.items}
     for name in re.findall(r"`(sts17-[a-z-]+|stsb|korsts)`", README):
         registry.datasets.get(name)

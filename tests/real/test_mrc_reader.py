@@ -118,6 +118,7 @@ ROWS: dict[str, list[Row]] = {
     ]
     for language, passages in PASSAGES.items()
 }
+LOWER = ("embeddings.", *(f"encoder.layer.{index}." for index in range(6)))
 MINI = len(LANGUAGES)  # the place of mini-mrc's rows behind the written ones
 
 
@@ -128,13 +129,13 @@ def run(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settings = Settings(cache=work, offline=True, device="cpu")
     english = registry.datasets.get("mini-mrc-en")
     mini = prepare(english, "test", registry.schemas.get(english.schema), settings).open()
-    half = [mini[index] for index in range(0, len(mini), 2)]  # two questions of every passage
+    some = [mini[index] for index in range(0, len(mini), 4)]  # a question of every passage
     folder = resolve_model("e5-small-q4", registry, settings).folder
     recipe = {
-        "optimizer": "adamw", "lr": 2e-4, "schedule": "constant", "epochs": 12, "batch_size": 4, "max_length": 128,
+        "optimizer": "adamw", "lr": 3e-4, "schedule": "linear", "epochs": 14, "batch_size": 4, "max_length": 128,
         "stride": 32, "max_question": 32,
     }  # fmt: skip
-    yield TinyRun(folder, registry.heads.get("span"), [*ROWS.values(), half], work, recipe)
+    yield TinyRun(folder, registry.heads.get("span"), [*ROWS.values(), some], work, recipe)
     shutil.rmtree(work)
 
 
@@ -174,6 +175,9 @@ def test_a_reader_learns_chinese_japanese_and_thai_to_exact_answers(run: TinyRun
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0  # 36 questions are learned by heart; with dropout that takes many times as long
+    for name, weight in module.encoder.named_parameters():
+        if name.startswith(LOWER):
+            weight.requires_grad_(False)  # the upper half is enough, and takes two thirds of the time
     tables = run.tables[:MINI]
 
     def read() -> dict[str, list[str]]:
@@ -186,7 +190,7 @@ def test_a_reader_learns_chinese_japanese_and_thai_to_exact_answers(run: TinyRun
     before = read()
     assert all(scores(registry, language, before[language])["exact_match"] < 50 for language in LANGUAGES)
     result = train(module, tables, run.recipe, 0, vocabulary, run.pad_id)
-    assert np.mean(result.losses[-9:]) < 0.7 < 2 < result.losses[0]
+    assert np.mean(result.losses[-9:]) < 0.6 < 2 < np.mean(result.losses[:3])
     after = read()
     for language, predictions in after.items():
         assert scores(registry, language, predictions) == {"f1": 100.0, "exact_match": 100.0}, predictions

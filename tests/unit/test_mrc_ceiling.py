@@ -289,6 +289,17 @@ def test_the_same_text_elsewhere_will_do() -> None:
     assert row_ceiling(row(context, ("cat", 2)), windows, SQUAD) == (1.0, 1.0)
 
 
+def test_a_part_of_a_word_elsewhere_will_do() -> None:
+    """The whole word has nothing in common with the answer; its first token is the answer."""
+    context = "catdog sat with cats"
+    windows = [bounds(context, "cat", "dog", "sat", "with", "cats")]
+    assert row_ceiling(row(context, ("cat", 16)), windows, SQUAD) == (1.0, 1.0)
+    assert row_ceiling(row(context, ("cat", 16)), [bounds(context, "catdog", "sat", "with", "cats")], SQUAD) == (
+        0.0,
+        0.0,
+    )
+
+
 def test_what_the_scorer_leaves_out_may_stand_in_the_token() -> None:
     context = "‘서울’에서, the cat."
     windows = [bounds(context, "‘서울’", "에서,", "the cat.")]

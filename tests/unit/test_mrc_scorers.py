@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from xbench_plugins.mrc.metrics import scorer_of
 
-from tests.naive_scorers import ARTICLES, KORQUAD_MARKS, naive_scores, squad_words, words_of
+from tests.naive_scorers import ARTICLES, KORQUAD_MARKS, naive_scores, words_of
 from xbench.errors import UserError
 from xbench.measures import MetricContext
 from xbench.registry import Registry
@@ -230,24 +230,6 @@ def test_published_answers_cut_extended_and_exchanged_score_as_the_plain_impleme
     assert differences(registry, metric, language, questions) == []
     whole = scores(registry, metric, language, questions)
     assert 20 < whole["exact_match"] < whole["f1"] < 90
-
-
-def test_squad_scores_as_transformers_does(registry: Registry, data_root: Path) -> None:
-    # Left out of transformers' later versions. Where a text is empty, it goes by SQuAD v2.0's rules.
-    published = pytest.importorskip("transformers.data.metrics.squad_metrics")
-    path, step = FILES["squad dev"]
-    pairs = [
-        (prediction, reference)
-        for prediction, references in drawn_questions(2000) + real_questions(data_root / path, step)
-        for reference in references
-        if prediction is not None and squad_words(prediction) and squad_words(reference)
-    ]
-    assert len(pairs) > 4000
-    for prediction, reference in pairs:
-        assert scores(registry, "squad", "en", [(prediction, [reference])]) == {
-            "f1": 100.0 * published.compute_f1(reference, prediction),
-            "exact_match": 100.0 * published.compute_exact(reference, prediction),
-        }
 
 
 THIRD, HALF, TWO_THIRDS = 100 / 3, 50.0, 200 / 3  # x100

@@ -42,6 +42,8 @@ def make(tiny: Callable[..., Path], registry: Registry, tmp_path: Path) -> Calla
         work = tmp_path / str(len(list(tmp_path.iterdir())))
         work.mkdir()
         model = folder or tiny(shape, dropout)
+        if head == "cross-encoder":
+            settings = {"score_scale": "raw", **settings}  # what the plain loop regresses
         return TinyRun(model, registry.heads.get(head), rows or [tiny_rows(26)], work, settings)
 
     return run

@@ -49,7 +49,7 @@ def command(
         about = {
             "dataset": dataset, "split": name, "rows": scored.rows, "rows_sha256": rows.rows_sha256,
             "metric_version": {metric.name: metric.version for metric in chosen},
-            "missing": list(scored.missing), "unknown": list(scored.unknown),
+            "missing": list(scored.missing), "unknown": [_printable(name) for name in scored.unknown],
         }  # fmt: skip
         click.echo(json.dumps({**scored.scores, **about}, indent=2, ensure_ascii=False))
         return
@@ -60,6 +60,11 @@ def command(
     click.echo(f"{answered} of {scored.rows} rows of {dataset}, split {name}", err=True)
 
 
+def _printable(text: str) -> str:
+    """A text from outside may hold half a surrogate pair, which no UTF-8 can."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _warn(scored: Scored, where: str) -> None:
     for ids, words in (
         (scored.missing, f"rows of {where} have no prediction and score 0"),
@@ -67,4 +72,5 @@ def _warn(scored: Scored, where: str) -> None:
     ):
         if ids:
             more = ", ..." if len(ids) > SHOWN else ""
-            click.echo(f"warning: {len(ids)} {words}: {', '.join(ids[:SHOWN])}{more}", err=True)
+            shown = ", ".join(f"{name!r:.60}" for name in ids[:SHOWN])  # as it is written in Python: no line is broken
+            click.echo(f"warning: {len(ids)} {words}: {shown}{more}", err=True)

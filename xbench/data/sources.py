@@ -86,7 +86,7 @@ def _download(file: SourceFile, settings: Settings) -> Path:
             if file.member is None:
                 _fetch(file.url, folder / name, settings)
             else:
-                _extract(_archive(file.url, settings), file.member, folder / name)
+                _extract(_archive(file.url, settings), file.member, folder / name, settings)
     return target / name
 
 
@@ -171,7 +171,7 @@ def _fetch(url: str, target: Path, settings: Settings) -> None:
         raise NotHereError(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
 
 
-def _extract(archive: Path, member: str, target: Path) -> None:
+def _extract(archive: Path, member: str, target: Path, settings: Settings) -> None:
     """One member of a zip or tar, by its exact name; nothing else in the archive touches the disk."""
     try:
         if zipfile.is_zipfile(archive):
@@ -185,7 +185,8 @@ def _extract(archive: Path, member: str, target: Path) -> None:
             with found, target.open("wb") as file:
                 shutil.copyfileobj(found, file, 1 << 20)
     except _DAMAGED:
-        shutil.rmtree(archive.parent, ignore_errors=True)  # the next run fetches it again
+        if not settings.offline:
+            shutil.rmtree(archive.parent, ignore_errors=True)  # the next run fetches it again
         raise NotHereError(f"the archive does not hold {member}, or is damaged") from None
 
 
