@@ -461,7 +461,7 @@ def test_a_tokenizer_that_does_not_say_where_tokens_stand_is_refused(slow: Any) 
 SPACES = st.sampled_from([" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\r\n"])
 LETTERS = st.sampled_from([
     "the", "cat", "bado", "don't", "A", ".", ",", "3.14", "(", "안녕하세요", "고양이는", "ㅎㅎ", "北京", "中", "東京",
-    "は", "Ｆｕ", "ﬁ", "…", "㎏", "½", "👍🏽", FAMILY, "🇰🇷", "é", "กรุงเทพฯ", "مَرْحَبًا", "नमस्ते",
+    "は", "ｶﾞ", CAFE, "Ｆｕ", "ﬁ", "…", "㎏", "½", "👍🏽", FAMILY, "🇰🇷", "é", "กรุงเทพฯ", "مَرْحَبًا", "नमस्ते",
 ])  # fmt: skip
 TEXTS = st.lists(st.one_of(LETTERS, SPACES), max_size=20).map("".join)
 
