@@ -125,10 +125,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages, each after its parent, and the cells that read them."""
+    """Stages, each after its parent, and the cells that read them.
+
+    Attributes:
+        stages: Each once.
+        cells: Each once.
+        left_out: A line for each task asked for that has nothing to do here, while others have.
+    """
 
     stages: tuple[Stage, ...]
     cells: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
         """For ``--dry-run --json``."""
@@ -157,9 +164,23 @@ def make_plan(request: Request, registry: Registry) -> Plan:
         if limit is not None and limit < 2:
             raise UserError(f"{name} {limit}: at least 2 rows are needed")
     planner = _Planner(request, registry)
-    for task in registry.expand_tasks(request.tasks):
-        planner.add_task(task)
-    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)))
+    tasks = registry.expand_tasks(request.tasks)
+    # Only a frozen encoder is asked for: of several tasks those that can say something of it do.
+    idle = [task for task in tasks if set(request.curricula) == {FROZEN} and not _says_of_frozen(task, registry)]
+    if len(idle) == len(tasks):
+        idle = []  # the planner's refusal says why
+    for task in tasks:
+        if task not in idle:
+            planner.add_task(task)
+    left_out = tuple(f"the task {task.name} is left out: {_ALL_TRAIN}" for task in idle)
+    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)), left_out)
+
+
+_ALL_TRAIN = f"--train {FROZEN}: every head of it needs training"
+
+
+def _says_of_frozen(task: Task, registry: Registry) -> bool:
+    return any(not registry.heads.get(name, task.path).needs_training for name in task.heads)
 
 
 class _Planner:
@@ -179,7 +200,7 @@ class _Planner:
         evals = [self._dataset(text, task.eval_split, task) for text in request.datasets or task.eval]
         for curriculum in curricula:
             head = self._head(task, curriculum)
-            recipe = self._recipe(task, head)
+            recipe = task_recipe(task, head, self.registry, request.overrides)
             trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
             _check_compatible(head, [(dataset, task.train_split) for dataset in trained], evals)
             for model in request.models:
@@ -252,13 +273,6 @@ class _Planner:
             raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training")
         return frozen
 
-    def _recipe(self, task: Task, head: Head) -> Recipe:
-        others = {key for name in task.heads for key in self.registry.heads.get(name, task.path).options}
-        ignored = frozenset(others - set(head.options))
-        build_recipe(task.recipe, f"{task.path} [recipe]", head.options, ignored)
-        build_recipe(self.request.overrides, "--set", head.options, ignored)
-        return build_recipe({**task.recipe, **self.request.overrides}, "recipe", head.options, ignored)
-
     def _chain(
         self, task: Task, model: str, head: Head, curriculum: Curriculum, recipe: Recipe, seed: int
     ) -> str | None:
@@ -281,6 +295,29 @@ class _Planner:
             self.stages.setdefault(stage.id, stage)
             parent = stage.id
         return parent
+
+
+def task_recipe(task: Task, head: Head, registry: Registry, overrides: Mapping[str, object] | None = None) -> Recipe:
+    """The recipe of one of a task's heads.
+
+    Args:
+        task: Its settings stand over the head's defaults.
+        head: Keys of the task's other heads are known, and left out.
+        registry: For those heads.
+        overrides: The user's, over the task's.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UserError: A key is unknown, or a value has the wrong type or lies out of range.
+    """
+    others = {key for name in task.heads for key in registry.heads.get(name, task.path).options}
+    ignored = frozenset(others - set(head.options))
+    build_recipe(task.recipe, f"{task.path} [recipe]", head.options, ignored)
+    overrides = overrides or {}
+    build_recipe(overrides, "--set", head.options, ignored)
+    return build_recipe({**task.recipe, **overrides}, "recipe", head.options, ignored)
 
 
 def _readings(task: Task, head: Head) -> list[Reading]:

@@ -43,6 +43,18 @@ def test_a_dataset_under_the_data_root_is_here(program: Program, data_root: Path
     assert all(split["here"] and split["from"] == "data root" for split in shown["splits"])
 
 
+def test_a_dataset_on_the_terminal_tells_a_split_in_a_line(program: Program, data_root: Path) -> None:
+    lines = program("datasets", "squad", XBENCH_DATA=str(data_root)).stdout.splitlines()
+    train, reason, dev = (
+        lines.index(line) for line in lines if "train: " in line or "not there" in line or "dev:" in line
+    )
+    assert lines[train].endswith("train: 87,599 rows, unpinned, not here")
+    assert "squad-44 or tydiqa-en can stand in" in lines[reason]
+    assert lines[dev].endswith("dev: 10,570 rows, sha256 700cd7f4b456, here (data root)")
+    assert (train, reason, dev) == (train, train + 1, train + 2)
+    assert not any(line.startswith(("labels", "score range")) for line in lines)
+
+
 def test_a_model_in_full_tells_the_folder_that_others_can_load(program: Program, tiny: Callable[..., Path]) -> None:
     folder = tiny("bert")
     shown = json.loads(program("models", str(folder), "--json").stdout)

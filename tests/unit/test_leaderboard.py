@@ -246,8 +246,25 @@ def test_rows_that_differ_in_a_setting_say_in_which() -> None:
     )
     titles = {title for title, *_ in shown(table)}
     assert titles == {
-        "stsb [epochs=3, lr=2e-05]", "stsb [epochs=1, lr=2e-05]", "stsb [epochs=1, lr=0.001]", "korsts"
+        "stsb [epochs=4, lr=4e-05]", "stsb [epochs=1, lr=4e-05]", "stsb [epochs=1, lr=0.001]", "korsts"
     }  # fmt: skip
+
+
+def test_a_row_made_with_another_recipe_than_its_tasks_says_so_alone(registry: Registry) -> None:
+    records = [record(recipe={"epochs": 1, "micro_batch_tokens": 64}), record("korsts"), record("none")]
+    titles = ["none (frozen)", "stsb [epochs=1]", "korsts"]
+    assert [title for title, *_ in shown(one_table(records, orders(registry)))] == titles
+    # The recipe of another version of the task is not known.
+    older = [dict(one, task_version=99) for one in records]
+    assert [title for title, *_ in shown(one_table(older, orders(registry)))] == ["none (frozen)", "stsb", "korsts"]
+
+
+def test_a_task_that_cannot_be_planned_leaves_the_leaderboard_whole() -> None:
+    text = 'name = "sts"\ntitle = "t"\nversion = 1\ntrain = ["stsb"]\neval = ["korsts"]\nheads = ["gone"]\n'
+    task = load_task(text + 'metrics = ["spearman"]\ncurricula = ["stsb"]\n')
+    registry = Registry()
+    registry.tasks.add("sts", task, Plugin("own", "own 1"))
+    assert [title for title, *_ in shown(one_table([record()], orders(registry)))] == ["stsb"]
 
 
 @pytest.mark.parametrize("change", [{"vocabulary": "full"}, {"micro_batch_tokens": 4096}])

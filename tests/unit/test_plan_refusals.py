@@ -96,6 +96,15 @@ def test_a_task_whose_heads_all_need_training_cannot_be_frozen() -> None:
     assert "needs training" in refused(Request(("m",), ("t",), ("none",)), own(text))
 
 
+def test_of_several_tasks_those_that_can_be_frozen_are(registry: Registry) -> None:
+    alone = make_plan(Request(("m",), ("sts",), ("none",)), registry)
+    both = make_plan(Request(("m",), ("mrc", "sts"), ("none",)), registry)
+    assert both.cells == alone.cells != ()
+    assert both.left_out == ("the task mrc is left out: --train none: every head of it needs training",)
+    # What else is asked of it is not dropped in silence.
+    assert "needs training" in refused(Request(("m",), ("mrc", "sts"), ("none", "squad")), registry)
+
+
 def test_a_wrong_value_in_a_task_names_its_file(tmp_path: Path) -> None:
     path = tmp_path / "t.toml"
     path.write_text(TASK.format(name="t") + "[recipe]\nepochs = 0\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..settings import Settings
 from ..types import Dataset, Files, Hub, Source, Split
 from .listing import open_registry, print_list, print_one
 from .options import json_option, make_settings, place_options, plugin_option
+
+UNPINNED = "unpinned"
 
 
 @click.command("datasets")
@@ -33,7 +36,8 @@ def command(
         print_list([_summary(one) for one in registry.datasets], as_json, ("name", "language", "splits", "description"))
         return
     settings = make_settings(data, cache, offline=True)  # to look is not to download
-    print_one(_in_full(registry.datasets.get(name), registry, settings), as_json)
+    about = _in_full(registry.datasets.get(name), registry, settings)
+    print_one(about if as_json else _readable(about), as_json)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def _split(dataset: Dataset, name: str, split: Split, registry: Registry, settin
     about: dict[str, Any] = {
         "split": name,
         "rows": split.rows,
-        "rows_sha256": split.rows_sha256 or "unpinned",
+        "rows_sha256": split.rows_sha256 or UNPINNED,
         "sources": [_source(source) for source in split.sources],
     }
     try:
@@ -72,6 +76,22 @@ def _split(dataset: Dataset, name: str, split: Split, registry: Registry, settin
     except UserError as error:
         return {**about, "here": False, "why_not": str(error)}
     return {**about, "rows": found.rows, "here": True, "from": found.source}
+
+
+def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
+    """For the terminal: what holds, without what does not apply, and the splits in a line or two each."""
+    shown = {name: value for name, value in about.items() if value not in ([], "")}
+    lines = [line for split in about["splits"] for line in _split_lines(split)]
+    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": lines}
+
+
+def _split_lines(split: Mapping[str, Any]) -> list[str]:
+    rows = "rows not counted yet" if split["rows"] is None else f"{split['rows']:,} rows"
+    pin = split["rows_sha256"]
+    pinned = pin if pin == UNPINNED else f"sha256 {pin[:12]}"
+    if split["here"]:
+        return [f"{split['split']}: {rows}, {pinned}, here ({split['from']})"]
+    return [f"{split['split']}: {rows}, {pinned}, not here", f"    {split['why_not']}"]
 
 
 def _source(source: Source) -> str:

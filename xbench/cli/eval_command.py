@@ -68,6 +68,8 @@ def command(
         limit_eval=limit_eval,
     )  # fmt: skip
     plan = make_plan(request, registry)
+    for line in plan.left_out:
+        click.echo(f"note: {line}", err=True)
     if dry_run:
         _print_plan(plan, as_json)
         return 0

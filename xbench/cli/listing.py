@@ -54,7 +54,7 @@ def print_one(values: Mapping[str, Any], as_json: bool) -> None:
 def _lines(value: Any) -> list[str]:
     if isinstance(value, Mapping) and value:
         return [f"{name}: {_text(inner)}" for name, inner in value.items()]
-    if isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], Mapping):
+    if isinstance(value, list) and value:
         return [_text(item) for item in value]
     return [_text(value)]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ..curriculum import curriculum_name, parse_curriculum
 from ..errors import UserError
 from ..files import write_atomic
+from ..plan import task_recipe
 from ..registry import Registry
 from ..store import read_records
 from ..tasks import Task
+from ..types import Scalar
 from .markdown import render_markdown
 from .table import Order, Record
 
@@ -19,8 +22,19 @@ MARKER = "<!-- made by: xbench leaderboard build -->"
 
 
 def orders(registry: Registry) -> dict[str, Order]:
-    """The order of rows and columns, as the installed tasks name them."""
-    return {task.name: Order(_as_planned(task), task.eval, task.eval_split) for task in registry.tasks}
+    """The order of rows and columns, and the recipes, as the installed tasks name them."""
+    return {
+        task.name: Order(_as_planned(task), task.eval, task.eval_split, task.version, _recipes(task, registry))
+        for task in registry.tasks
+    }
+
+
+def _recipes(task: Task, registry: Registry) -> dict[str, dict[str, Scalar]]:
+    """The task's own recipe by head; a task that cannot be planned here has none to tell."""
+    with contextlib.suppress(UserError):
+        heads = [registry.heads.get(name) for name in task.heads]
+        return {head.name: task_recipe(task, head, registry).values() for head in heads}
+    return {}
 
 
 def _as_planned(task: Task) -> tuple[str, ...]:

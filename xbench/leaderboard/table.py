@@ -24,11 +24,21 @@ LANGUAGES = {
 
 @dataclass(frozen=True)
 class Order:
-    """The order in which a task's file names its curricula and evaluation datasets, and its evaluation split."""
+    """What a task's file says of its tables.
+
+    Attributes:
+        curricula: In its order.
+        datasets: Evaluation datasets in its order.
+        split: The evaluation split.
+        version: The task's; 0 where it is not known.
+        recipes: By head, the task's own recipe: a row made with another says so.
+    """
 
     curricula: Sequence[str] = ()
     datasets: Sequence[str] = ()
     split: str = "test"
+    version: int = 0
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,8 @@ class TableRow:
     Attributes:
         curriculum: Its text.
         head: The head's name.
-        variant: What tells it from a row of the same curriculum and head, such as ``epochs=1``; mostly empty.
+        variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
+            head, such as ``epochs=1``; mostly empty.
         cells: By evaluation dataset.
     """
 
@@ -131,16 +142,14 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         rows.setdefault((record["curriculum"], record["head"], canonical(_settings(record, several))), []).append(
             record
         )
-    model = first["model"]["name"]
-    if first["model"]["revision"] and "@" not in model:
-        model = f"{model}@{first['model']['revision'][:12]}"
+    recipes = order.recipes if order.version == first["task_version"] else {}
     return Table(
         task=first["task"],
-        model=model,
+        model=_model(first),
         metrics=_metrics(records),
         columns=tuple(dict.fromkeys(columns.values())),
         rows=tuple(
-            TableRow(curriculum, head, _variant(key, list(rows)), _cells(rows[key], columns))
+            TableRow(curriculum, head, _variant(key, list(rows), recipes.get(head, {})), _cells(rows[key], columns))
             for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
             for curriculum, head, _ in [key]
         ),
@@ -150,6 +159,11 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         environment=tuple(sorted({_environment(record) for record in records})),
         ceilings=find_ceilings(records, columns),
     )
+
+
+def _model(record: Record) -> str:
+    name, revision = record["model"]["name"], record["model"]["revision"]
+    return f"{name}@{revision[:12]}" if revision and "@" not in name else str(name)
 
 
 def _versions(records: Sequence[Record]) -> str:
@@ -211,13 +225,17 @@ def curriculum_rank(name: str, order: Sequence[str]) -> tuple[int, int, str]:
     return (place if kind else -1, kind, text)
 
 
-def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) -> str:
-    """The settings in which rows of the same curriculum and head differ, as this row has them."""
+def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]], recipe: Mapping[str, Any]) -> str:
+    """The settings in which this row is not as the task's recipe, or rows of its curriculum and head differ."""
     import json
 
-    recipes = [json.loads(other[2]) for other in keys if other[:2] == key[:2]]
+    others = [json.loads(other[2]) for other in keys if other[:2] == key[:2]]
     own = json.loads(key[2])
-    differing = [name for name in own if any(recipe.get(name) != own[name] for recipe in recipes)]
+    differing = [
+        name
+        for name, value in own.items()
+        if recipe.get(name, value) != value or any(other.get(name) != value for other in others)
+    ]
     return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
 
 

@@ -14,6 +14,7 @@ from ..files import write_json
 from ..keys import content_key, finite
 from ..measures import Diagnostic, DiagnosticContext
 from ..plan import Cell
+from ..store import sign
 
 if TYPE_CHECKING:
     from ..execute import Work
@@ -71,14 +72,15 @@ def _ceiling(diagnostic: Diagnostic, about: DiagnosticContext, examples: str, ce
         return known
     numbers = _numbers(diagnostic, about)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, numbers)
+    write_json(path, sign({"numbers": numbers}))
     return numbers
 
 
 def _kept(path: Path) -> Numbers | None:
-    """Numbers computed before, when their file is whole."""
-    with contextlib.suppress(OSError, ValueError):  # a UnicodeDecodeError is a ValueError
-        known: Any = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(known, dict) and all(value is None or type(value) in (int, float) for value in known.values()):
-            return known
+    """Numbers computed before, when their file is whole and its checksum holds."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept: Any = json.loads(path.read_text(encoding="utf-8"))
+        if sign(kept)["checksum"] == kept["checksum"]:
+            numbers: Numbers = kept["numbers"]
+            return numbers
     return None
