@@ -21,7 +21,7 @@ FILES = {"squad": "squad-v1.1/dev-v1.1.json", "korquad": "korquad-v1.0/KorQuAD_v
 
 def commands() -> list[str]:
     """The xbench command lines in the README's shell blocks and in its text."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", README.replace("\\\n", ""), re.DOTALL)
     lines = [line.split("#")[0].strip().removeprefix(".venv/bin/") for block in blocks for line in block.splitlines()]
     return [line for line in lines if line.startswith("xbench ")]
 
