@@ -82,7 +82,7 @@ def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
     """For the terminal: what holds, without what does not apply, and the splits in a line or two each."""
     shown = {name: value for name, value in about.items() if value not in ([], "")}
     lines = [line for split in about["splits"] for line in _split_lines(split)]
-    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": lines}
+    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": "\n".join(lines)}
 
 
 def _split_lines(split: Mapping[str, Any]) -> list[str]:

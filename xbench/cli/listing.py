@@ -54,8 +54,8 @@ def print_one(values: Mapping[str, Any], as_json: bool) -> None:
 def _lines(value: Any) -> list[str]:
     if isinstance(value, Mapping) and value:
         return [f"{name}: {_text(inner)}" for name, inner in value.items()]
-    if isinstance(value, list) and value:
-        return [_text(item) for item in value]
+    if isinstance(value, str) and value:
+        return value.splitlines()
     return [_text(value)]
 
 
