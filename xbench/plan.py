@@ -165,22 +165,19 @@ def make_plan(request: Request, registry: Registry) -> Plan:
             raise UserError(f"{name} {limit}: at least 2 rows are needed")
     planner = _Planner(request, registry)
     tasks = registry.expand_tasks(request.tasks)
-    # Only a frozen encoder is asked for: of several tasks those that can say something of it do.
-    idle = [task for task in tasks if set(request.curricula) == {FROZEN} and not _says_of_frozen(task, registry)]
-    if len(idle) == len(tasks):
-        idle = []  # the planner's refusal says why
+    left_out: list[str] = []
+    if set(request.curricula) == {FROZEN}:
+        able = [task for task in tasks if any(not head.needs_training for head in _heads(task, registry))]
+        if able:  # else the planner's refusal says why
+            left_out = [
+                f"the task {task.name} is left out: --train {FROZEN}: every head of it needs training"
+                for task in tasks
+                if task not in able
+            ]
+            tasks = able
     for task in tasks:
-        if task not in idle:
-            planner.add_task(task)
-    left_out = tuple(f"the task {task.name} is left out: {_ALL_TRAIN}" for task in idle)
-    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)), left_out)
-
-
-_ALL_TRAIN = f"--train {FROZEN}: every head of it needs training"
-
-
-def _says_of_frozen(task: Task, registry: Registry) -> bool:
-    return any(not registry.heads.get(name, task.path).needs_training for name in task.heads)
+        planner.add_task(task)
+    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)), tuple(left_out))
 
 
 class _Planner:
@@ -258,7 +255,7 @@ class _Planner:
         return names
 
     def _head(self, task: Task, curriculum: Curriculum) -> Head:
-        heads = [self.registry.heads.get(name, task.path) for name in task.heads]
+        heads = _heads(task, self.registry)
         if self.request.head is not None:
             chosen = self.registry.heads.get(self.request.head, "--head")
             if not curriculum and chosen.needs_training:
@@ -297,6 +294,10 @@ class _Planner:
         return parent
 
 
+def _heads(task: Task, registry: Registry) -> list[Head]:
+    return [registry.heads.get(name, task.path) for name in task.heads]
+
+
 def task_recipe(task: Task, head: Head, registry: Registry, overrides: Mapping[str, object] | None = None) -> Recipe:
     """The recipe of one of a task's heads.
 
@@ -312,7 +313,7 @@ def task_recipe(task: Task, head: Head, registry: Registry, overrides: Mapping[s
     Raises:
         UserError: A key is unknown, or a value has the wrong type or lies out of range.
     """
-    others = {key for name in task.heads for key in registry.heads.get(name, task.path).options}
+    others = {key for one in _heads(task, registry) for key in one.options}
     ignored = frozenset(others - set(head.options))
     build_recipe(task.recipe, f"{task.path} [recipe]", head.options, ignored)
     overrides = overrides or {}

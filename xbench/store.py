@@ -49,12 +49,12 @@ class Store:
     def stage(self, key: str) -> dict[str, Any] | None:
         """The manifest of a finished stage whose weights are whole, or None."""
         folder = self._cache / "stages" / key
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            signed: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            manifest = {name: value for name, value in signed.items() if name != "checksum"}
-            whole = sign(manifest)["checksum"] == signed["checksum"] and manifest["key"] == key
-            if whole and self._digests.sha256(folder / WEIGHTS) == manifest["weights_sha256"]:
-                return manifest
+        signed = read_signed(folder / MANIFEST)
+        if signed is None or signed.get("key") != key:
+            return None
+        with contextlib.suppress(OSError, KeyError):
+            if self._digests.sha256(folder / WEIGHTS) == signed["weights_sha256"]:
+                return {name: value for name, value in signed.items() if name != "checksum"}
         return None
 
     def stage_weights(self, key: str) -> Path:
@@ -191,13 +191,19 @@ def sign(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "checksum": text_sha256(canonical(body))}
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """One record, when the file is there, is JSON, and its checksum holds."""
+def read_signed(path: Path) -> dict[str, Any] | None:
+    """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if record["schema"] == RECORD_SCHEMA and sign(record)["checksum"] == record["checksum"]:
-            return record
+        signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if sign(signed)["checksum"] == signed["checksum"]:
+            return signed
     return None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """One record, when the file is whole and of this version's form."""
+    record = read_signed(path)
+    return record if record is not None and record.get("schema") == RECORD_SCHEMA else None
 
 
 def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:

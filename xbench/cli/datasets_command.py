@@ -81,17 +81,16 @@ def _split(dataset: Dataset, name: str, split: Split, registry: Registry, settin
 def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
     """For the terminal: what holds, without what does not apply, and the splits in a line or two each."""
     shown = {name: value for name, value in about.items() if value not in ([], "")}
-    lines = [line for split in about["splits"] for line in _split_lines(split)]
-    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": "\n".join(lines)}
+    splits = "\n".join(_split_text(split) for split in about["splits"])
+    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": splits}
 
 
-def _split_lines(split: Mapping[str, Any]) -> list[str]:
+def _split_text(split: Mapping[str, Any]) -> str:
     rows = "rows not counted yet" if split["rows"] is None else f"{split['rows']:,} rows"
     pin = split["rows_sha256"]
     pinned = pin if pin == UNPINNED else f"sha256 {pin[:12]}"
-    if split["here"]:
-        return [f"{split['split']}: {rows}, {pinned}, here ({split['from']})"]
-    return [f"{split['split']}: {rows}, {pinned}, not here", f"    {split['why_not']}"]
+    where = f"here ({split['from']})" if split["here"] else f"not here\n    {split['why_not']}"
+    return f"{split['split']}: {rows}, {pinned}, {where}"
 
 
 def _source(source: Source) -> str:

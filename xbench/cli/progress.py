@@ -30,11 +30,10 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     Args:
         plan: What is being done.
-        registry: For the order of tables.
     """
 
-    def __init__(self, plan: Plan, registry: Registry) -> None:
-        self.plan, self.registry = plan, registry
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
         self.records: list[Mapping[str, Any]] = []
         self._loss = self._started = 0.0
 
@@ -99,10 +98,16 @@ class PlainReporter(ShownReporter):
 
 
 class RichReporter(ShownReporter):
-    """Bars for the stage and for all cells, over a table that grows."""
+    """Bars for the stage and for all cells, over a table that grows.
+
+    Args:
+        plan: What is being done.
+        registry: For the order of tables.
+    """
 
     def __init__(self, plan: Plan, registry: Registry) -> None:
-        super().__init__(plan, registry)
+        super().__init__(plan)
+        self._orders = orders(registry)  # once: the screen is drawn four times a second, beside a training run
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[about]}"), TimeRemainingColumn(),
@@ -114,7 +119,7 @@ class RichReporter(ShownReporter):
         )
 
     def _draw(self) -> Group:
-        tables = [rich_table(table) for table in build_tables(self.records, orders(self.registry))]
+        tables = [rich_table(table) for table in build_tables(self.records, self._orders)]
         return Group(*tables, self._bars)
 
     def __enter__(self) -> RichReporter:
@@ -165,4 +170,4 @@ class RichReporter(ShownReporter):
 
 def make_reporter(plan: Plan, registry: Registry) -> ShownReporter:
     """Bars where stderr is a terminal, plain lines elsewhere."""
-    return RichReporter(plan, registry) if sys.stderr.isatty() else PlainReporter(plan, registry)
+    return RichReporter(plan, registry) if sys.stderr.isatty() else PlainReporter(plan)

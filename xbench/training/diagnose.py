@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +11,7 @@ from ..files import write_json
 from ..keys import content_key, finite
 from ..measures import Diagnostic, DiagnosticContext
 from ..plan import Cell
-from ..store import sign
+from ..store import read_signed, sign
 
 if TYPE_CHECKING:
     from ..execute import Work
@@ -67,20 +64,10 @@ def _ceiling(diagnostic: Diagnostic, about: DiagnosticContext, examples: str, ce
         "dataset": cell.dataset,
     }  # fmt: skip
     path = work.settings.cache / "ceilings" / f"{content_key('ceiling', content)[:32]}.json"
-    known = _kept(path)
-    if known is not None:
+    kept = read_signed(path)
+    if kept is not None:
+        known: Numbers = kept["numbers"]
         return known
     numbers = _numbers(diagnostic, about)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, sign({"numbers": numbers}))
     return numbers
-
-
-def _kept(path: Path) -> Numbers | None:
-    """Numbers computed before, when their file is whole and its checksum holds."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept: Any = json.loads(path.read_text(encoding="utf-8"))
-        if sign(kept)["checksum"] == kept["checksum"]:
-            numbers: Numbers = kept["numbers"]
-            return numbers
-    return None

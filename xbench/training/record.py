@@ -10,7 +10,7 @@ import torch
 
 from ..execute import cell_limits, cell_recipe
 from ..measures import MetricContext
-from ..plan import Cell
+from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
 from ..scoring import merge_scores
 from ..types import HeadContext, Prediction, Row
@@ -82,11 +82,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "task": task.name, "task_version": task.version, "head": head.name, "head_version": head.version,
         "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
         "model": _model(cell, work),
-        "train": [
-            {**_split(work, name, stage.split), "rows": manifest["rows"][index], "stage": depth}
-            for depth, (stage, manifest) in enumerate(zip(chain, manifests, strict=True))
-            for index, name in enumerate(stage.mixture)
-        ],
+        "train": _trained_on(chain, manifests, work),
         "fit": None if cell.fit is None else {**_split(work, *cell.fit), "rows": len(measured.fit_rows)},
         "eval": {**_split(work, cell.dataset, cell.split), "rows": len(rows)},
         "stages": [work.stage_keys[stage.id] for stage in chain],
@@ -133,6 +129,14 @@ def _split(work: Work, name: str, split: str) -> dict[str, Any]:
     rows = work.rows[name, split]
     language = rows.dataset.language
     return {"dataset": name, "language": language, "split": split, "rows": rows.rows, "rows_sha256": rows.rows_sha256}
+
+
+def _trained_on(chain: Sequence[Stage], manifests: Sequence[Mapping[str, Any]], work: Work) -> list[dict[str, Any]]:
+    return [
+        {**_split(work, name, stage.split), "rows": manifest["rows"][index], "stage": depth}
+        for depth, (stage, manifest) in enumerate(zip(chain, manifests, strict=True))
+        for index, name in enumerate(stage.mixture)
+    ]
 
 
 def _timing(manifests: Sequence[Mapping[str, Any]], device: torch.device) -> dict[str, Any]:
