@@ -83,7 +83,8 @@ def best_spans(
     each = np.arange(len(outputs))
     columns = np.arange(width)
     allowed = (columns >= starting[:, None]) & (columns <= furthest[each, starting][:, None])
-    ending = np.where(allowed, closing, -np.inf).argmax(1)  # (windows,)
+    # Of the sums, not of the end logits: a far smaller logit is lost in the sum, and then the earliest end is meant.
+    ending = np.where(allowed, opening[each, starting][:, None] + closing, -np.inf).argmax(1)  # (windows,)
     return sums[each, starting], np.stack([begin[each, starting], stop[each, ending]], 1)
 
 

@@ -138,6 +138,13 @@ def test_so_it_is_for_logits_that_do_not_tie_and_longer_windows(windows: list[Wi
             assert tuple(where) == expected_place
 
 
+def test_of_ends_whose_difference_is_lost_in_the_sum_the_earliest_is_taken() -> None:
+    window = Window([[1.0, 0.0, 0.0], [0.0, 1e-30, 0.0]], [0, 1, 2], [1, 2, 3])
+    scores, places = search([window], 40)
+    assert window.best(40) == (1.0, (0, 1))
+    assert (scores.tolist(), places.tolist()) == ([1.0], [[0, 1]])
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100])
 def test_any_width_and_any_limit_in_tokens(width: int) -> None:
     """Tokens of one character: the limit is the number of tokens. The widths surround the powers of two."""
