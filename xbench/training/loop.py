@@ -16,7 +16,7 @@ from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
 from .batching import epoch_order, micro_batches
-from .device import autocast, choose_precision, piece_tokens, token_budget
+from .device import autocast, choose_precision, piece_tokens, return_free_memory, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
 
@@ -87,12 +87,14 @@ def train(
             for start in range(0, len(order), recipe.batch_size):
                 chosen = order[start : start + recipe.batch_size]
                 pieces = _pieces(tables, chosen, module.packs(), recipe, device)
+                return_free_memory()
                 losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
                 if not math.isfinite(losses[-1]):
                     raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
                 torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.max_grad_norm)
                 optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+                # On the CPU gradients stay where they are: new ones would lie amid the next pieces' activations.
+                optimizer.zero_grad(set_to_none=device.type != "cpu")
                 schedule.step()
                 passed += len(chosen)
                 on_step(len(losses), steps, losses[-1], passed)
