@@ -70,7 +70,8 @@ def record(
         "predictions_sha256": content_key("predictions", {"of": [curriculum, dataset, seed]}),
         "timing": {
             "train_s": 0 if frozen else 411.25, "train_examples_per_s": None if frozen else 55.92, "eval_s": 9.5,
-            "eval_examples_per_s": 145.16, "peak_rss_mb": 1204.5, "peak_gpu_mb": None,
+            "eval_examples_per_s": 145.16, "decode_s": 0.004, "score_s": 0.011, "peak_rss_mb": 1204.5,
+            "peak_gpu_mb": None,
         },
         "environment": {
             "xbench": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "transformers": "4.57.1",

@@ -42,6 +42,13 @@ def test_looking_around_imports_nothing_heavy(program: Program, arguments: list[
     assert not modules(program) & HEAVY
 
 
+@pytest.mark.parametrize("command", ["eval", "score"])
+def test_a_commands_examples_stand_in_lines_of_their_own(program: Program, command: str) -> None:
+    lines = [line.strip() for line in program(command, "--help").stdout.splitlines()]
+    assert len([line for line in lines if line.startswith(f"xbench {command} ")]) >= 2
+    assert not any("\\b" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     "device", ["cuda", pytest.param("mps", marks=pytest.mark.skipif(sys.platform == "darwin", reason="it is there"))]
 )

@@ -269,6 +269,7 @@ def test_a_record_tells_the_whole_story(bench: Bench) -> None:
     assert (seen["seed"], seen["recipe"]["max_length"], len(seen["stages"])) == (3, 12, 2)
     assert seen["limits"] == {"train": 16, "eval": 9}
     assert seen["timing"]["train_s"] > 0
+    assert all(seen["timing"][name] >= 0 for name in ("eval_s", "decode_s", "score_s"))
     assert seen["diagnostics"]["truncated-rows"]["rows"] > 0
     files = [bench.root / "cache" / "predictions" / f"{record['key']}.parquet" for record in outcome.records]
     for path, record in zip(files, outcome.records, strict=True):

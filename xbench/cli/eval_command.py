@@ -52,13 +52,13 @@ def command(
     offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool, plugins: tuple[Path, ...],
     dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    r"""Fine-tune and score a model on tasks, and write the leaderboard.
+    """Fine-tune and score a model on tasks, and write the leaderboard.
 
     \b
     xbench eval --model e5-small-q4 --tasks mini-sts
     xbench eval --model xlm-roberta-large --tasks sts --seeds 0,1,2
     xbench eval --model e5-small-q4 --tasks sts --train none --eval stsb,korsts
-    """
+    """  # noqa: D301  # click's mark for lines that stay as they are
     registry = load_registry(plugins)
     for problem in registry.problems():
         click.echo(f"warning: {problem}", err=True)

@@ -28,14 +28,14 @@ def command(
     dataset: str, predictions: Path, split: str | None, metrics: str, data: Path | None, cache: Path | None,
     offline: bool, plugins: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Score predictions made elsewhere with the dataset's official scorer.
+    """Score predictions made elsewhere with the dataset's official scorer.
 
     PREDICTIONS.json is what the official scorers take: one JSON object from the publisher's row id to the prediction.
 
     \b
     xbench score squad predictions.json
     xbench score korquad predictions.json --json
-    """
+    """  # noqa: D301  # click's mark for lines that stay as they are
     registry = open_registry(plugins)
     declared = registry.datasets.get(dataset)
     schema = registry.schemas.get(declared.schema, declared.name)

@@ -173,9 +173,9 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
             work.rows[cell.dataset, cell.split].dataset, fitted, kept.__setitem__,
         )
     )  # fmt: skip
-    spent = one.seconds + time.perf_counter() - started
+    decode_s = time.perf_counter() - started
     fit_rows = () if cell.fit is None else loaded.passes[_fit_rows(cell)].rows
-    measured = Measured(one.rows, predictions, one.table, one.context, fit_rows, kept, spent)
+    measured = Measured(one.rows, predictions, one.table, one.context, fit_rows, kept, one.seconds, decode_s)
     return make_record(cell, key, measured, choose_device(work.settings.device), work)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ class Measured:
         context: The recipe and its company.
         fit_rows: The rows that the reading was fitted on; none where it was not.
         kept: Arrays that the head keeps for figures, by name.
-        seconds: Of the pass over the rows and of decoding.
+        pass_s: Seconds that the encoder's pass over the rows took.
+        decode_s: Seconds from its outputs to the predictions.
     """
 
     rows: Sequence[Row]
@@ -44,7 +46,8 @@ class Measured:
     context: HeadContext
     fit_rows: Sequence[Row]
     kept: Mapping[str, npt.NDArray[Any]]
-    seconds: float
+    pass_s: float
+    decode_s: float
 
 
 def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, work: Work) -> dict[str, Any]:
@@ -70,7 +73,9 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         raise RuntimeError(f"the head {head.name} gave {len(predictions)} predictions for {len(rows)} rows")
     schema = registry.schemas.get(registry.datasets.get(cell.dataset).schema)
     references = [schema.reference(row) for row in rows]
+    started = time.perf_counter()
     scores = _scores(cell, measured, references, work)
+    score_s = time.perf_counter() - started
     diagnostics, ceilings = diagnose(cell, measured, work)
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
@@ -96,8 +101,9 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
         "kept": store.save_kept(key, measured.kept),
         "timing": {
-            **_timing(manifests, device), "eval_s": round(measured.seconds, 3),
-            "eval_examples_per_s": round(len(rows) / measured.seconds, 2),
+            **_timing(manifests, device), "eval_s": round(measured.pass_s, 3),
+            "eval_examples_per_s": round(len(rows) / measured.pass_s, 2),
+            "decode_s": round(measured.decode_s, 3), "score_s": round(score_s, 3),
         },
         "environment": {
             **environment(device, precision),
