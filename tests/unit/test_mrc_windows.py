@@ -1,149 +1,21 @@
-"""Windows are those of the tokenizer itself, and every answer is found back in them by the narrowest span of tokens."""
+"""Windows are those of the tokenizer itself, and what leaves no room for one is refused."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from xbench_plugins.mrc.datasets import LANGUAGES, MINI
-from xbench_plugins.mrc.heads import HEADS
-from xbench_plugins.mrc.readers import read_mini
-from xbench_plugins.mrc.windows import Passage, cut, pair_layout, passages
+from transformers import PreTrainedTokenizerBase
+from xbench_plugins.mrc.windows import cut, pair_layout, passages
 
 from tests.tiny import WORDS
+from tests.windows import about, bert_row, found_text, longest_question, real_rows, row, windows
 from xbench.errors import UserError
-from xbench.models.encoder import load_tokenizer
-from xbench.models.resolve import resolve_model
-from xbench.recipe import build_recipe
-from xbench.registry import load_registry
-from xbench.settings import Settings
-from xbench.types import Example, HeadContext, Row
-
-TINY = ("bert", "distilbert", "xlm-roberta")  # with segment ids, without them, and metaspace
-BYTES = {
-    f"bytes-{'prefix' if prefix else 'plain'}-{'trim' if trim else 'keep'}": (prefix, trim)
-    for prefix in (False, True)
-    for trim in (False, True)
-}
-NAMES = (*TINY, *BYTES, "e5")
-CAFE = "cafe\u0301"
-FAMILY = "👨\u200d👩\u200d👧"
-
-
-def byte_level(prefix: bool, trim: bool) -> PreTrainedTokenizerFast:
-    """RoBERTa's kind of tokenizer: bytes, and the merges of a few words.
-
-    Args:
-        prefix: Whether a text is read as if a space stood before it.
-        trim: Whether the offsets leave white space out.
-    """
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    merges = []
-    for word in ("Ġthe", "Ġcat", "Ġsat", "Ġon", "the", "cat", "sat", "on"):
-        for end in range(1, len(word)):
-            if word[: end + 1] not in tokens:
-                tokens.append(word[: end + 1])
-                merges.append((word[:end], word[end]))
-    ids = {token: index for index, token in enumerate([*tokens, "<mask>"])}
-    tokenizer = Tokenizer(models.BPE(ids, merges, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, trim_offsets=trim)
-    tokenizer.post_processor = processors.RobertaProcessing(
-        ("</s>", ids["</s>"]), ("<s>", ids["<s>"]), trim_offsets=trim, add_prefix_space=prefix
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tokenizers(
-    tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], PreTrainedTokenizerBase]]:
-    """Gives each of `NAMES`, made once."""
-    folder = tmp_path_factory.mktemp("e5")
-
-    @cache
-    def get(name: str) -> PreTrainedTokenizerBase:
-        if name in BYTES:
-            return byte_level(*BYTES[name])
-        if name in TINY:
-            return load_tokenizer(tiny(name))
-        model = resolve_model("e5-small-q4", load_registry(), Settings(cache=folder, offline=True))
-        return load_tokenizer(model.folder)
-
-    yield get
-    shutil.rmtree(folder)  # half a gigabyte of weights
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def tokenizer(
-    request: pytest.FixtureRequest, tokenizers: Callable[[str], PreTrainedTokenizerBase]
-) -> PreTrainedTokenizerBase:
-    return tokenizers(request.param)
-
-
-def about(**settings: object) -> HeadContext:
-    return HeadContext(build_recipe(settings, "test", HEADS[0].options))
-
-
-def row(context: str, *answers: str | tuple[str, int], question: str = "q") -> Row:
-    """A row; an answer stands where it first occurs, unless its place is said."""
-    placed = [(one, context.index(one)) if isinstance(one, str) else one for one in answers]
-    found = [{"text": text, "start": start} for text, start in placed]
-    return {"id": "x", "context": context, "question": question, "answers": found}
-
-
-def windows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, **settings: object) -> list[Example]:
-    return list(cut(rows, 0, tokenizer, about(**settings)))
-
-
-def found_text(example: Example, context: str) -> str | None:
-    """The text of a window's target; None where it trains as having no answer."""
-    if example.target == (0.0, 0.0):
-        return None
-    first, last = (int(position) - example.extra["offset"][0] for position in example.target)
-    return context[example.extra["starts"][first] : example.extra["ends"][last]]
-
-
-def one_text(context: str, answer: str | tuple[str, int], tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """The text of the answer's target, in a window that holds the whole passage."""
-    (example,) = windows([row(context, answer)], tokenizer)
-    return found_text(example, context)
-
-
-def place(answer: Mapping[str, Any]) -> tuple[int, int]:
-    """Where an answer's text begins and ends, white space around it left out."""
-    start = answer["start"] + len(answer["text"]) - len(answer["text"].lstrip())
-    return start, start + len(answer["text"].strip())
-
-
-def tightest(starts: Sequence[int], ends: Sequence[int], start: int, end: int) -> tuple[int, int] | None:
-    """The narrowest span of tokens around a part of a text; None where no span holds it."""
-    texts = [(one, other) for one, other in zip(starts, ends, strict=True) if one < other]
-    before = [one for one, _ in texts if one <= start]
-    behind = [other for _, other in texts if other >= end]
-    return (max(before), min(behind)) if before and behind else None
-
-
-@cache
-def real_rows(count: int = 24) -> tuple[Row, ...]:
-    """Passages in four languages, each with its questions."""
-    return tuple(
-        row
-        for language in LANGUAGES
-        for row, _ in zip(read_mini([MINI / "test.json"], language), range(count), strict=False)
-    )
+from xbench.types import Row
 
 
 def expected_windows(
@@ -180,10 +52,6 @@ def same_windows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, longes
     return len(examples)
 
 
-def longest_question(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> int:
-    return max(len(tokenizer(row["question"].strip(), add_special_tokens=False)["input_ids"]) for row in rows)
-
-
 def test_windows_of_real_passages_are_token_for_token_the_tokenizers_own(tokenizer: PreTrainedTokenizerBase) -> None:
     rows = real_rows()
     assert same_windows(rows, tokenizer, longest_question(rows, tokenizer), room=24, stride=9) > 2 * len(rows)
@@ -201,158 +69,6 @@ def test_windows_of_any_size_are_token_for_token_the_tokenizers_own(
     room = stride + data.draw(st.integers(1, 12))
     longest = max(8, longest_question(rows, tokenizer) + data.draw(st.integers(0, 3)))
     same_windows(rows, tokenizer, longest, room, stride)
-
-
-def test_a_window_holds_the_answer_or_trains_as_having_none(tokenizer: PreTrainedTokenizerBase) -> None:
-    rows, answered = real_rows(), set()
-    longest = longest_question(rows, tokenizer)
-    max_length = longest + 24 + pair_layout(tokenizer).special
-    for example in windows(rows, tokenizer, max_length=max_length, stride=9, max_question=longest):
-        context = rows[example.row]["context"]
-        start, end = place(rows[example.row]["answers"][0])
-        span = tightest(example.extra["starts"], example.extra["ends"], start, end)
-        assert found_text(example, context) == (None if span is None else context[slice(*span)])
-        if span is not None:
-            assert context[start:end] in context[slice(*span)]
-            answered.add(example.row)
-    assert len(answered) > 0.5 * len(rows)  # a long answer may cross the edges of all windows
-
-
-def test_every_answer_of_real_passages_is_found_back_by_the_narrowest_span(tokenizer: PreTrainedTokenizerBase) -> None:
-    rows = [row for split in ("train", "test") for language in LANGUAGES
-            for row in read_mini([MINI / f"{split}.json"], language)]  # fmt: skip
-    tokenised = passages(tokenizer, [row["context"] for row in rows])
-    assert len(tokenised) == 72 * 4
-    for one in rows:
-        passage, (start, end) = tokenised[one["context"]], place(one["answers"][0])
-        found = passage.find(start, end)
-        assert found is not None
-        span = int(passage.starts[found[0]]), int(passage.ends[found[1]])
-        assert span == tightest(passage.starts.tolist(), passage.ends.tolist(), start, end)
-
-
-WHOLE = {"bert": "北京是中国的首都", "distilbert": "北京是中国的首都", "xlm-roberta": "北京是中国的首都。"}
-TRAPS: dict[str, tuple[str, str | tuple[str, int], str, dict[str, str]]] = {
-    # context, answer, what the narrowest span says, and what it says where tokens are wider
-    "a metaspace in front of the word": ("the cat sat", "cat", "cat", {}),
-    "a letter inside a word": ("the cat sat", "a", "cat", {}),
-    "behind a lone metaspace, Chinese": ("北京是中国的首都。", "北京", "北京", WHOLE),
-    "behind a lone metaspace and a space": ("  北京是中国的首都。", "北京", "北京", WHOLE),
-    "behind a lone metaspace, Thai": ("กรุงเทพฯ เป็นเมืองหลวง", "กรุงเทพฯ", "กรุงเทพฯ", {}),
-    "behind a lone metaspace, Japanese": (
-        "東京は日本の首都です", "東京", "東京", dict.fromkeys(TINY, "東京は日本の首都です")
-    ),
-    "a combining mark at the end": (f"the {CAFE} sat", CAFE, CAFE, {}),
-    "a combining mark inside": (f"the {CAFE}s sat", f"{CAFE}s", f"{CAFE}s", {}),
-    "two combining marks at the end": ("the No\u0323\u0302 sat", "No\u0323\u0302", "No\u0323\u0302", {}),
-    "a half-width letter with its mark": ("the ｶﾞ sat", "ｶﾞ", "ｶﾞ", {}),
-    "before a combining mark": (f"the {CAFE} sat", "the", "the", {}),
-    "behind a combining mark": (f"the {CAFE} sat", "sat", "sat", {}),
-    "a ligature at the start": ("the ﬁne cat", "ﬁne", "ﬁne", {}),
-    "a ligature inside": ("the oﬃce cat", "oﬃce", "oﬃce", {}),
-    "before an ellipsis": ("wait… what", "wait", "wait", {"xlm-roberta": "wait…"}),
-    "an ellipsis": ("wait… what", "wait…", "wait…", {}),
-    "an ellipsis at the end": ("the cat…", "…", "…", {"xlm-roberta": "cat…"}),
-    "before one character that is two letters": ("it has 5㎏ of it", "5", "5", {"xlm-roberta": "5㎏"}),
-    "one character that is two letters": ("it has 5㎏ of it", "㎏", "㎏", {"xlm-roberta": "5㎏"}),
-    "two characters that are three letters": ("it has 5㎏ of it", "5㎏", "5㎏", {}),
-    "an emoji with a skin tone": ("the 👍🏽 sat", "👍🏽", "👍🏽", {}),
-    "an emoji without its skin tone": ("the 👍🏽 sat", "👍", "👍", dict.fromkeys(TINY, "👍🏽")),
-    "an emoji with zero-width joiners": (f"the {FAMILY} sat", FAMILY, FAMILY, {}),
-    "behind an emoji": (f"the {FAMILY} sat", "sat", "sat", {}),
-    "full width": ("は　Ｆｕｌｌ　ｗｉｄｔｈ １２３ です", "Ｆｕｌｌ　ｗｉｄｔｈ", "Ｆｕｌｌ　ｗｉｄｔｈ", {}),
-    "full width digits": ("は　Ｆｕｌｌ　ｗｉｄｔｈ １２３ です", "１２３", "１２３", {}),
-    "white space around the answer": ("the  cat \n sat", "  cat \n ", "cat", {}),
-    "white space inside the answer": ("the  cat \n sat", "cat \n sat", "cat \n sat", {}),
-    "no-break spaces around it": ("the\u00a0cat\u3000sat", "\u00a0cat\u3000", "cat", {}),
-    "the second of two": ("the cat the cat", (" cat", 11), "cat", {}),
-    "at the very start": ("cat sat.", "cat", "cat", {}),
-    "at the very end": ("the cat", "cat", "cat", {}),
-    "the full stop at the very end": ("the cat.", ".", ".", {"xlm-roberta": "cat."}),
-    "the whole passage": ("the cat sat.", "the cat sat.", "the cat sat.", {}),
-    "all but the white space": (" the cat sat \n", " the cat sat \n", "the cat sat", {}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("trap", TRAPS)
-@pytest.mark.parametrize("name", NAMES)
-def test_the_answers_span_says(name: str, trap: str, tokenizers: Callable[[str], PreTrainedTokenizerBase]) -> None:
-    context, answer, narrowest, wider = TRAPS[trap]
-    assert one_text(context, answer, tokenizers(name)) == wider.get(name, narrowest)
-
-
-@pytest.mark.parametrize("name", BYTES)
-def test_the_last_of_a_characters_byte_tokens_has_it(
-    name: str, tokenizers: Callable[[str], PreTrainedTokenizerBase]
-) -> None:
-    """``the``, four bytes of an emoji with a space before them, three of them with none, and ``cat``."""
-    context = "the 👍🏽 cat"
-    passage = passages(tokenizers(name), [context])[context]
-    texts = [context[start:end] for start, end in zip(passage.starts, passage.ends, strict=True)]
-    assert texts == ["the", "", "", "", "", "👍", "", "", "", "🏽", "cat"]
-    assert passage.find(4, 5) == (5, 5)
-    assert passage.find(4, 6) == (5, 9)
-    (example,) = windows([row(context, "👍🏽")], tokenizers(name))
-    (offset,) = example.extra["offset"]
-    assert example.target == (offset + 5, offset + 9)
-
-
-def test_a_place_with_no_text_has_no_tokens() -> None:
-    passage = Passage([5, 6, 7], np.array([0, 3, 4]), np.array([3, 3, 7]))  # the second stands for nothing
-    assert passage.find(0, 1) == (0, 0)
-    assert passage.find(2, 5) == (0, 2)
-    assert passage.find(3, 4) is None
-    assert passage.find(7, 9) is None
-
-
-def bert_row(length: int, *answers: tuple[int, int], question: str = "bado") -> Row:
-    """Words of the tiny vocabulary, one token each; answers are ranges of them."""
-    words = WORDS[:length]
-    placed = [
-        (" ".join(words[first : last + 1]), len(" ".join([*words[:first], ""])) if first else 0)
-        for first, last in answers
-    ]
-    return row(" ".join(words), *placed, question=question)
-
-
-@pytest.mark.parametrize(
-    ("answer", "targets"),
-    [
-        ((0, 0), [(3, 3), (0, 0), (0, 0)]),
-        ((5, 5), [(8, 8), (0, 0), (0, 0)]),
-        ((6, 7), [(9, 10), (3, 4), (0, 0)]),  # in both windows, at two places
-        ((7, 8), [(0, 0), (4, 5), (0, 0)]),  # its second word lies behind the first window
-        ((5, 6), [(8, 9), (0, 0), (0, 0)]),  # its first word lies before the second
-        ((5, 8), [(0, 0), (0, 0), (0, 0)]),  # longer than what the windows share
-        ((12, 19), [(0, 0), (0, 0), (3, 10)]),
-        ((19, 19), [(0, 0), (0, 0), (10, 10)]),
-    ],
-)
-def test_an_answer_that_crosses_a_windows_edge_trains_as_position_0_twice_there(
-    answer: tuple[int, int], targets: list[tuple[int, int]], tokenizers: Callable[[str], PreTrainedTokenizerBase]
-) -> None:
-    """20 words in windows of 8 that share 2: 0 to 7, 6 to 13, 12 to 19, each behind three tokens."""
-    examples = windows([bert_row(20, answer)], tokenizers("bert"), max_length=12, stride=2, max_question=1)
-    assert [example.target for example in examples] == targets
-    assert [example.extra["offset"] for example in examples] == [[3]] * 3
-
-
-def test_the_first_reference_is_trained_on(tokenizers: Callable[[str], PreTrainedTokenizerBase]) -> None:
-    (example,) = windows([bert_row(9, (4, 5), (1, 1))], tokenizers("bert"))
-    assert example.target == (7, 8)
-
-
-@pytest.mark.parametrize("blank", [("", 0), (" ", 3), (" \n\t", 0)])
-def test_blank_reference_texts_are_skipped(
-    blank: tuple[str, int], tokenizers: Callable[[str], PreTrainedTokenizerBase]
-) -> None:
-    context = " \n\tbado dofe"
-    (example,) = windows([row(context, blank, "dofe")], tokenizers("bert"))
-    assert found_text(example, context) == "dofe"
-    (example,) = windows([row(context, blank)], tokenizers("bert"))
-    assert example.target == (0, 0)
-    (example,) = windows([row(context)], tokenizers("bert"))
-    assert example.target == (0, 0)
 
 
 def test_a_question_that_is_too_long_is_cut_and_the_row_says_so(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -456,47 +172,3 @@ def test_a_tokenizer_that_does_not_say_where_tokens_stand_is_refused(slow: Any) 
     with pytest.raises(UserError, match=r"SimpleNamespace does not say: take a model with a fast tokenizer") as caught:
         windows([bert_row(20, (0, 0))], slow)
     assert "\n" not in str(caught.value)
-
-
-SPACES = st.sampled_from([" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\r\n"])
-LETTERS = st.sampled_from([
-    "the", "cat", "bado", "don't", "A", ".", ",", "3.14", "(", "안녕하세요", "고양이는", "ㅎㅎ", "北京", "中", "東京",
-    "は", "ｶﾞ", CAFE, "Ｆｕ", "ﬁ", "…", "㎏", "½", "👍🏽", FAMILY, "🇰🇷", "é", "กรุงเทพฯ", "مَرْحَبًا", "नमस्ते",
-])  # fmt: skip
-TEXTS = st.lists(st.one_of(LETTERS, SPACES), max_size=20).map("".join)
-
-
-@given(text=TEXTS)
-def test_tokens_stand_in_order_inside_the_text_without_white_space_around_them(
-    tokenizer: PreTrainedTokenizerBase, text: str
-) -> None:
-    passage = passages(tokenizer, [text])[text]
-    starts, ends = passage.starts.tolist(), passage.ends.tolist()
-    assert len(passage.ids) == len(starts) == len(ends)
-    assert all(0 <= start <= end <= len(text) for start, end in zip(starts, ends, strict=True))
-    assert ends == sorted(ends)
-    covered: list[int] = []
-    for start, end in zip(starts, ends, strict=True):
-        assert text[start:end] == text[start:end].strip()
-        covered.extend(range(start, end))
-    assert len(covered) == len(set(covered))  # no character belongs to two tokens
-    assert {at for at, one in enumerate(text) if not one.isspace()} <= set(covered)  # and none to no token
-
-
-@given(text=TEXTS, data=st.data())
-def test_any_part_of_a_text_is_found_back_by_the_narrowest_span(
-    tokenizer: PreTrainedTokenizerBase, text: str, data: st.DataObject
-) -> None:
-    start = data.draw(st.integers(0, len(text)))
-    part = text[start : data.draw(st.integers(start, len(text)))]
-    (example,) = windows([row(text, (part, start))], tokenizer)
-    if not part.strip():
-        assert example.target == (0, 0)
-        return
-    found = found_text(example, text)
-    assert found is not None
-    assert part.strip() in found
-    inside = place({"text": part, "start": start})
-    span = tightest(example.extra["starts"], example.extra["ends"], *inside)
-    assert span is not None
-    assert found == text[slice(*span)]
