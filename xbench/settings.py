@@ -15,6 +15,7 @@ class Settings:
         out: What is published: ``results/`` with the records, and the rendered leaderboard.
         data: The data root with the publishers' files; None when the user named none.
         offline: Never use the network.
+        why_offline: What makes it so, in a few words for a message.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         trust_remote_code: Let a model's repository run its own code. Off unless the user asks.
     """
@@ -23,6 +24,7 @@ class Settings:
     out: Path = Path("leaderboard")
     data: Path | None = None
     offline: bool = False
+    why_offline: str = "--offline"
     device: str = "auto"
     trust_remote_code: bool = False
 

@@ -38,6 +38,21 @@ def test_a_dataset_in_full_names_licence_citation_rows_and_why_it_is_not_here(pr
     assert all("XBENCH_DATA" in split["why_not"] for split in shown["splits"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"), [([], "showing a dataset downloads nothing"), (["--offline"], "--offline")], ids=str
+)
+def test_a_dataset_in_full_says_why_its_address_was_not_tried(program: Program, arguments: list[str], why: str) -> None:
+    shown = json.loads(program("datasets", "squad", "--json", *arguments).stdout)
+    assert all(f"was not tried ({why})" in split["why_not"] for split in shown["splits"])
+
+
+def test_the_hubs_own_switch_is_named_where_it_keeps_a_file_away(program: Program) -> None:
+    (program.folder / "predictions.json").write_text("{}")
+    done = program("score", "squad", "predictions.json")  # under HF_HUB_OFFLINE, as all commands here
+    assert done.returncode == 2
+    assert "was not tried (HF_HUB_OFFLINE is set)" in done.stderr
+
+
 def test_a_dataset_under_the_data_root_is_here(program: Program, data_root: Path) -> None:
     shown = json.loads(program("datasets", "korsts", "--json", XBENCH_DATA=str(data_root)).stdout)
     assert all(split["here"] and split["from"] == "data root" for split in shown["splits"])

@@ -155,6 +155,12 @@ def test_a_cell_without_a_record_is_a_dash() -> None:
     assert cell_text(TableCell("frozen", {"a": 1.0}, {"a": None}, (0,)), ("a", "b")) == "1.00"  # it has no score b
 
 
+def test_no_score_takes_the_place_of_another() -> None:
+    cell = TableCell("frozen", {"b": 2.0}, {"b": None}, (0,))
+    assert cell_text(cell, ("a", "b", "c")) == "– (2.00)"
+    assert cell_text(cell, ("a", "c")) == "–"
+
+
 APART: dict[str, dict[str, Any]] = {
     "task": {"task": "other"}, "task-version": {"task_version": 2}, "sample": {"sample": True},
     "model": {"model__name": "labse"}, "revision": {"model__revision": "c" * 40},

@@ -35,7 +35,8 @@ def command(
     if name is None:
         print_list([_summary(one) for one in registry.datasets], as_json, ("name", "language", "splits", "description"))
         return
-    settings = make_settings(data, cache, offline=True)  # to look is not to download
+    why = {} if offline else {"why_offline": "showing a dataset downloads nothing"}
+    settings = make_settings(data, cache, offline=True, **why)
     about = _in_full(registry.datasets.get(name), registry, settings)
     print_one(about if as_json else _readable(about), as_json)
 

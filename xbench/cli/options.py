@@ -46,7 +46,9 @@ def make_settings(data: Path | None, cache: Path | None, offline: bool, **others
     if data is not None and not data.is_dir():
         raise UserError(f"the data root {data} is not a folder (--data or XBENCH_DATA)")
     cache = cache or _from_environment("XBENCH_CACHE") or default_cache()
-    return Settings(cache=cache.expanduser(), data=data, offline=offline or _hub_is_off(), **others)
+    if not offline and _hub_is_off():
+        offline, others = True, {"why_offline": "HF_HUB_OFFLINE is set", **others}
+    return Settings(cache=cache.expanduser(), data=data, offline=offline, **others)
 
 
 def _from_environment(name: str) -> Path | None:

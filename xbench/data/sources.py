@@ -158,7 +158,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 def _fetch(url: str, target: Path, settings: Settings) -> None:
     if settings.offline:
-        raise NotHereError(f"{url} was not tried: --offline")
+        raise NotHereError(f"{url} was not tried ({settings.why_offline})")
     check_address(url)
     opener = urllib.request.build_opener(_SafeRedirects)
     try:

@@ -272,11 +272,15 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str]) -> str:
         metrics: The names of the scores.
 
     Returns:
-        The text; a score that is not defined is ``undefined``.
+        The text; a score that is not defined is ``undefined``, one that the cell does not have a dash.
     """
     if cell is None:
         return "–"
-    texts = [_score_text(cell.scores[name], cell.deviations.get(name)) for name in metrics if name in cell.scores]
+    last = max((place for place, name in enumerate(metrics, 1) if name in cell.scores), default=1)
+    texts = [
+        _score_text(cell.scores[name], cell.deviations.get(name)) if name in cell.scores else "–"
+        for name in metrics[:last]
+    ]
     rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
     return texts[0] + rest + (" †" if cell.transfer == "zero-shot" else "")
 
