@@ -98,6 +98,8 @@ def read_predictions(path: Path, schema: Schema) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f'{path}: expected one object from id to prediction, {{"ID": ..., ...}}, not {_kind(values)}')
     predictions = {name: value for name, value in values.items() if value is not None}
+    if not predictions:
+        raise UserError(f"{path}: holds no prediction{f' (all {len(values)} are null)' if values else ''}")
     for name, value in predictions.items():
         if schema.prediction == "float64" and type(value) is int and abs(value) < 2**53:
             predictions[name] = value = float(value)
@@ -108,7 +110,7 @@ def read_predictions(path: Path, schema: Schema) -> dict[str, Any]:
 
 
 def _kind(value: Any) -> str:
-    return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a number")
+    return {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(type(value), "a number")
 
 
 def score_predictions(

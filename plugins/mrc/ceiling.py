@@ -77,8 +77,8 @@ def row_ceiling(row: Row, windows: Sequence[Bounds], scorer: Scorer) -> tuple[fl
         windows: Its windows.
         scorer: How answers are compared.
     """
-    # A blank reference would make a lone full stop exactly right: it is no answer to reach.
-    texts = [answer["text"] for answer in row["answers"] if answer["text"].strip()]
+    # Blank ones too, as the scorers count them: a lone full stop is exactly right where a translation lost its answer.
+    texts = [answer["text"] for answer in row["answers"]]
     f1 = exact = 0.0
     # Most answers lie on token boundaries: the span that just covers one is then exactly right.
     for start, end in _covering(row, windows):
@@ -110,8 +110,9 @@ def _search(
     """Try every span that could still be better; words are normalised one by one, since white space parts them for all.
 
     A span of p units against a reference of g has an F1 of at most 2 min(p, g) / (p + g). So once its whole words are
-    more than g (2 - F1) / F1 units, a longer one can neither beat the best so far nor be equal to the reference. And a
-    span whose first word shares nothing is no better than the same span without it.
+    more than g (2 - F1) / F1 units, a longer one can neither beat the best so far nor be equal to the reference; nor
+    once the last word's part is too, whose last unit alone may still vanish (``th`` becomes ``the``). And a span whose
+    first word shares nothing is no better than the same span without it.
     """
     known = {unit for reference in references for unit in reference.units}
     longest = max((len(reference.units) for reference in references), default=0)
@@ -132,10 +133,12 @@ def _search(
                     break
                 if (start, end) not in seen:  # neighbouring windows share tokens
                     seen.add((start, end))
-                    found = words.best(context[parsed:end])
+                    found, units = words.best(context[parsed:end])
                     f1, exact = max(f1, found[0]), max(exact, found[1])
                     if f1 == exact == 1.0:
                         return f1, exact
+                    if units - 1 > longest * (2 - f1) / max(f1, 1e-9):
+                        break
     return f1, exact
 
 
@@ -178,8 +181,8 @@ class Words:
                     left[unit] -= 1
                     self._common[index] += 1
 
-    def best(self, last: str) -> tuple[float, float]:
-        """The best F1 and exact match of the words so far and one more, which may be a part of a word."""
+    def best(self, last: str) -> tuple[tuple[float, float], int]:
+        """The best F1 and exact match of the words so far and one more, which may be a part of a word; their units."""
         text = self.scorer.normalise(last)
         more = Counter(self.scorer.units(text))
         size = self.count + more.total()
@@ -189,7 +192,7 @@ class Words:
             f1 = max(f1, counted_f1(common, size, len(reference.units)))
             if size == len(reference.units) and " ".join([*self._texts, *filter(None, [text])]) == reference.normalised:
                 exact = 1.0
-        return f1, exact
+        return (f1, exact), size
 
 
 DIAGNOSTICS = [

@@ -141,14 +141,15 @@ def cut(rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, con
     layout, recipe = pair_layout(tokenizer), context.recipe
     stride, longest = int(recipe.options["stride"]), int(recipe.options["max_question"])
     room = recipe.max_length - layout.special - longest
-    if stride < 0 or longest < 1 or room <= stride:
+    for name, least in (("stride", 0), ("max_question", 1), ("max_answer_chars", 1)):
+        if int(recipe.options[name]) < least:
+            raise UserError(f"{name} = {recipe.options[name]} must be at least {least}")
+    if room <= stride:
         raise UserError(
             f"max_length = {recipe.max_length} leaves {room} tokens for the passage beside a question of "
             f"max_question = {longest}, and neighbouring windows share stride = {stride} of them: "
             "raise max_length, or lower max_question or stride"
         )
-    if int(recipe.options["max_answer_chars"]) < 1:
-        raise UserError("max_answer_chars must be at least 1: no answer is shorter")
     questions = tokenizer([row["question"].strip() for row in rows], add_special_tokens=False, verbose=False)
     tokenised = passages(tokenizer, [row["context"] for row in rows])
     for index, (row, question) in enumerate(zip(rows, questions["input_ids"], strict=True), first):

@@ -169,6 +169,12 @@ def test_rows_that_nobody_has_checked_are_marked(settings: Settings) -> None:
     assert rows.rows_sha256 == identity()
 
 
+def test_a_file_without_rows_is_refused_even_where_nobody_has_counted_them(settings: Settings, file: Path) -> None:
+    file.write_bytes(b"")
+    message = refusal(UNPINNED, settings)
+    assert f"{file} holds no rows" in message
+
+
 @pytest.mark.parametrize(("pin", "count", "words"), [("0" * 64, None, "other rows"), (None, 39, "40 rows, not 39")])
 def test_rows_prepared_without_a_check_do_not_pass_a_later_one(
     settings: Settings, pin: str | None, count: int | None, words: str

@@ -250,6 +250,8 @@ def _check_identity(
     where = f"dataset {dataset.name}, split {split}: {paths[0]}"
     if declared.rows is not None and count != declared.rows:
         raise DataError(f"{where} holds {count} rows, not {declared.rows}: it is truncated or another version")
+    if count == 0:
+        raise DataError(f"{where} holds no rows")
     if declared.rows_sha256 is not None and digest != declared.rows_sha256:
         raise DataError(
             f"{where} holds other rows than the published ones (sha256 {digest[:12]}..., "
