@@ -60,12 +60,14 @@ def main() -> None:
     rows = prepare(dataset, "train", registry.schemas.get(dataset.schema), settings)
     limit = recipe.batch_size * options.steps
     table = example_table(rows, head, model, tokenizer, context, limit, 0, settings)
-    vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), int(tokenizer.pad_token_id))
+    pad_id = int(tokenizer.pad_token_id)
+    del tokenizer  # as a stage does
+    vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), pad_id)
     module = build_module(model, head, context, vocabulary, 0, None).to(choose_device("auto"))
     ends: list[tuple[float, int]] = []
     forget_peak_memory()
     train(
-        module, [table], recipe, 0, vocabulary, int(tokenizer.pad_token_id),
+        module, [table], recipe, 0, vocabulary, pad_id,
         lambda step, steps, loss, passed: ends.append((time.perf_counter(), passed)),
     )  # fmt: skip
     (began, before), (ended, passed) = ends[options.skip - 1], ends[-1]

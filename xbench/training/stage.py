@@ -48,14 +48,7 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     model, head = work.models[stage.model], registry.heads.get(stage.head)
     datasets = [registry.datasets.get(name) for name in stage.mixture]
     context = head_context(stage.recipe, model, datasets[0])
-    tokenizer = load_tokenizer(model.folder, settings.trust_remote_code)
-    sets = [work.rows[name, stage.split] for name in stage.mixture]
-    limits = share_limit(stage.limit, [one.rows for one in sets])
-    tables = [
-        example_table(rows, head, model, tokenizer, context, limit, stage.seed, settings)
-        for rows, limit in zip(sets, limits, strict=True)
-    ]
-    pad_id = int(tokenizer.pad_token_id)
+    tables, pad_id = _tables(stage, head, context, work)
     vocabulary, why = training_vocabulary(
         tables, stage.recipe, table_size(model.folder, settings.trust_remote_code), pad_id
     )
@@ -86,6 +79,22 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     }  # fmt: skip
     work.store.save_stage(key, manifest, lambda path: save_weights(module, vocabulary, parent, path))
     work.reporter.stage_done(stage, result.seconds, found=False)
+
+
+def _tables(stage: Stage, head: Head, context: HeadContext, work: Work) -> tuple[list[ExampleTable], int]:
+    """The examples of each dataset of the mixture, and the padding id.
+
+    The tokenizer goes when this is done: XLM-R's takes 0.28 GB, and training does not need it.
+    """
+    model, settings = work.models[stage.model], work.settings
+    tokenizer = load_tokenizer(model.folder, settings.trust_remote_code)
+    sets = [work.rows[name, stage.split] for name in stage.mixture]
+    limits = share_limit(stage.limit, [one.rows for one in sets])
+    tables = [
+        example_table(rows, head, model, tokenizer, context, limit, stage.seed, settings)
+        for rows, limit in zip(sets, limits, strict=True)
+    ]
+    return tables, int(tokenizer.pad_token_id)
 
 
 def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
