@@ -47,7 +47,7 @@ def test_a_dataset_in_full_says_why_its_address_was_not_tried(program: Program, 
 
 
 def test_the_hubs_own_switch_is_named_where_it_keeps_a_file_away(program: Program) -> None:
-    (program.folder / "predictions.json").write_text("{}")
+    (program.folder / "predictions.json").write_text('{"a": "b"}')
     done = program("score", "squad", "predictions.json")  # under HF_HUB_OFFLINE, as all commands here
     assert done.returncode == 2
     assert "was not tried (HF_HUB_OFFLINE is set)" in done.stderr
