@@ -14,7 +14,19 @@ from xbench_plugins.mrc.readers import read_mini
 from xbench_plugins.mrc.windows import Passage, pair_layout, passages
 
 from tests.windows import (
-    BYTES, CAFE, FAMILY, NAMES, TINY, bert_row, found_text, longest_question, place, real_rows, row, tightest, windows,
+    BYTES,
+    CAFE,
+    FAMILY,
+    NAMES,
+    TINY,
+    bert_row,
+    found_text,
+    longest_question,
+    place,
+    real_rows,
+    row,
+    tightest,
+    windows,
 )  # fmt: skip
 
 
