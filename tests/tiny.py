@@ -217,6 +217,7 @@ class Listener(Reporter):
     found_cells: list[str] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    passes: dict[str, list[tuple[int, int, float]]] = field(default_factory=dict)
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         self.trained.append(stage.curriculum)
@@ -227,6 +228,9 @@ class Listener(Reporter):
 
     def cell_done(self, cell: Cell, record: Any, found: bool) -> None:
         (self.found_cells if found else self.scored).append(f"{cell.curriculum} -> {cell.dataset}")
+
+    def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+        self.passes.setdefault(label, []).append((passed, examples, share))
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         self.failures.append((label, reason, traceback))

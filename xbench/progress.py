@@ -23,6 +23,12 @@ class Reporter:
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
         """A stage is there: trained just now, or found in the cache."""
 
+    def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+        """A model runs over examples to be read: so many of them are done, which is that share of the work.
+
+        The first call says 0, the last one all of them.
+        """
+
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
         """A cell has its record: scored just now, or found among the results."""
 

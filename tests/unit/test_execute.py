@@ -279,6 +279,18 @@ def test_a_record_tells_the_whole_story(bench: Bench) -> None:
         assert record["scores"]["pearson"] == pytest.approx(100 * np.corrcoef(predicted, gold)[0, 1], abs=1e-6)
 
 
+def test_a_pass_tells_how_far_it_is(bench: Bench) -> None:
+    _, heard = bench.run("one", overrides={"micro_batch_tokens": 64})
+    assert set(heard.passes) == {"one -> one/test", "one -> two/test"}
+    for steps in heard.passes.values():
+        passed, examples, share = zip(*steps, strict=True)
+        assert (passed[0], share[0], passed[-1], share[-1]) == (0, 0.0, examples[0], 1.0)
+        assert len(steps) > 3
+        assert list(passed) == sorted(set(passed))
+        assert list(share) == sorted(set(share))
+        assert set(examples) == {18}
+
+
 def test_a_frozen_encoder_is_scored_without_a_stage(bench: Bench) -> None:
     outcome, heard = bench.run("none", seeds=(0, 1))
     assert heard.trained == []

@@ -35,7 +35,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.records: list[Mapping[str, Any]] = []
-        self._loss = self._started = 0.0
+        self._loss = self._started = self._said = 0.0
 
     def say(self, text: str) -> None:
         """One line."""
@@ -85,16 +85,26 @@ class PlainReporter(ShownReporter):
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """Start the clock for lines too."""
         super().stage_started(stage, examples, steps)
-        self._said = time.perf_counter()
+        self._said = self._started
 
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """A line every half minute."""
         smooth, rate = self.smoothed(step, loss, passed)
+        self._now_and_then(f"step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s", step / steps)
+
+    def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+        """A line every half minute."""
+        if passed == 0:
+            self._started = self._said = time.perf_counter()
+        rate = passed / max(time.perf_counter() - self._started, 1e-9)
+        self._now_and_then(f"{label}: {passed} of {examples} examples, {rate:.1f} examples/s", share)
+
+    def _now_and_then(self, text: str, share: float) -> None:
+        """A line with the time that is left, if half a minute went by since the last one."""
         now = time.perf_counter()
         if now - self._said >= LINE_EVERY_S:
             self._said = now
-            left = (now - self._started) / step * (steps - step)
-            self.say(f"  step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s, {left:.0f} s left")
+            self.say(f"  {text}, {(now - self._started) * (1 - share) / max(share, 1e-9):.0f} s left")
 
 
 class RichReporter(ShownReporter):
@@ -114,6 +124,7 @@ class RichReporter(ShownReporter):
         )  # fmt: skip
         self._cells = self._bars.add_task("cells", total=len(plan.cells), about=f"0/{len(plan.cells)}")
         self._stage: TaskID | None = None
+        self._pass: TaskID | None = None
         self._live = Live(
             console=Console(stderr=True, highlight=False), get_renderable=self._draw, refresh_per_second=4
         )
@@ -150,16 +161,27 @@ class RichReporter(ShownReporter):
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
         """Take the bar away."""
         super().stage_done(stage, seconds, found)
-        if self._stage is not None:
-            self._bars.remove_task(self._stage)
-            self._stage = None
+        self._take_away()
+
+    def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+        """A bar of its own, until all is done."""
+        if self._pass is None:
+            self._pass = self._bars.add_task(label, total=1.0, about="")
+        self._bars.update(self._pass, completed=share, about=f"{passed}/{examples} examples")
+        if passed == examples:
+            self._take_away()
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """Take the bar away too."""
         super().failed(label, reason, traceback)
-        if self._stage is not None:
-            self._bars.remove_task(self._stage)
-            self._stage = None
+        self._take_away()
+
+    def _take_away(self) -> None:
+        """No bar but that of all cells."""
+        for bar in (self._stage, self._pass):
+            if bar is not None:
+                self._bars.remove_task(bar)
+        self._stage = self._pass = None
 
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
         """Let the table grow."""

@@ -15,7 +15,6 @@ from ..models.encoder import load_tokenizer, table_size
 from ..models.vocabulary import Vocabulary
 from ..plan import Cell
 from ..provenance import forget_peak_memory
-from ..recipe import Recipe
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
 from .device import choose_device
 from .examples import ExampleTable
@@ -76,13 +75,16 @@ class _Loaded:
     folder: Path
     fitted: dict[tuple[str, _Drawn, int], Any] = field(default_factory=dict)
 
-    def run(self, drawn: _Drawn, recipe: Recipe) -> _Pass:
+    def run(self, drawn: _Drawn, cell: Cell, work: Work) -> _Pass:
         """Predict, unless it is done: several readings and tasks share one pass."""
         one = self.passes[drawn]
         if one.outputs is None:
-            started = time.perf_counter()
-            about = (recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id)
-            predictor = Predictor(self.module, *about)
+            started, recipe = time.perf_counter(), cell.recipe
+            label, examples = f"{cell.curriculum} -> {drawn.dataset}/{drawn.split}", one.table.count
+            predictor = Predictor(
+                self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id,
+                lambda passed, share: work.reporter.pass_step(label, passed, examples, share),
+            )  # fmt: skip
             path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
             one.outputs = predictor.predict_to_file(one.table, path) if one.to_file else predictor.predict(one.table)
             one.seconds = time.perf_counter() - started
@@ -162,7 +164,7 @@ def _load(
 
 def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
     """Run, fit, decode, and store the record."""
-    one, head = loaded.run(_eval_rows(cell), cell.recipe), loaded.head
+    one, head = loaded.run(_eval_rows(cell), cell, work), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
     kept: dict[str, Any] = {}
@@ -185,7 +187,7 @@ def _fitted(cell: Cell, reading: Reading, loaded: _Loaded, work: Work) -> Any:
     if name not in loaded.fitted:
         assert reading.fit is not None
         assert cell.fit is not None
-        one = loaded.run(_fit_rows(cell), cell.recipe)
+        one = loaded.run(_fit_rows(cell), cell, work)
         dataset = work.rows[cell.fit].dataset
         about = Fitting(one.rows, one.table.row_of, one.outputs, dataset, one.context, cell.seed)
         loaded.fitted[name] = reading.fit(about)

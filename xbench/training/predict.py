@@ -18,6 +18,9 @@ from .examples import ExampleTable
 from .loop import make_batch
 
 
+OnBatch = Callable[[int, float], None]
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A module, ready to be run over any examples.
@@ -28,6 +31,7 @@ class Predictor:
         budget: Tokens at once, at most; 0 takes what suits the device.
         vocabulary: The embedding rows that the module holds.
         pad_id: The tokenizer's padding id.
+        on_batch: Told before the first and after each batch: examples passed, and which share of all tokens they hold.
     """
 
     module: HeadModule
@@ -35,6 +39,7 @@ class Predictor:
     budget: int
     vocabulary: Vocabulary
     pad_id: int
+    on_batch: OnBatch = lambda passed, share: None
 
     def predict(self, table: ExampleTable) -> list[npt.NDArray[np.float32]]:
         """Raw outputs for all examples.
@@ -86,9 +91,14 @@ class Predictor:
         """Give each batch's examples and their outputs (n, ...); examples of like length together."""
         device = next(self.module.parameters()).device
         budget, piece = token_budget(self.budget, device), piece_tokens(device)
+        tokens = table.lengths.sum(1)  # (examples,)
+        passed, done, total = 0, 0, max(1, int(tokens.sum()))
+        self.on_batch(0, 0.0)
         self.module.eval()
         # One autocast for all batches: it keeps the cast weights until it ends.
         with torch.inference_mode(), autocast(choose_precision(self.precision, device), device):
             for indices in micro_batches(table.lengths, self.module.packs(), budget, piece):
                 batch = make_batch(table, indices, self.vocabulary, self.pad_id, device)
                 take(indices, self.module(batch).float().cpu().numpy())
+                passed, done = passed + len(indices), done + int(tokens[indices].sum())
+                self.on_batch(passed, done / total)
