@@ -1,0 +1,64 @@
+"""``classification``: one label a text, from the first token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from xbench.api import Decoding, Example, Head, HeadContext, Row, tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BREAK = "<br />"
+
+
+def classification_examples(
+    rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
+) -> Iterator[Example]:
+    """One sequence a text, cut at its end.
+
+    Args:
+        rows: Rows of ``text-label``.
+        first: The index of the first one.
+        tokenizer: The model's; prompts are for sentence embeddings and do not apply.
+        context: The recipe and its company; ``line_breaks`` says what becomes of ``<br />``.
+
+    Yields:
+        An example a row; its target is the label.
+    """
+    texts = [row["text"] for row in rows]
+    if context.recipe.options["line_breaks"] == "space":
+        texts = [text.replace(BREAK, " ") for text in texts]
+    sequences = tokenize(tokenizer, context.recipe.max_length, texts)
+    for index, (row, (tokens, lost)) in enumerate(zip(rows, sequences, strict=True), first):
+        yield Example(index, (tokens,), (float(row["label"]),), truncated=lost)
+
+
+def classification_module(
+    encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator
+) -> torch.nn.Module:
+    """Build the torch module."""
+    from .modules import Classifier
+
+    return Classifier(encoder, context, generator)
+
+
+def decode_labels(decoding: Decoding) -> list[int]:
+    """The label with the highest logit of each row; of equal ones the first."""
+    return [int(logits.argmax()) for logits in decoding.outputs]
+
+
+HEADS = [
+    Head(
+        name="classification",
+        version=1,
+        schemas=("text-label",),
+        description="One label a text, from the first token (as transformers' sequence classification)",
+        examples=classification_examples,
+        module=classification_module,
+        decode=decode_labels,
+        options={"line_breaks": ("keep", "space")},
+    ),
+]
