@@ -77,6 +77,15 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _listing(folder: Path) -> Iterator[str]:
+    """A line for each file of a folder and of those in it."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            state = os.stat(path)
+            yield f"{os.path.relpath(path, folder)}\t{state.st_size}\t{state.st_mtime_ns}"
+
+
 class Digests:
     """Checksums of large files, remembered while size, time of change and place stay the same.
 
@@ -88,8 +97,13 @@ class Digests:
         self._folder = folder
 
     def sha256(self, path: Path) -> str:
-        """The sha256 of a file, computed only when the file is new or has changed."""
+        """The sha256 of a file, computed only when the file is new or has changed.
+
+        Of a folder it is that of its files' places, sizes and times of change: what tells whether to read it again.
+        """
         real = path.resolve()
+        if real.is_dir():
+            return text_sha256("\n".join(sorted(_listing(real))))
         state = real.stat()
         seen = [str(real), state.st_size, state.st_mtime_ns, state.st_ino]
         memory = self._folder / f"{text_sha256(str(real))[:32]}.json"

@@ -80,12 +80,14 @@ class SourceFile:
         sha256: Of the file's bytes, for bytes really seen; None means unpinned.
         url: Where it is published; only ``https``. None: it cannot be downloaded on its own.
         member: The path inside the archive (tar or zip) that ``url`` points to, when it points to one.
+        folder: Whether it is a folder, such as an archive that the user has extracted; it is never downloaded.
     """
 
     path: str
     sha256: str | None = None
     url: str | None = None
     member: str | None = None
+    folder: bool = False
 
 
 @dataclass(frozen=True)

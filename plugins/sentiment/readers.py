@@ -1,4 +1,4 @@
-"""Reads reviews exactly as their publishers released them: an empty one is a row, and nothing but a newline ends a line."""
+"""Reads reviews exactly as their publishers released them: an empty one is a row, and only a newline ends a line."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ def _published(source: Files, settings: Settings) -> tuple[list[Path], str]:
         reasons.append("no data root is set (--data or XBENCH_DATA)")
     else:
         paths = [settings.data.joinpath(*file.path.split("/")) for file in source.files]
-        missing = [path for path in paths if not path.is_file()]
+        wanted = zip(source.files, paths, strict=True)
+        missing = [path for file, path in wanted if not (path.is_dir() if file.folder else path.is_file())]
         if not missing:
             return paths, "data root"
         reasons.append(f"{missing[0]} is not there")
