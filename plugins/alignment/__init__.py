@@ -1,0 +1,22 @@
+"""Alignment of sentence embeddings: maps between languages, fitted on parallel sentences (section II.C)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xbench.api import Head, Metric, hookimpl
+
+from .heads import HEADS
+from .metrics import METRICS
+
+
+@hookimpl
+def xbench_heads() -> Iterable[Head]:
+    """``alignment``."""
+    return HEADS
+
+
+@hookimpl
+def xbench_metrics() -> Iterable[Metric]:
+    """``mean-cosine``, ``retrieval`` and ``shuffled-cosine``."""
+    return METRICS

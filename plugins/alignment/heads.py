@@ -1,0 +1,111 @@
+"""``alignment``: sentence embeddings of two languages, read after a map from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from xbench.api import Decoding, Example, Fitting, Head, HeadContext, Reading, Row, tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BLOCK = 8192
+"""Pairs that are in memory at once while a map is fitted."""
+BACK = "-back"
+MAPS = {
+    "least-squares": "least squares: the normal equations' solution",
+    "procrustes": "the nearest orthogonal map",
+    "linear-net": "one linear layer, trained by gradient descent",
+}
+
+
+def alignment_examples(
+    rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
+) -> Iterator[Example]:
+    """Two sequences a pair, each with the model's prompt for sentences.
+
+    Args:
+        rows: Rows of ``parallel`` or ``pair-score``.
+        first: The index of the first one.
+        tokenizer: The model's.
+        context: The recipe and its company.
+
+    Yields:
+        An example a row; its target is the gold score, 0 where rows have none.
+    """
+    prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
+    sides = [
+        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
+    ]  # fmt: skip
+    for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
+        sequences, lost = zip(*pair, strict=True)
+        yield Example(index, sequences, (row.get("score", 0.0),), truncated=any(lost))
+
+
+def alignment_module(encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> torch.nn.Module:
+    """Build the torch module."""
+    from .modules import Embedder
+
+    return Embedder(encoder, context)
+
+
+def fit_map(fitting: Fitting, kind: str, back: bool) -> Any:
+    """Fit a map on the embeddings of parallel sentences.
+
+    Args:
+        fitting: ``outputs`` are (pairs, 2, hidden).
+        kind: One of `MAPS`.
+        back: From the second language to the first.
+    """
+    from .maps import blocks, least_squares, procrustes
+
+    options = fitting.context.recipe.options
+    pairs = blocks(fitting.outputs, BLOCK, back)
+    if kind == "least-squares":
+        return least_squares(pairs, float(options["ridge"]), bool(options["centred"]))
+    if kind == "procrustes":
+        return procrustes(pairs, bool(options["centred"]))
+    from .net import NetRecipe, linear_net
+
+    recipe = NetRecipe(
+        float(options["net_lr"]), int(options["net_batch"]), int(options["net_epochs"]),
+        float(options["net_tolerance"]), bool(options["centred"]),
+    )  # fmt: skip
+    return linear_net(fitting.outputs, back, recipe, fitting.seed)
+
+
+def decode_pairs(decoding: Decoding) -> list[Any]:
+    """What is said of each pair after the map."""
+    from .decode import decode
+
+    return decode(decoding, back=decoding.reading.endswith(BACK))
+
+
+HEADS = [
+    Head(
+        name="alignment",
+        version=1,
+        schemas=("pair-score", "parallel"),
+        description="Mean-pooled sentence embeddings of two languages, compared after a linear map (section II.C)",
+        examples=alignment_examples,
+        module=alignment_module,
+        decode=decode_pairs,
+        needs_training=False,
+        # The maps are plain, as in the paper: no ridge, no centring, no bias. 200 epochs are far more than are needed.
+        options={
+            "ridge": 0.0, "centred": False, "net_lr": 1e-3, "net_batch": 256, "net_epochs": 200, "net_tolerance": 1e-4,
+        },
+        decoding=("max_length", "ridge", "centred", "net_lr", "net_batch", "net_epochs", "net_tolerance"),
+        readings=(
+            Reading("identity", None, "no map"),
+            *(
+                Reading(f"{kind}{BACK * back}", partial(fit_map, kind=kind, back=back), text + ", backwards" * back)
+                for back in (False, True)
+                for kind, text in MAPS.items()
+            ),
+        ),
+    ),
+]  # fmt: skip

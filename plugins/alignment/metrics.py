@@ -1,0 +1,62 @@
+"""What the alignment of sentence embeddings is measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from xbench.api import Metric, MetricContext
+
+
+def mean_cosine(predictions: Sequence[Any], references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
+    """The mean cosine of all pairs, plain.
+
+    Args:
+        predictions: A number a row, or a mapping with ``cosine``.
+        references: Not needed.
+        about: Not needed.
+    """
+    cosines = [one["cosine"] if isinstance(one, Mapping) else one for one in predictions]
+    return {"mean_cosine": _mean(cosines)}
+
+
+def means(
+    predictions: Sequence[Mapping[str, float]], references: Sequence[Any], about: MetricContext,
+    names: Mapping[str, str], factor: float,
+) -> Mapping[str, float]:  # fmt: skip
+    """The means of some of what was said of each pair.
+
+    Args:
+        predictions: A mapping a row.
+        references: Not needed.
+        about: Not needed.
+        names: A score's name, and that of what it is the mean of.
+        factor: What the mean is multiplied by.
+    """
+    return {score: factor * _mean([one[name] for one in predictions]) for score, name in names.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+RETRIEVAL = {
+    "p_at_1": "forward", "p_at_1_back": "backward", "csls_p_at_1": "csls_forward", "csls_p_at_1_back": "csls_backward",
+}  # fmt: skip
+METRICS = [
+    Metric(
+        "mean-cosine", 1, mean_cosine, "The mean cosine of the pairs.", {"mean_cosine": 1.0},
+        schemas=("parallel", "pair-score"),
+    ),
+    Metric(
+        "retrieval", 1, partial(means, names=RETRIEVAL, factor=100.0),
+        "P@1 x100: the share of sentences whose nearest is their translation, both ways, by cosine and by CSLS "
+        "(Conneau et al., 2018).",
+        dict.fromkeys(RETRIEVAL, 100.0), schemas=("parallel",),
+    ),
+    Metric(
+        "shuffled-cosine", 1, partial(means, names={"shuffled_cosine": "shuffled"}, factor=1.0),
+        "The mean cosine with another pair's translation: the control.", {}, schemas=("parallel",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,31 @@
+"""The torch module of the alignment head."""
+
+from __future__ import annotations
+
+import torch
+
+from xbench.api import Batch, HeadModule, UserError, mean_pool
+
+
+class Embedder(HeadModule):
+    """The mean-pooled embeddings of both sentences; nothing to learn but the encoder (the paper's Fig. 2).
+
+    Training brings their cosine to the gold score scaled to 0-1, by mean squared error (Reimers and Gurevych, 2019).
+    """
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Embeddings, shape (examples, 2, hidden)."""
+        vectors = mean_pool(self.encode(batch), batch.attention_mask)  # (2 * examples, hidden)
+        return torch.stack(vectors.chunk(2), 1)  # (examples, 2, hidden)
+
+    def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Squared error against the score scaled to 0-1, shape (examples,).
+
+        Raises:
+            UserError: The rows have no scores.
+        """
+        if self.context.score_range is None:
+            raise UserError("the head alignment is fine-tuned on scored pairs; parallel ones are for fitting maps")
+        low, high = self.context.score_range
+        cosines = torch.nn.functional.cosine_similarity(outputs[:, 0], outputs[:, 1])
+        return (cosines - (batch.targets[:, 0] - low) / (high - low)).square()
