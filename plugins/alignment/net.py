@@ -1,4 +1,4 @@
-"""``linear-net``: one linear layer, trained by gradient descent on the mean squared error (the paper's section II.C)."""
+"""``linear-net``: one linear layer, trained by gradient descent on the mean squared error (section II.C)."""
 
 from __future__ import annotations
 

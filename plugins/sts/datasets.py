@@ -10,6 +10,7 @@ from typing import NamedTuple
 from xbench.api import Dataset, Files, Hub, Packaged, Reader, Source, SourceFile, Split
 
 from .readers import read_hub_json, read_hub_parquet, read_korsts, read_mini, read_sts17, read_stsb
+from .translations import read_mini_translations, read_mixed_pairs, read_translations
 
 SEMEVAL_2017 = (
     "Cer, Diab, Agirre, Lopez-Gazpio, Specia (2017). SemEval-2017 Task 1: Semantic Textual Similarity, Multilingual "
@@ -69,6 +70,19 @@ KORSTS_SPLITS = {
         1379,
         "d1ded94211e4bc4085e02c9060f425b51c66a1f01069b8df880fd699838c07fc",
     ),
+}
+
+# split: (splits whose sentences are left out, rows, identity of the rows)
+TRANSLATIONS: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "train": (("dev", "test"), 9999, "34deec277b1a9429aba3877fd173ad0285330d8b37de00852da5b91a97d51991"),
+    "dev": (("test",), 2810, "74af74895f640d782d150bbb711e941860f8dadcfbe9d9e92c00ab46c0c16ba3"),
+    "test": ((), 2552, "2a7f33126740826bc7158783dc83efcef850b6667266cd6a5cf2b713e39f8683"),
+}
+# split: (rows, identity of the rows)
+MIXED_PAIRS = {
+    "train": (5749, "1c63df9d1ae45f2f385b23058f9e02f7a492959959a62c1fe32351eaeb5ae2ab"),
+    "dev": (1500, "5311de32fd2acfa062f4d895db3ce04bf09daab797099b478c7ee83834ca12dd"),
+    "test": (1379, "0fd6c2a5a85ac2a69294c8a913e018662d38315ee36e49b5253dd1e4878ec107"),
 }
 
 STS17_ARCHIVES = "https://alt.qcri.org/semeval2017/task1/data/uploads/"
@@ -157,6 +171,15 @@ MINI_SHA256 = {
     ("test", "es"): "3185fd2a9584cbb40a497ee707612903bb56b3e6044f03ca147250861b2a1857",
     ("test", "ar"): "35319ff96d7d60223e5bbd47f06e4013ff1101bc3900aae4a1b2d6bc75d316cf",
 }
+# (split, language): rows, identity of the rows
+MINI_TRANSLATIONS = {
+    ("train", "ko"): (512, "dc9c319fe6f37f22bc683736f3c004d3c21bcd33331bc9a6a0199152d10e3641"),
+    ("test", "ko"): (224, "a61f1669f93313fd3784d68d641afbf3e6bc372005d76c4e8b589ee2253d4477"),
+    ("train", "es"): (512, "506cd135c5c2fbbd13fa9a2fed9c42a6e4e1a9df1979c6a809372fc14fa455ad"),
+    ("test", "es"): (224, "ad568e10bce25803c347aed2bee0342dde994a8fe43f6302ce0cd5043c24a6b3"),
+    ("train", "ar"): (512, "18f844f38659a7c49072bde7cb98b867c01bb15aa78be0f2e534e119a16f4701"),
+    ("test", "ar"): (224, "ba5feb2562bf1d5e4e33175dcbafe5333048def97cae3b1210063f86813ce27f"),
+}
 LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
 
 
@@ -169,12 +192,21 @@ def _dataset(
     )
 
 
+def _stsb_file(split: str) -> SourceFile:
+    member = f"stsbenchmark/sts-{split}.csv"
+    return SourceFile(member, STSB[split][0], STSB_ARCHIVE, member)
+
+
+def _korsts_file(split: str) -> SourceFile:
+    commit, sha256, *_ = KORSTS_SPLITS[split]
+    return SourceFile(f"korsts/sts-{split}.tsv", sha256, KORSTS_RAW.format(commit=commit, split=split))
+
+
 def _stsb() -> Dataset:
     splits = {}
-    for split, (sha256, hub_file, rows, identity) in STSB.items():
-        member = f"stsbenchmark/sts-{split}.csv"
+    for split, (_, hub_file, rows, identity) in STSB.items():
         sources = (
-            Files((SourceFile(member, sha256, STSB_ARCHIVE, member),), read_stsb),
+            Files((_stsb_file(split),), read_stsb),
             Hub(*STSB_HUB, (hub_file,), read_hub_json),
         )
         splits[split] = Split(sources, rows, identity)
@@ -187,16 +219,39 @@ def _stsb() -> Dataset:
 
 def _korsts() -> Dataset:
     splits = {}
-    for split, (commit, sha256, hub_file, rows, identity) in KORSTS_SPLITS.items():
-        address = KORSTS_RAW.format(commit=commit, split=split)
+    for split, (_, _, hub_file, rows, identity) in KORSTS_SPLITS.items():
         sources = (
-            Files((SourceFile(f"korsts/sts-{split}.tsv", sha256, address),), read_korsts),
+            Files((_korsts_file(split),), read_korsts),
             Hub(*KORSTS_HUB, (hub_file,), read_hub_parquet),
         )
         splits[split] = Split(sources, rows, identity)
     return _dataset(
         "korsts", ("ko",), splits, "CC BY-SA 4.0", KORSTS, "https://github.com/kakaobrain/kor-nlu-datasets",
         "KorSTS: STS Benchmark in Korean; train machine-translated, dev and test by people",
+    )  # fmt: skip
+
+
+def _translations() -> Dataset:
+    splits = {}
+    for split, (held_out, rows, identity) in TRANSLATIONS.items():
+        files = [file for name in (split, *held_out) for file in (_stsb_file(name), _korsts_file(name))]
+        splits[split] = Split((Files(tuple(files), read_translations),), rows, identity)
+    return Dataset(
+        "stsb-korsts", ("en", "ko"), "parallel", splits, "CC BY-SA 4.0, texts mixed (STSb's LICENSE.txt)", KORSTS,
+        "https://github.com/kakaobrain/kor-nlu-datasets",
+        "The sentences of STSb with their translations in KorSTS; none of train stands in dev or test",
+    )  # fmt: skip
+
+
+def _mixed_pairs() -> Dataset:
+    splits = {
+        split: Split((Files((_stsb_file(split), _korsts_file(split)), read_mixed_pairs),), rows, identity)
+        for split, (rows, identity) in MIXED_PAIRS.items()
+    }
+    return _dataset(
+        "stsb-korsts-sts", ("en", "ko"), splits, "CC BY-SA 4.0, texts mixed (STSb's LICENSE.txt)", KORSTS,
+        "https://github.com/kakaobrain/kor-nlu-datasets",
+        "STSb's pairs with the first sentence in English and the second one in Korean",
     )  # fmt: skip
 
 
@@ -228,4 +283,25 @@ def _mini(language: str) -> Dataset:
     )  # fmt: skip
 
 
-DATASETS = [_stsb(), _korsts(), *(_sts17(one) for one in STS17), *(_mini(language) for language in LANGUAGES)]
+def _mini_translations(language: str) -> Dataset:
+    splits = {}
+    for split in MINI_ROWS:
+        reader: Reader = partial(read_mini_translations, languages=("en", language))
+        rows, identity = MINI_TRANSLATIONS[split, language]
+        splits[split] = Split((Packaged((MINI / f"{split}.tsv",), reader),), rows, identity)
+    return Dataset(
+        f"mini-parallel-{language}", ("en", language), "parallel", splits, "Apache-2.0",
+        "xbench, plugins/sts/mini/GUIDELINE.md", "plugins/sts/mini",
+        f"English and {LANGUAGES[language]} sentences written for xbench: a sample to run, not a benchmark", sample=True,
+    )  # fmt: skip
+
+
+DATASETS = [
+    _stsb(),
+    _korsts(),
+    _translations(),
+    _mixed_pairs(),
+    *(_sts17(one) for one in STS17),
+    *(_mini(language) for language in LANGUAGES),
+    *(_mini_translations(language) for language in LANGUAGES if language != "en"),
+]
