@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xbench.api import Dataset, Files, Packaged, Reader, SourceFile, Split
 
-from .readers import read_mini, read_squad, read_tydiqa
+from .readers import read_mini, read_parallel_questions, read_squad, read_tydiqa
 from .scorers import MLQA_LANGUAGES
 
 SQUAD = (
@@ -61,6 +61,11 @@ XQUAD_SEEN: dict[str, tuple[str, str]] = {
         "dcbae93ec3a9f4b9e78fd834a171d6f96c1a875e10e15b7530b7e4ef4971e37e",
         "479d9710c5b253246f6967a9656ca285694961b8021c5648df52c1cc74ec90f9",
     ),
+}
+# (source, target): (rows, identity of the rows)
+XQUAD_QUESTIONS = {
+    ("es", "en"): (1186, "7406ddba169389edbb99958aa17712d77bba438d5ddd69ddc91249f22688e11c"),
+    ("en", "ar"): (1187, "3b04dfc935ce42a7d80ee2d44ee8ce234be16da1315c1648cbe8a3f25de95093"),
 }
 XQUAD_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")
 # Files of one language of TyDiQA-GoldP's training part: (file's sha256, rows, identity of the rows).
@@ -204,10 +209,14 @@ SQUADS = [
 ]
 
 
-def _xquad(language: str) -> Dataset:
-    sha256, pin = XQUAD_SEEN.get(language, (None, None))
+def _xquad_file(language: str) -> SourceFile:
     name = f"xquad.{language}.json"
-    split = _split(f"xquad/{name}", XQUAD_FILES + name, sha256=sha256, rows=1190, pin=pin)
+    return SourceFile(f"xquad/{name}", XQUAD_SEEN.get(language, (None,))[0], XQUAD_FILES + name)
+
+
+def _xquad(language: str) -> Dataset:
+    pin = XQUAD_SEEN[language][1] if language in XQUAD_SEEN else None
+    split = Split((Files((_xquad_file(language),), read_squad),), 1190, pin)
     return Dataset(
         name=f"xquad-{language}",
         languages=(language,),
@@ -219,6 +228,21 @@ def _xquad(language: str) -> Dataset:
         description="A part of SQuAD v1.1's dev set"
         + (", as it is" if language == "en" else ", translated by professionals"),
         official=("squad", "mlqa") if language in MLQA_LANGUAGES else ("squad",),
+    )
+
+
+def _xquad_questions(first: str, second: str) -> Dataset:
+    rows, pin = XQUAD_QUESTIONS[first, second]
+    files = Files((_xquad_file(first), _xquad_file(second)), read_parallel_questions)
+    return Dataset(
+        name=f"xquad-questions-{first}-{second}",
+        languages=(first, second),
+        schema="parallel",
+        splits={"train": Split((files,), rows, pin)},
+        licence=CC_BY_SA,
+        citation=XQUAD,
+        homepage="https://github.com/google-deepmind/xquad",
+        description="XQuAD's questions in two languages, as parallel sentences",
     )
 
 
@@ -287,6 +311,7 @@ def _mini(language: str) -> Dataset:
 DATASETS = [
     *SQUADS,
     *map(_xquad, XQUAD_LANGUAGES),
+    *(_xquad_questions(*pair) for pair in XQUAD_QUESTIONS),
     *(_mlqa(context, question) for context, question in product(MLQA_LANGUAGES, MLQA_LANGUAGES)),
     *(_tydiqa(language, word) for language, word in TYDIQA_LANGUAGES.items()),
     *map(_mini, LANGUAGES),

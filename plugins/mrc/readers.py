@@ -79,6 +79,30 @@ def read_mini(paths: Sequence[Path], language: str) -> Iterator[Row]:
             }  # fmt: skip
 
 
+def read_parallel_questions(paths: Sequence[Path]) -> Iterator[Row]:
+    """The questions of a file and of its translation, each once.
+
+    Args:
+        paths: The same questions in two languages.
+
+    Yields:
+        Rows of ``parallel``, in the languages' order.
+
+    Raises:
+        DataError: A file is not SQuAD JSON, or they do not hold the same questions.
+    """
+    other = {str(question["id"]): str(question["question"]).strip() for _, question in _questions(paths[1])}
+    seen: set[tuple[str, str]] = set()
+    for _, question in _questions(paths[0]):
+        name = str(question["id"])
+        if name not in other:
+            raise DataError(f"{paths[1]} does not hold the question {name!r:.60} of {paths[0].name}")
+        pair = str(question["question"]).strip(), other[name]
+        if pair not in seen:
+            seen.add(pair)
+            yield {"id": name, "sentence1": pair[0], "sentence2": pair[1]}
+
+
 def _questions(path: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     try:
         articles = json.loads(path.read_bytes().decode("utf-8-sig"))["data"]

@@ -292,7 +292,8 @@ def _mini_translations(language: str) -> Dataset:
     return Dataset(
         f"mini-parallel-{language}", ("en", language), "parallel", splits, "Apache-2.0",
         "xbench, plugins/sts/mini/GUIDELINE.md", "plugins/sts/mini",
-        f"English and {LANGUAGES[language]} sentences written for xbench: a sample to run, not a benchmark", sample=True,
+        f"English and {LANGUAGES[language]} sentences written for xbench: a sample to run, not a benchmark",
+        sample=True,
     )  # fmt: skip
 
 
