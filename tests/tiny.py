@@ -161,6 +161,7 @@ class TinyRun:
         work: A folder for caches.
         settings: Of the recipe.
         prompts: The model's.
+        labels: Of the data sets.
     """
 
     folder: Path
@@ -169,11 +170,12 @@ class TinyRun:
     work: Path
     settings: Mapping[str, object] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         defaults = {"lr": 1e-2, "epochs": 2, "batch_size": 8, "precision": "fp32", "max_length": 32}
         self.recipe = build_recipe({**defaults, **self.settings}, "test", self.head.options)
-        self.context = HeadContext(self.recipe, self.prompts, (), (0.0, 5.0))
+        self.context = HeadContext(self.recipe, self.prompts, self.labels, (0.0, 5.0))
         self.model: LocalModel = identify("tiny", "", self.folder, self.prompts, Settings(cache=self.work / "cache"))
         self.tokenizer = load_tokenizer(self.folder)
         self.pad_id = int(self.tokenizer.pad_token_id)
