@@ -22,6 +22,13 @@ MAPS = {
 }
 
 
+# The maps are plain, as in the paper: no ridge, no centring, no bias. The net stops by itself, long before 500 epochs.
+MAP_OPTIONS = {
+    "ridge": 0.0, "centred": False, "net_lr": 1e-3, "net_batch": 256, "net_epochs": 500, "net_tolerance": 1e-4,
+    "net_patience": 5,
+}  # fmt: skip
+
+
 def alignment_examples(
     rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
 ) -> Iterator[Example]:
@@ -72,7 +79,7 @@ def fit_map(fitting: Fitting, kind: str, back: bool) -> Any:
 
     recipe = NetRecipe(
         float(options["net_lr"]), int(options["net_batch"]), int(options["net_epochs"]),
-        float(options["net_tolerance"]), bool(options["centred"]),
+        float(options["net_tolerance"]), int(options["net_patience"]), bool(options["centred"]),
     )  # fmt: skip
     return linear_net(fitting.outputs, back, recipe, fitting.seed)
 
@@ -94,11 +101,8 @@ HEADS = [
         module=alignment_module,
         decode=decode_pairs,
         needs_training=False,
-        # The maps are plain, as in the paper: no ridge, no centring, no bias. 200 epochs are far more than are needed.
-        options={
-            "ridge": 0.0, "centred": False, "net_lr": 1e-3, "net_batch": 256, "net_epochs": 200, "net_tolerance": 1e-4,
-        },
-        decoding=("max_length", "ridge", "centred", "net_lr", "net_batch", "net_epochs", "net_tolerance"),
+        options=MAP_OPTIONS,
+        decoding=("max_length", *MAP_OPTIONS),
         readings=(
             Reading("identity", None, "no map"),
             *(

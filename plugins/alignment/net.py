@@ -20,7 +20,8 @@ class NetRecipe:
         lr: Adam's step.
         batch: Pairs of a step.
         epochs: At most.
-        tolerance: It stops when an epoch's mean error is not lower than the best before by this share.
+        tolerance: An epoch is better when its mean error is lower than the best before by this share.
+        patience: It stops after so many epochs in a row that are not better.
         bias: Whether the layer has one.
     """
 
@@ -28,6 +29,7 @@ class NetRecipe:
     batch: int
     epochs: int
     tolerance: float
+    patience: int
     bias: bool
 
 
@@ -53,12 +55,13 @@ def linear_net(
     if not len(outputs):
         raise ValueError("no pairs to fit a map on")
     generator = torch.Generator().manual_seed(seed)
-    layer = torch.nn.Linear(outputs.shape[-1], outputs.shape[-1], bias=recipe.bias)
-    torch.nn.init.normal_(layer.weight, std=outputs.shape[-1] ** -0.5, generator=generator)
+    width = outputs.shape[-1]
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, width, width, bias=recipe.bias)  # type: ignore[no-untyped-call]
+    torch.nn.init.normal_(layer.weight, std=width**-0.5, generator=generator)
     if recipe.bias:
         torch.nn.init.zeros_(layer.bias)
     optimizer = torch.optim.Adam(layer.parameters(), lr=recipe.lr)
-    best = float("inf")
+    best, waited = float("inf"), 0
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(outputs), generator=generator).numpy()  # (pairs,)
         total = 0.0
@@ -72,9 +75,10 @@ def linear_net(
             total += loss.item() * len(some)
         error = total / len(order)
         on_epoch(epoch, error)
-        if error > best * (1 - recipe.tolerance):
+        waited = 0 if error < best * (1 - recipe.tolerance) else waited + 1
+        best = min(best, error)
+        if waited == recipe.patience:
             break
-        best = error
     weight, bias = layer.weight.detach().double().numpy(), layer.bias
     offset = np.zeros(len(weight)) if bias is None else bias.detach().double().numpy()
     return LinearMap(weight.T.copy(), offset)
