@@ -81,7 +81,7 @@ def least_squares(pairs: Pairs, ridge: float = 0.0, centred: bool = False) -> Li
     if ridge > 0:
         left = np.vstack([left, math.sqrt(ridge) * np.eye(width)])
         right = np.vstack([right, np.zeros((width, width))])
-    matrix = np.linalg.lstsq(left, right, rcond=None)[0]  # (d, d)
+    matrix: Matrix = np.linalg.lstsq(left, right, rcond=None)[0].astype(np.float64)  # (d, d)
     if not centred:
         return LinearMap(matrix, np.zeros(width))
     means = triangle[0, 1:] / triangle[0, 0]  # (2 d,)
@@ -135,7 +135,8 @@ def _triangle(pairs: Pairs, leading_one: bool) -> tuple[Matrix, int]:
         width = source.shape[1]
         ones = [np.ones((len(source), 1))] if leading_one else []
         block = np.hstack([*ones, source, target])  # (rows, 2 d) or (rows, 1 + 2 d)
-        triangle = np.linalg.qr(block if triangle is None else np.vstack([triangle, block]), mode="r")
+        stacked = block if triangle is None else np.vstack([triangle, block])
+        triangle = np.asarray(np.linalg.qr(stacked, mode="r"), np.float64)
     if triangle is None or width == 0:
         raise ValueError("no pairs to fit a map on")
     return triangle, width
