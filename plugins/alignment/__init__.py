@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xbench.api import Head, Metric, hookimpl
+from xbench.api import Figure, Head, Metric, hookimpl
 
+from .figures import FIGURES
 from .heads import HEADS
 from .metrics import METRICS
 
@@ -20,3 +21,9 @@ def xbench_heads() -> Iterable[Head]:
 def xbench_metrics() -> Iterable[Metric]:
     """``mean-cosine``, ``retrieval`` and ``shuffled-cosine``."""
     return METRICS
+
+
+@hookimpl
+def xbench_figures() -> Iterable[Figure]:
+    """``tsne``."""
+    return FIGURES
