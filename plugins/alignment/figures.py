@@ -43,13 +43,16 @@ def draw(about: FigureContext) -> list[Path]:
     pictures: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for record in about.records:
         evaluated = record["eval"]
-        key = record["model"]["name"], record["curriculum"], str(record["seed"]), evaluated["dataset"]
-        pictures.setdefault((*key, evaluated["split"]), []).append(record)
+        key = (
+            record["model"]["name"], record["curriculum"], str(record["seed"]), evaluated["dataset"],
+            evaluated["split"],
+        )  # fmt: skip
+        pictures.setdefault(key, []).append(record)
     files: list[Path] = []
-    for key, records in pictures.items():
+    for names, records in pictures.items():
         panels = [(record, arrays) for record in records if (arrays := _arrays(record, about)) is not None]
         if panels:
-            files += _picture(key, panels, about.folder)
+            files += _picture(names, panels, about.folder)
     return files
 
 
@@ -114,8 +117,7 @@ def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     import numpy as np
 
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: npt.NDArray[np.float32] = rows / np.where(lengths > 0, lengths, 1)
-    return scaled
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _slug(text: str) -> str:
