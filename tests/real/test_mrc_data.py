@@ -24,6 +24,7 @@ from tests.real.squad_files import (
     renamed,
     tydiqa,
 )
+from xbench.data.rows import prepare
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.types import Files, Packaged
@@ -179,21 +180,21 @@ def test_what_can_stand_in_is_there_in_the_same_language(registry: Registry) -> 
 
 
 def test_every_data_set_says_whose_it_is_and_how_it_is_scored(registry: Registry) -> None:
-    assert len({dataset.name for dataset in DATASETS}) == len(DATASETS) == 5 + 12 + 49 + 9 + 4
+    assert len({dataset.name for dataset in DATASETS}) == len(DATASETS) == 5 + 12 + 49 + 9 + 4 + 2
     for dataset in DATASETS:
         assert registry.datasets.get(dataset.name) is dataset
         texts = (dataset.licence, dataset.citation, dataset.homepage, dataset.description)
         assert all(text.strip() and len(text.splitlines()) == 1 for text in texts), dataset.name
         assert dataset.sample or dataset.homepage.startswith("https://"), dataset.name
-        assert dataset.schema == "span"
-        assert dataset.official
+        assert dataset.schema == ("parallel" if dataset.name.startswith("xquad-questions-") else "span")
+        assert bool(dataset.official) == (dataset.schema == "span")
         for name in dataset.official:
             registry.metrics.get(name)
 
 
 def test_every_address_is_https_and_every_file_has_its_own_place() -> None:
     places = Counter[tuple[str, str | None, str | None]]()
-    for dataset in DATASETS:
+    for dataset in [one for one in DATASETS if one.schema == "span"]:  # the others put files of these together
         for declared in dataset.splits.values():
             for source in declared.sources:
                 assert isinstance(source, Packaged if dataset.sample else Files)
@@ -207,3 +208,21 @@ def test_every_address_is_https_and_every_file_has_its_own_place() -> None:
     members = [member for _, url, member in places if url is not None and url.endswith(".zip")]
     assert len(set(members)) == len(members) == 2 * 49
     assert "MLQA_V1/test/test-context-ar-question-vi.json" in members
+
+
+@pytest.mark.parametrize(("first", "second", "count"), [("es", "en", 1186), ("en", "ar", 1187)])
+def test_xquads_questions_are_translations_of_each_other(
+    first: str, second: str, count: int, registry: Registry, data_root: Path, tmp_path: Path
+) -> None:
+    dataset = registry.datasets.get(f"xquad-questions-{first}-{second}")
+    settings = Settings(cache=tmp_path, data=data_root, offline=True)
+    rows = prepare(dataset, "train", registry.schemas.get("parallel"), settings)
+    assert (rows.rows, rows.pinned) == (count, True)
+    sides = []
+    for language in (first, second):
+        articles = json.loads((data_root / "xquad" / f"xquad.{language}.json").read_text(encoding="utf-8"))["data"]
+        questions = [one for article in articles for paragraph in article["paragraphs"] for one in paragraph["qas"]]
+        sides.append({question["id"]: question["question"].strip() for question in questions})
+    found = {row["id"]: (row["sentence1"], row["sentence2"]) for row in rows.open()}
+    assert all(found[name] == (sides[0][name], sides[1][name]) for name in found)
+    assert set(found.values()) == {(sides[0][name], sides[1][name]) for name in sides[0]}

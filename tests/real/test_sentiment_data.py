@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import tarfile
 from collections import Counter
@@ -119,12 +120,16 @@ def test_the_publishers_whole_tar_gives_the_same_rows(
         tarfile.open(data_root / "imdb" / "aclImdb_labelled.tar.gz") as tar,
         tarfile.open(tmp_path / "imdb" / "aclImdb_v1.tar.gz", "w:gz", compresslevel=1) as whole,
     ):
-        members = [member for member in tar.getmembers() if member.isfile() and "/test/" in member.name]
-        for member in sorted(members, key=lambda one: one.name, reverse=True):
-            whole.addfile(member, tar.extractfile(member))
-            if member.name.endswith("00_1.txt"):
-                member.name = member.name.replace("/test/neg/", "/train/unsup/")
-                whole.addfile(member, tar.extractfile(member.name.replace("/train/unsup/", "/test/neg/")))
+        found = {}  # read forwards, since going back in a compressed tar begins anew
+        for member in tar:
+            content = tar.extractfile(member) if "/test/" in member.name else None
+            if content is not None:
+                found[member.name] = content.read()
+        for name, content in sorted(found.items(), reverse=True):
+            for place in (name, name.replace("/test/neg/", "/train/unsup/"))[: 2 if name.endswith("00_1.txt") else 1]:
+                member = tarfile.TarInfo(place)
+                member.size = len(content)
+                whole.addfile(member, io.BytesIO(content))
     rows = list(read_lmrd([tmp_path / "imdb" / "aclImdb_v1.tar.gz"], "test"))
     assert Counter(row["label"] for row in rows) == {0: 12_500, 1: 12_500}
     assert ready("lmrd", "test", registry, tmp_path, tmp_path / "cache").pinned
