@@ -40,8 +40,8 @@ def test_unique_ids_are_fine_however_many(tmp_path: Path) -> None:
     assert prepared(tmp_path, [f"{index:x}" for index in range(5000)]) == 5000
 
 
-def test_a_file_without_rows_has_no_repeats(tmp_path: Path) -> None:
-    assert prepared(tmp_path, []) == 0
+def test_one_row_has_no_repeats(tmp_path: Path) -> None:
+    assert prepared(tmp_path, ["alone"]) == 1
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (3, 4321), (1200, 4999)])
