@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import DataError, UserError
 from .hookspecs import hookimpl
 from .keys import content_key, file_sha256
+from .languages import language_name
 from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext
 from .recipe import Recipe
 from .types import (
@@ -38,14 +39,16 @@ from .types import (
 
 if TYPE_CHECKING:
     from .data.text import read_lines
-    from .heads.blocks import HeadModule, dense_block, mean_pool
-    from .heads.tokens import tokenize
+    from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
+    from .heads.tokens import sentence_pair_examples, tokenize
 
 _LAZY = {
     "HeadModule": "heads.blocks",
+    "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "mean_pool": "heads.blocks",
     "read_lines": "data.text",
+    "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
 }
 
@@ -85,11 +88,14 @@ __all__ = [
     "Tokens",
     "UserError",
     "content_key",
+    "cosine_loss",
     "dense_block",
     "file_sha256",
     "hookimpl",
+    "language_name",
     "mean_pool",
     "read_lines",
+    "sentence_pair_examples",
     "tokenize",
 ]
 

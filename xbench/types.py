@@ -270,6 +270,11 @@ class HeadContext:
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
 
+    def unit_scale(self) -> tuple[float, float]:
+        """The offset and the factor that bring a gold score to 0-1."""
+        low, high = self.score_range or (0.0, 1.0)
+        return low, 1 / (high - low)
+
 
 @dataclass
 class Batch:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Figure, FigureContext, UserError
+from xbench.api import Figure, FigureContext, UserError, language_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,6 @@ SEED = 0
 # Okabe and Ito's palette, which the colour-blind can tell apart; and a shape for each, for print without colours.
 STYLES = {"source": ("#0072B2", "o"), "mapped": ("#D55E00", "^"), "target": ("#009E73", "s")}
 WORDS = {"source": "{source}, unaligned", "mapped": "{source}, aligned", "target": "{target}"}
-LANGUAGES = {"ar": "Arabic", "en": "English", "es": "Spanish", "ko": "Korean"}
 
 
 def draw(about: FigureContext) -> list[Path]:
@@ -90,16 +89,18 @@ def _panel(place: Axes, record: Mapping[str, Any], arrays: Mapping[str, npt.NDAr
     import numpy as np
     from sklearn.manifold import TSNE
 
+    from .retrieval import unit
+
     count = len(arrays["source"])
     chosen = np.sort(np.random.default_rng(SEED).choice(count, min(PAIRS, count), replace=False))
-    parts = {name: _unit(array[chosen]) for name, array in arrays.items()}
+    parts = {name: unit(array[chosen]) for name, array in arrays.items()}
     rows = np.concatenate(list(parts.values()))  # (3 * pairs, hidden)
     perplexity = min(30.0, max(1.0, (len(rows) - 1) / 3))
     plane = TSNE(2, perplexity=perplexity, init="pca", metric="cosine", random_state=SEED).fit_transform(rows)
     points = dict(zip(parts, np.split(plane, len(parts)), strict=True))  # (pairs, 2) each
     for one, other in zip(points["mapped"], points["target"], strict=True):
         place.plot(*np.stack([one, other]).T, color="0.8", linewidth=0.4, zorder=1)
-    source, target = (LANGUAGES.get(part, part) for part in _direction(record))
+    source, target = map(language_name, _direction(record))
     for name, (colour, marker) in STYLES.items():
         label = WORDS[name].format(source=source, target=target)
         place.scatter(*points[name].T, s=9, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label, zorder=2)
@@ -111,13 +112,6 @@ def _panel(place: Axes, record: Mapping[str, Any], arrays: Mapping[str, npt.NDAr
 def _direction(record: Mapping[str, Any]) -> list[str]:
     languages = str(record["eval"]["language"]).split("-")
     return languages[::-1] if str(record["reading"]).endswith("-back") else languages
-
-
-def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    import numpy as np
-
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _slug(text: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Decoding, Example, Fitting, Head, HeadContext, Reading, Row, tokenize
+from xbench.api import Decoding, Fitting, Head, HeadContext, Reading, sentence_pair_examples
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 BLOCK = 8192
 """Pairs that are in memory at once while a map is fitted."""
@@ -20,36 +19,11 @@ MAPS = {
     "procrustes": "the nearest orthogonal map",
     "linear-net": "one linear layer, trained by gradient descent",
 }
-
-
 # The maps are plain, as in the paper: no ridge, no centring, no bias. The net stops by itself, long before 500 epochs.
 MAP_OPTIONS = {
     "ridge": 0.0, "centred": False, "net_lr": 1e-3, "net_batch": 256, "net_epochs": 500, "net_tolerance": 1e-4,
     "net_patience": 5,
 }  # fmt: skip
-
-
-def alignment_examples(
-    rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
-) -> Iterator[Example]:
-    """Two sequences a pair, each with the model's prompt for sentences.
-
-    Args:
-        rows: Rows of ``parallel`` or ``pair-score``.
-        first: The index of the first one.
-        tokenizer: The model's.
-        context: The recipe and its company.
-
-    Yields:
-        An example a row; its target is the gold score, 0 where rows have none.
-    """
-    prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
-    sides = [
-        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
-    ]  # fmt: skip
-    for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
-        sequences, lost = zip(*pair, strict=True)
-        yield Example(index, sequences, (row.get("score", 0.0),), truncated=any(lost))
 
 
 def alignment_module(encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> torch.nn.Module:
@@ -97,7 +71,7 @@ HEADS = [
         version=1,
         schemas=("pair-score", "parallel"),
         description="Mean-pooled sentence embeddings of two languages, compared after a linear map (section II.C)",
-        examples=alignment_examples,
+        examples=sentence_pair_examples,
         module=alignment_module,
         decode=decode_pairs,
         needs_training=False,

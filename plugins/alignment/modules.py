@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from xbench.api import Batch, HeadModule, UserError, mean_pool
+from xbench.api import Batch, HeadModule, UserError, cosine_loss, mean_pool
 
 
 class Embedder(HeadModule):
@@ -26,6 +26,5 @@ class Embedder(HeadModule):
         """
         if self.context.score_range is None:
             raise UserError("the head alignment is fine-tuned on scored pairs; parallel ones are for fitting maps")
-        low, high = self.context.score_range
         cosines = torch.nn.functional.cosine_similarity(outputs[:, 0], outputs[:, 1])
-        return (cosines - (batch.targets[:, 0] - low) / (high - low)).square()
+        return cosine_loss(cosines, batch, self.context)

@@ -129,7 +129,7 @@ def _search(
                 while (stop := _word(context, parsed)[0]) < end:
                     words.add(context[parsed:stop])
                     parsed = _word(context, parsed)[1]
-                if words.count > longest * (2 - f1) / max(f1, 1e-9):
+                if words.count > _most(longest, f1):
                     break
                 if (start, end) not in seen:  # neighbouring windows share tokens
                     seen.add((start, end))
@@ -137,9 +137,14 @@ def _search(
                     f1, exact = max(f1, found[0]), max(exact, found[1])
                     if f1 == exact == 1.0:
                         return f1, exact
-                    if units - 1 > longest * (2 - f1) / max(f1, 1e-9):
+                    if units - 1 > _most(longest, f1):
                         break
     return f1, exact
+
+
+def _most(expected: int, f1: float) -> float:
+    """The most units of a span whose F1 against so many can still reach this one."""
+    return expected * (2 - f1) / max(f1, 1e-9)
 
 
 def _word(context: str, start: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from xbench.api import Dataset, Files, Packaged, Reader, SourceFile, Split
+from xbench.api import Dataset, Files, Packaged, Reader, SourceFile, Split, language_name
 
 from .readers import read_mini, read_parallel_questions, read_squad, read_tydiqa
 from .scorers import MLQA_LANGUAGES
@@ -93,7 +93,7 @@ MINI_SHA256 = {
     ("test", "es"): "178516a6128029d610ee20589ed213b8c22fefe9b20051a671914534f3a3128c",
     ("test", "ar"): "fe33c7cb4953201df3e386c6d59887ced79440b3fbe9ee87e8c358c16c05f2c4",
 }
-LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
+LANGUAGES = ("en", "ko", "es", "ar")
 
 
 def _split(
@@ -302,7 +302,7 @@ def _mini(language: str) -> Dataset:
         licence="Apache-2.0",
         citation="xbench, plugins/mrc/mini/GUIDELINE.md",
         homepage="plugins/mrc/mini",
-        description=f"{LANGUAGES[language]} passages written for xbench: a sample to run, not a benchmark",
+        description=f"{language_name(language)} passages written for xbench: a sample to run, not a benchmark",
         sample=True,
         official=("korquad",) if language == "ko" else ("squad",),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from xbench.api import Dataset, Files, Packaged, Reader, SourceFile, Split
+from xbench.api import Dataset, Files, Packaged, Reader, SourceFile, Split, language_name
 
 from .readers import LABELS, read_lmrd, read_lmrd_folder, read_mini, read_nsmc
 
@@ -49,7 +49,7 @@ MINI_SHA256 = {
     ("test", "es"): "eed9d7d99acfc23d449b0da13b74117554706fc7889d00dca4309e93cb998e32",
     ("test", "ar"): "e473d6174f71e5c524fa8676b22c5bc6513bb331d1fad2544f5c5c5b362eb86e",
 }
-LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
+LANGUAGES = ("en", "ko", "es", "ar")
 
 
 def _lmrd() -> Dataset:
@@ -93,7 +93,7 @@ def _mini(language: str) -> Dataset:
     return Dataset(
         f"mini-sentiment-{language}", (language,), "text-label", splits, "Apache-2.0",
         "xbench, plugins/sentiment/mini/GUIDELINE.md", "plugins/sentiment/mini",
-        f"{LANGUAGES[language]} film reviews written for xbench: a sample to run, not a benchmark", sample=True,
+        f"{language_name(language)} film reviews written for xbench: a sample to run, not a benchmark", sample=True,
         labels=LABELS,
     )  # fmt: skip
 

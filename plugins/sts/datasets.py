@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from xbench.api import Dataset, Files, Hub, Packaged, Reader, Source, SourceFile, Split
+from xbench.api import Dataset, Files, Hub, Packaged, Reader, Source, SourceFile, Split, language_name
 
 from .readers import read_hub_json, read_hub_parquet, read_korsts, read_mini, read_sts17, read_stsb
 from .translations import read_mini_translations, read_mixed_pairs, read_translations
@@ -180,7 +180,7 @@ MINI_TRANSLATIONS = {
     ("train", "ar"): (512, "18f844f38659a7c49072bde7cb98b867c01bb15aa78be0f2e534e119a16f4701"),
     ("test", "ar"): (224, "ba5feb2562bf1d5e4e33175dcbafe5333048def97cae3b1210063f86813ce27f"),
 }
-LANGUAGES = {"en": "English", "ko": "Korean", "es": "Spanish", "ar": "Arabic"}
+LANGUAGES = ("en", "ko", "es", "ar")
 
 
 def _dataset(
@@ -278,7 +278,7 @@ def _mini(language: str) -> Dataset:
         splits[split] = Split((Packaged((MINI / f"{split}.tsv",), reader),), rows, MINI_SHA256[split, language])
     return _dataset(
         f"mini-sts-{language}", (language,), splits, "Apache-2.0", "xbench, plugins/sts/mini/GUIDELINE.md",
-        "plugins/sts/mini", f"{LANGUAGES[language]} pairs written for xbench: a sample to run, not a benchmark",
+        "plugins/sts/mini", f"{language_name(language)} pairs written for xbench: a sample to run, not a benchmark",
         sample=True,
     )  # fmt: skip
 
@@ -292,7 +292,7 @@ def _mini_translations(language: str) -> Dataset:
     return Dataset(
         f"mini-parallel-{language}", ("en", language), "parallel", splits, "Apache-2.0",
         "xbench, plugins/sts/mini/GUIDELINE.md", "plugins/sts/mini",
-        f"English and {LANGUAGES[language]} sentences written for xbench: a sample to run, not a benchmark",
+        f"English and {language_name(language)} sentences written for xbench: a sample to run, not a benchmark",
         sample=True,
     )  # fmt: skip
 

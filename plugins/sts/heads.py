@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Decoding, Example, Head, HeadContext, Row, tokenize
+from xbench.api import Decoding, Example, Head, HeadContext, Row, sentence_pair_examples, tokenize
 
 if TYPE_CHECKING:
     import torch
@@ -30,35 +30,6 @@ def cross_encoder_examples(
     pairs = tokenize(tokenizer, context.recipe.max_length, left, right)
     for index, (row, (tokens, lost)) in enumerate(zip(rows, pairs, strict=True), first):
         yield Example(index, (tokens,), (row["score"],), truncated=lost)
-
-
-def siamese_examples(
-    rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
-) -> Iterator[Example]:
-    """Two sequences a pair, each with the model's prompt for sentences.
-
-    Args:
-        rows: Rows of ``pair-score``.
-        first: The index of the first one.
-        tokenizer: The model's.
-        context: The recipe and its company.
-
-    Yields:
-        An example a row; its target is the gold score.
-    """
-    prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
-    sides = [
-        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
-    ]  # fmt: skip
-    for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
-        sequences, lost = zip(*pair, strict=True)
-        yield Example(index, sequences, (row["score"],), truncated=any(lost))
-
-
-def unit_scale(context: HeadContext) -> tuple[float, float]:
-    """The offset and the factor that bring a gold score to 0-1."""
-    low, high = context.score_range or (0.0, 1.0)
-    return low, 1 / (high - low)
 
 
 def cross_encoder_module(encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> torch.nn.Module:
@@ -96,7 +67,7 @@ HEADS = [
         version=1,
         schemas=("pair-score",),
         description="Mean-pooled sentence embeddings, their cosine against the gold score (Sentence-BERT, regression)",
-        examples=siamese_examples,
+        examples=sentence_pair_examples,
         module=siamese_module,
         decode=decode_numbers,
         needs_training=False,

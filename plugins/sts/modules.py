@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from xbench.api import Batch, HeadContext, HeadModule, dense_block, mean_pool
-
-from .heads import unit_scale
+from xbench.api import Batch, HeadContext, HeadModule, cosine_loss, dense_block, mean_pool
 
 
 class CrossEncoder(HeadModule):
@@ -23,7 +21,7 @@ class CrossEncoder(HeadModule):
     def __init__(self, encoder: PreTrainedModel, context: HeadContext, generator: torch.Generator) -> None:
         super().__init__(encoder, context)
         scale = context.recipe.options["score_scale"]
-        self.offset, self.factor = unit_scale(context) if scale == "unit" else (0.0, 1.0)
+        self.offset, self.factor = context.unit_scale() if scale == "unit" else (0.0, 1.0)
         self.block = dense_block(encoder, 1, generator)
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -50,5 +48,4 @@ class Siamese(HeadModule):
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Squared error against the score scaled to 0-1, shape (examples,)."""
-        offset, factor = unit_scale(self.context)
-        return (outputs - (batch.targets[:, 0] - offset) * factor).square()
+        return cosine_loss(outputs, batch, self.context)

@@ -71,6 +71,21 @@ def mean_pool(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tenso
     return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1)  # an empty sequence is the zero vector
 
 
+def cosine_loss(cosines: torch.Tensor, batch: Batch, context: HeadContext) -> torch.Tensor:
+    """Squared error against the gold score scaled to 0-1, as Sentence-BERT regresses (Reimers and Gurevych, 2019).
+
+    Args:
+        cosines: (examples,) of the pairs' sentence embeddings.
+        batch: Its first target is the gold score.
+        context: For the range of the scores.
+
+    Returns:
+        (examples,)
+    """
+    offset, factor = context.unit_scale()
+    return (cosines - (batch.targets[:, 0] - offset) * factor).square()
+
+
 def dense_block(encoder: PreTrainedModel, outputs: int, generator: torch.Generator) -> nn.Sequential:
     """The head that transformers puts on XLM-R for sequence classification: dropout, dense, tanh, dropout, linear.
 

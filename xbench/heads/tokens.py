@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..types import Tokens
+from ..types import Example, HeadContext, Row, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,3 +33,26 @@ def tokenize(
         (Tokens(ids, types), len(uncut) > len(ids))
         for ids, types, uncut in zip(cut["input_ids"], segments, whole, strict=True)
     ]
+
+
+def sentence_pair_examples(
+    rows: Sequence[Row], first: int, tokenizer: PreTrainedTokenizerBase, context: HeadContext
+) -> Iterator[Example]:
+    """Two sequences a pair, each with the model's prompt for sentences: for heads that compare sentence embeddings.
+
+    Args:
+        rows: Rows of ``pair-score`` or ``parallel``.
+        first: The index of the first one.
+        tokenizer: The model's.
+        context: The recipe and its company.
+
+    Yields:
+        An example a row; its target is the gold score, 0 where rows have none.
+    """
+    prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
+    sides = [
+        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
+    ]  # fmt: skip
+    for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
+        sequences, lost = zip(*pair, strict=True)
+        yield Example(index, sequences, (row.get("score", 0.0),), truncated=any(lost))

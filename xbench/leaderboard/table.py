@@ -9,17 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..keys import canonical
+from ..languages import language_name
 from ..recipe import EXECUTION_ONLY
 from .ceilings import Ceilings, find_ceilings
 from .columns import column_key, order_columns
 
 Record: TypeAlias = Mapping[str, Any]
-
-LANGUAGES = {
-    "ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi",
-    "it": "Italian", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
-    "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -302,7 +297,7 @@ def row_title(row: TableRow, several_heads: bool) -> str:
 
 def column_title(dataset: str, language: str) -> str:
     """``Korean (korsts)``."""
-    names = [LANGUAGES.get(part, part) for part in language.split("-")]
+    names = [language_name(part) for part in language.split("-")]
     return f"{'–'.join(names)} ({dataset})"
 
 

@@ -79,13 +79,13 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return contextlib.nullcontext()
 
 
-def return_free_memory() -> None:
-    """Give what malloc keeps free back to the system; does nothing where malloc cannot.
+def return_free_memory(device: torch.device) -> None:
+    """On the CPU, give what malloc keeps free back to the system; does nothing where malloc cannot.
 
     Pieces of a batch differ in shape, so that each leaves other holes in the heap: without this a process grows over
     an epoch to twice what it uses at once.
     """
-    trim = _malloc_trim()
+    trim = _malloc_trim() if device.type == "cpu" else None
     if trim is not None:
         trim(0)
 

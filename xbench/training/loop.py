@@ -87,7 +87,7 @@ def train(
             for start in range(0, len(order), recipe.batch_size):
                 chosen = order[start : start + recipe.batch_size]
                 pieces = _pieces(tables, chosen, module.packs(), recipe, device)
-                return_free_memory()
+                return_free_memory(device)
                 losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
                 if not math.isfinite(losses[-1]):
                     raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")

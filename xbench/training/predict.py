@@ -100,7 +100,7 @@ class Predictor:
         with torch.inference_mode(), autocast(choose_precision(self.precision, device), device):
             for count, indices in enumerate(micro_batches(table.lengths, self.module.packs(), budget, piece)):
                 if count % BATCHES_BETWEEN == 0:
-                    return_free_memory()
+                    return_free_memory(device)
                 batch = make_batch(table, indices, self.vocabulary, self.pad_id, device)
                 take(indices, self.module(batch).float().cpu().numpy())
                 passed, done = passed + len(indices), done + int(tokens[indices].sum())

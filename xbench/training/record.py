@@ -100,11 +100,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "selection": "last",
         "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
         "kept": store.save_kept(key, measured.kept),
-        "timing": {
-            **_timing(manifests, device), "eval_s": round(measured.pass_s, 3),
-            "eval_examples_per_s": round(len(rows) / measured.pass_s, 2),
-            "decode_s": round(measured.decode_s, 3), "score_s": round(score_s, 3),
-        },
+        "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
         "environment": {
             **environment(device, precision),
             **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
@@ -145,7 +141,14 @@ def _trained_on(chain: Sequence[Stage], manifests: Sequence[Mapping[str, Any]], 
     ]
 
 
-def _timing(manifests: Sequence[Mapping[str, Any]], device: torch.device) -> dict[str, Any]:
+def _timing(measured: Measured, score_s: float) -> dict[str, float]:
+    return {
+        "eval_s": round(measured.pass_s, 3), "eval_examples_per_s": round(len(measured.rows) / measured.pass_s, 2),
+        "decode_s": round(measured.decode_s, 3), "score_s": round(score_s, 3),
+    }  # fmt: skip
+
+
+def _training_timing(manifests: Sequence[Mapping[str, Any]], device: torch.device) -> dict[str, Any]:
     """Of all stages of the chain together, whenever they were trained."""
     memory = peak_memory(device)
     for manifest in manifests:
