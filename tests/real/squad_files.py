@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from xbench.data.rows import RowSet, prepare
+from tests.real.rows import ready
 from xbench.errors import DataError
 from xbench.registry import Registry
-from xbench.settings import Settings
 
 # data set and split: (file, rows)
 FILES = {
@@ -34,11 +33,6 @@ XQUAD = "xquad-en", "xquad/xquad.en.json"
 TYDIQA_DEV = "tydiqa-ko", "tydiqa-goldp/tydiqa-goldp-v1.1-dev.json"
 Json = dict[str, Any]
 Damage = Callable[[Json], object]
-
-
-def ready(name: str, split: str, registry: Registry, settings: Settings) -> RowSet:
-    dataset = registry.datasets.get(name)
-    return prepare(dataset, split, registry.schemas.get(dataset.schema), settings)
 
 
 @functools.cache
@@ -97,7 +91,7 @@ def some(data_root: Path, count: int = 2) -> Json:
 def refusal(name: str, split: str, registry: Registry, root: Path, path: Path | None = None) -> str:
     """The message for a data root's file, which is one line and names the file."""
     with pytest.raises(DataError) as caught:
-        ready(name, split, registry, Settings(cache=root / "cache", data=root, offline=True))
+        ready(name, split, registry, root, root / "cache")
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     assert path is None or str(path) in message

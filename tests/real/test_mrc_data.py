@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from xbench_plugins.mrc.datasets import DATASETS
 
+from tests.real.rows import ready
 from tests.real.squad_files import (
     FILES,
     TYDIQA,
@@ -19,27 +20,19 @@ from tests.real.squad_files import (
     published,
     put,
     raw,
-    ready,
     refusal,
     renamed,
     tydiqa,
 )
-from xbench.data.rows import prepare
 from xbench.registry import Registry
-from xbench.settings import Settings
 from xbench.types import Files, Packaged
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.mark.parametrize(("name", "split"), FILES)
 def test_rows_are_as_many_as_published_and_are_the_pinned_ones(
     name: str, split: str, registry: Registry, data_root: Path, cache: Path
 ) -> None:
-    found = ready(name, split, registry, Settings(cache=cache, data=data_root, offline=True))
+    found = ready(name, split, registry, data_root, cache)
     rows = published(name, split, data_root)
     assert found.rows == len(rows) == FILES[name, split][1]
     lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
@@ -74,7 +67,7 @@ def test_ids_are_unique_and_are_the_publishers_where_those_are(name: str, split:
 def test_every_answer_stands_where_its_row_says_counted_in_code_points(
     name: str, split: str, data_root: Path, cache: Path, registry: Registry
 ) -> None:
-    rows = ready(name, split, registry, Settings(cache=cache, data=data_root, offline=True)).open()
+    rows = ready(name, split, registry, data_root, cache).open()
     columns: dict[str, list[Any]] = {column: list(rows[column]) for column in ("context", "answers")}  # type: ignore[call-overload]
     other_units = 0
     for context, answers in zip(columns["context"], columns["answers"], strict=True):
@@ -153,8 +146,8 @@ def test_tydiqa_is_the_same_from_the_file_of_all_languages_as_from_one_languages
 ) -> None:
     put(tmp_path, "tydiqa-goldp/tydiqa-goldp-v1.1-train.json", all_languages(data_root))
     for name in TYDIQA:
-        own = ready(name, "train", registry, Settings(cache=cache, data=data_root, offline=True))
-        whole = ready(name, "train", registry, Settings(cache=tmp_path / "cache", data=tmp_path, offline=True))
+        own = ready(name, "train", registry, data_root, cache)
+        whole = ready(name, "train", registry, tmp_path, tmp_path / "cache")
         assert (whole.rows, whole.rows_sha256, whole.pinned) == (own.rows, own.rows_sha256, True)
         assert whole.folder != own.folder
         for column in ("id", "context", "question", "answers"):
@@ -214,9 +207,7 @@ def test_every_address_is_https_and_every_file_has_its_own_place() -> None:
 def test_xquads_questions_are_translations_of_each_other(
     first: str, second: str, count: int, registry: Registry, data_root: Path, tmp_path: Path
 ) -> None:
-    dataset = registry.datasets.get(f"xquad-questions-{first}-{second}")
-    settings = Settings(cache=tmp_path, data=data_root, offline=True)
-    rows = prepare(dataset, "train", registry.schemas.get("parallel"), settings)
+    rows = ready(f"xquad-questions-{first}-{second}", "train", registry, data_root, tmp_path)
     assert (rows.rows, rows.pinned) == (count, True)
     sides = []
     for language in (first, second):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.rows import prepared
 from tests.real.squad_files import (
     FILES,
     MLQA,
@@ -18,7 +19,6 @@ from tests.real.squad_files import (
     articles,
     put,
     raw,
-    ready,
     refusal,
     some,
     tydiqa,
@@ -145,7 +145,7 @@ def test_a_published_file_that_was_altered_is_refused(
 def test_the_same_rows_in_other_bytes_are_the_same_rows(registry: Registry, data_root: Path, tmp_path: Path) -> None:
     text = json.dumps(some(data_root, 48), ensure_ascii=False, indent=3)
     put(tmp_path, XQUAD[1], b"\xef\xbb\xbf" + text.encode())
-    assert ready(XQUAD[0], "dev", registry, Settings(cache=tmp_path / "cache", data=tmp_path)).rows == 1190
+    assert prepared(XQUAD[0], "dev", registry, Settings(cache=tmp_path / "cache", data=tmp_path)).rows == 1190
 
 
 def tydiqa_dev(data_root: Path) -> Json:
@@ -156,7 +156,7 @@ def tydiqa_dev(data_root: Path) -> Json:
 def test_tydiqas_dev_part_goes_by_the_publishers_ids(registry: Registry, data_root: Path, tmp_path: Path) -> None:
     put(tmp_path, TYDIQA_DEV[1], tydiqa_dev(data_root))
     settings = Settings(cache=tmp_path / "cache", data=tmp_path, offline=True)
-    korean, english = (ready(name, "dev", registry, settings) for name in ("tydiqa-ko", "tydiqa-en"))
+    korean, english = (prepared(name, "dev", registry, settings) for name in ("tydiqa-ko", "tydiqa-en"))
     questions = [question["question"] for _, question in raw(data_root / FILES["tydiqa-ko", "train"][0])]
     assert [row["question"] for row in korean.open()] == questions[:4]
     for rows, language in ((korean, "korean"), (english, "english")):

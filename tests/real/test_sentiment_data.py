@@ -13,25 +13,13 @@ from pathlib import Path
 import pytest
 from xbench_plugins.sentiment.readers import read_lmrd
 
-from xbench.data.rows import RowSet, prepare
+from tests.real.rows import ready
 from xbench.errors import DataError
 from xbench.registry import Registry
-from xbench.settings import Settings
 
 SPLITS = ("train", "test")
 NSMC = {"train": 150_000, "test": 50_000}
 LABELS = ("negative", "positive")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-def ready(name: str, split: str, registry: Registry, data_root: Path, cache: Path) -> RowSet:
-    dataset = registry.datasets.get(name)
-    schema = registry.schemas.get(dataset.schema)
-    return prepare(dataset, split, schema, Settings(cache=cache, data=data_root, offline=True))
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from xbench_plugins.sts.readers import read_sts17
 
-from xbench.data.rows import RowSet, prepare
+from tests.real.rows import ready
 from xbench.errors import DataError
 from xbench.registry import Registry
-from xbench.settings import Settings
 from xbench.types import Files
 
 STSB = {"train": 5749, "dev": 1500, "test": 1379}
@@ -34,17 +33,6 @@ COMMON = {
     "en": {"the", "a", "is", "are", "on", "of", "and", "with", "to", "for"},
     "es": {"el", "la", "un", "una", "está", "están", "en", "de", "con", "los", "y", "que"},
 }
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-def ready(name: str, split: str, registry: Registry, data_root: Path, cache: Path) -> RowSet:
-    dataset = registry.datasets.get(name)
-    schema = registry.schemas.get(dataset.schema)
-    return prepare(dataset, split, schema, Settings(cache=cache, data=data_root, offline=True))
 
 
 def lines(path: Path) -> list[str]:

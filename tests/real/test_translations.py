@@ -7,23 +7,11 @@ from pathlib import Path
 import pytest
 from xbench_plugins.sts.translations import read_translations
 
-from xbench.data.rows import RowSet, prepare
+from tests.real.rows import ready
 from xbench.errors import DataError
 from xbench.registry import Registry
-from xbench.settings import Settings
 
 ROWS = {"train": 9999, "dev": 2810, "test": 2552}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-def ready(name: str, split: str, registry: Registry, data_root: Path, cache: Path) -> RowSet:
-    dataset = registry.datasets.get(name)
-    schema = registry.schemas.get(dataset.schema)
-    return prepare(dataset, split, schema, Settings(cache=cache, data=data_root, offline=True))
 
 
 def columns(path: Path, first: int) -> list[list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections import Counter
 from functools import cache
@@ -13,14 +12,13 @@ from pathlib import Path
 import pytest
 from scipy.stats import spearmanr
 
+from tests.corpora import LANGUAGES, alike, in_script, plain
 from xbench.data.rows import prepare
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.types import Packaged
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "sts" / "mini"
-LANGUAGES = ("en", "ko", "es", "ar")
-SCRIPTS = {"en": "LATIN", "ko": "HANGUL", "es": "LATIN", "ar": "ARABIC"}
 LEAST = {"train": 240, "test": 100}
 SPLITS = tuple(LEAST)
 IN_BOTH = [(split, language) for split in SPLITS for language in LANGUAGES]
@@ -36,17 +34,6 @@ def rows(split: str) -> tuple[dict[str, str], ...]:
 
 def sentences(split: str, language: str) -> list[str]:
     return [row[f"{language}_{side}"] for row in rows(split) for side in (1, 2)]
-
-
-def plain(text: str) -> str:
-    """A sentence without what does not make it another one: case, accents, punctuation, spacing."""
-    letters = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"\w+", letters.casefold()))
-
-
-def jaccard(first: str, second: str) -> float:
-    one, other = set(plain(first).split()), set(plain(second).split())
-    return len(one & other) / len(one | other)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -113,9 +100,7 @@ def test_every_band_of_the_score_has_its_share(split: str) -> None:
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_sentences_are_in_their_languages_script(split: str, language: str) -> None:
     for text in sentences(split, language):
-        letters = [unicodedata.name(letter) for letter in text if letter.isalpha()]
-        own = sum(name.startswith(SCRIPTS[language]) for name in letters)
-        assert own > 0.6 * len(letters), text  # names and units may keep theirs
+        assert in_script(text, language) > 0.6, text  # names and units may keep theirs
         assert text == text.strip() == unicodedata.normalize("NFC", text)
         assert "  " not in text
 
@@ -134,12 +119,12 @@ def test_pairs_that_mean_the_same_are_two_wordings(split: str, language: str) ->
     assert len(same) > 10
     for row in same:
         first, second = row[f"{language}_1"], row[f"{language}_2"]
-        assert jaccard(first, second) < 0.5, (row["id"], first, second)
+        assert alike(first, second) < 0.5, (row["id"], first, second)
 
 
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_word_overlap_alone_does_not_tell_the_score(split: str, language: str) -> None:
-    overlap = [jaccard(row[f"{language}_1"], row[f"{language}_2"]) for row in rows(split)]
+    overlap = [alike(row[f"{language}_1"], row[f"{language}_2"]) for row in rows(split)]
     assert 100 * spearmanr(overlap, [float(row["score"]) for row in rows(split)]).statistic < 60
 
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
+from tests.corpora import LANGUAGES, alike, check_composed_and_spaced_once, in_script, plain
 from xbench.data.rows import prepare
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.types import Packaged
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "mrc" / "mini"
-LANGUAGES = ("en", "ko", "es", "ar")
-SCRIPTS = {"en": "LATIN", "ko": "HANGUL", "es": "LATIN", "ar": "ARABIC"}
 PASSAGES = {"train": 48, "test": 24}
 QUESTIONS = 4  # a passage
 SPLITS = tuple(PASSAGES)
@@ -60,21 +59,9 @@ def texts(split: str, language: str) -> list[str]:
     return [*contexts(split, language), *(text for _, *both in asked(split, language) for text in both)]
 
 
-def plain(text: str) -> str:
-    """A text without what does not make it another one: case, accents, punctuation, spacing."""
-    letters = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"\w+", letters.casefold()))
-
-
 def sentence_ends(context: str) -> list[int]:
     """Where the sentences of an English passage end."""
     return [found.end() for found in re.finditer(r"(?<!Mrs)(?<!Mr)(?<!Dr)[.!?][\"”’)]*(?:\s|$)", context)]
-
-
-def alike(first: str, second: str) -> float:
-    """Shared words, as a part of all."""
-    one, other = set(plain(first).split()), set(plain(second).split())
-    return len(one & other) / len(one | other)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -169,18 +156,13 @@ def test_no_test_passage_is_a_train_passage_in_other_words(language: str) -> Non
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_texts_are_in_their_languages_script(split: str, language: str) -> None:
     for text in (*contexts(split, language), *(question for _, question, _ in asked(split, language))):
-        letters = [unicodedata.name(letter) for letter in text if letter.isalpha()]
-        own = sum(name.startswith(SCRIPTS[language]) for name in letters)
-        assert own > 0.9 * len(letters), text  # names and units may keep theirs
+        assert in_script(text, language) > 0.9, text  # names and units may keep theirs
 
 
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_texts_are_composed_and_spaced_once(split: str, language: str) -> None:
     for text in texts(split, language):
-        assert text
-        assert text == text.strip() == unicodedata.normalize("NFC", text)
-        assert not re.search(r"\s\s|[^\S ]", text), text
-        assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cn") for letter in text), text
+        check_composed_and_spaced_once(text)
 
 
 def test_spanish_and_english_are_not_exchanged() -> None:

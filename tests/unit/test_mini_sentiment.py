@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -13,13 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.corpora import LANGUAGES, alike, check_composed_and_spaced_once, in_script, plain
 from xbench.data.rows import prepare
 from xbench.registry import Registry
 from xbench.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "sentiment" / "mini"
-LANGUAGES = ("en", "ko", "es", "ar")
-SCRIPTS = {"en": "LATIN", "ko": "HANGUL", "es": "LATIN", "ar": "ARABIC"}
 REVIEWS = {"train": 210, "test": 112}
 IN_BOTH = [(split, language) for split in REVIEWS for language in LANGUAGES]
 
@@ -32,18 +29,6 @@ def reviews(split: str) -> tuple[dict[str, Any], ...]:
 
 def texts(split: str, language: str) -> list[str]:
     return [review["text"][language] for review in reviews(split)]
-
-
-def plain(text: str) -> str:
-    """A text without what does not make it another one: case, accents, punctuation, spacing."""
-    letters = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"\w+", letters.casefold()))
-
-
-def alike(first: str, second: str) -> float:
-    """Shared words, as a part of all."""
-    one, other = set(plain(first).split()), set(plain(second).split())
-    return len(one & other) / len(one | other)
 
 
 @pytest.mark.parametrize("split", REVIEWS)
@@ -85,18 +70,14 @@ def test_no_test_review_is_a_train_review_in_other_words(language: str) -> None:
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_texts_are_in_their_languages_script(split: str, language: str) -> None:
     for text in texts(split, language):
-        letters = [unicodedata.name(letter) for letter in text if letter.isalpha()]
-        own = sum(name.startswith(SCRIPTS[language]) for name in letters)
-        assert own == len(letters) if language == "ar" else own > 0.9 * len(letters), text
+        share = in_script(text, language)
+        assert share == 1 if language == "ar" else share > 0.9, text
 
 
 @pytest.mark.parametrize(("split", "language"), IN_BOTH)
 def test_texts_are_composed_and_spaced_once(split: str, language: str) -> None:
     for text in texts(split, language):
-        assert text
-        assert text == text.strip() == unicodedata.normalize("NFC", text)
-        assert not re.search(r"\s\s|[^\S ]", text), text
-        assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cn") for letter in text), text
+        check_composed_and_spaced_once(text)
 
 
 @pytest.mark.parametrize("split", REVIEWS)

@@ -1,0 +1,13 @@
+"""Prepared rows of the published files, once a module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for a module's tests, so that each split is prepared once."""
+    return tmp_path_factory.mktemp("cache")
