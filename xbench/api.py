@@ -8,7 +8,7 @@ from .errors import DataError, UserError
 from .hookspecs import hookimpl
 from .keys import content_key, file_sha256
 from .languages import language_name
-from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext
+from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext, Picture
 from .recipe import Recipe
 from .types import (
     Answer,
@@ -38,6 +38,7 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
     from .heads.tokens import sentence_pair_examples, tokenize
@@ -47,6 +48,7 @@ _LAZY = {
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "mean_pool": "heads.blocks",
+    "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
@@ -74,6 +76,7 @@ __all__ = [
     "Model",
     "Packaged",
     "PairScoreRow",
+    "Picture",
     "Prediction",
     "Reader",
     "Reading",
@@ -94,6 +97,7 @@ __all__ = [
     "hookimpl",
     "language_name",
     "mean_pool",
+    "parallel_tsv",
     "read_lines",
     "sentence_pair_examples",
     "tokenize",

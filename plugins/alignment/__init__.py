@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xbench.api import Figure, Head, Metric, hookimpl
+from xbench.api import Dataset, Figure, Head, Metric, hookimpl
 
+from .datasets import DATASETS
 from .figures import FIGURES
 from .heads import HEADS
 from .metrics import METRICS
+
+
+@hookimpl
+def xbench_datasets() -> Iterable[Dataset]:
+    """``tatoeba-ko-en``, ``tatoeba-es-en`` and ``tatoeba-ar-en``."""
+    return DATASETS
 
 
 @hookimpl

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from .maps import LinearMap
+
 BLOCK = 8192
 """Pairs that are in memory at once while a map is fitted."""
 BACK = "-back"
@@ -41,6 +43,13 @@ def fit_map(fitting: Fitting, kind: str, back: bool) -> Any:
         kind: One of `MAPS`.
         back: From the second language to the first.
     """
+    from .maps import FittedMap
+
+    languages = fitting.dataset.languages
+    return FittedMap(_fit(fitting, kind, back), languages[::-1] if back else languages)
+
+
+def _fit(fitting: Fitting, kind: str, back: bool) -> LinearMap:
     from .maps import blocks, least_squares, procrustes
 
     options = fitting.context.recipe.options
@@ -62,7 +71,7 @@ def decode_pairs(decoding: Decoding) -> list[Any]:
     """What is said of each pair after the map."""
     from .decode import decode
 
-    return decode(decoding, back=decoding.reading.endswith(BACK))
+    return decode(decoding)
 
 
 HEADS = [

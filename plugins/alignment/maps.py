@@ -37,6 +37,19 @@ class LinearMap:
         return mapped
 
 
+@dataclass(frozen=True)
+class FittedMap:
+    """A map, and what it is one between.
+
+    Attributes:
+        map: From the embeddings of the first language to those of the second.
+        languages: ISO 639-1 codes: the language that it moves, and the one it brings it to.
+    """
+
+    map: LinearMap
+    languages: tuple[str, ...]
+
+
 def identity(width: int) -> LinearMap:
     """The map that changes nothing: what the others are held against."""
     return LinearMap(np.eye(width), np.zeros(width))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModel
-from xbench_plugins.alignment.decode import decode, derangement
+from xbench_plugins.alignment.decode import DRAWN, decode, derangement
 from xbench_plugins.alignment.heads import BACK, MAPS
-from xbench_plugins.alignment.maps import LinearMap
+from xbench_plugins.alignment.maps import FittedMap
 from xbench_plugins.alignment.metrics import METRICS
 
 from tests.tiny import SHAPES, TinyRun, tiny_rows
@@ -28,8 +28,8 @@ ROWS = tiny_rows(14, seed=2)
 PARALLEL: list[Row] = [{name: row[name] for name in ("id", "sentence1", "sentence2")} for row in ROWS]
 
 
-def dataset(schema: str) -> Dataset:
-    return Dataset("made-up", ("en", "ko"), schema, {}, "CC0", "nobody", "", "")
+def dataset(schema: str, languages: tuple[str, str] = ("en", "ko")) -> Dataset:
+    return Dataset("made-up", languages, schema, {}, "CC0", "nobody", "", "")
 
 
 @pytest.fixture
@@ -88,12 +88,10 @@ def test_pairs_without_scores_are_no_training_data(make: Callable[..., TinyRun])
 
 
 def said(
-    run: TinyRun, both: np.ndarray, schema: str, reading: str, fitted: LinearMap | None, kept: dict[str, Any]
+    run: TinyRun, both: np.ndarray, of: Dataset, reading: str, fitted: FittedMap | None, kept: dict[str, Any]
 ) -> list[Any]:
     return run.head.decode(
-        Decoding(
-            run.rows[0], np.arange(len(both)), both, {}, run.context, reading, dataset(schema), fitted, kept.__setitem__
-        )
+        Decoding(run.rows[0], np.arange(len(both)), both, {}, run.context, reading, of, fitted, kept.__setitem__)
     )
 
 
@@ -106,14 +104,14 @@ def test_a_reading_is_the_cosine_after_its_map(make: Callable[..., TinyRun], rea
     fitted = None if own.fit is None else own.fit(fitting)
     back = reading.endswith(BACK)
     source, target = both[:, int(back)], both[:, 1 - int(back)]
-    moved = source if fitted is None else source @ fitted.matrix + fitted.offset
+    moved = source if fitted is None else source @ fitted.map.matrix + fitted.map.offset
     cosines = [
         float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
         for one, other in zip(moved, target, strict=True)
     ]
-    scored = said(run, both, "pair-score", reading, fitted, kept)
+    scored = said(run, both, dataset("pair-score"), reading, fitted, kept)
     assert scored == pytest.approx(cosines, abs=1e-5)
-    mappings = said(run, both, "parallel", reading, fitted, kept)
+    mappings = said(run, both, dataset("parallel"), reading, fitted, kept)
     assert [one["cosine"] for one in mappings] == pytest.approx(cosines, abs=1e-5)
     np.testing.assert_allclose(kept["mapped"], moved, atol=1e-5)
     np.testing.assert_array_equal(kept["source"], source)
@@ -128,7 +126,7 @@ def test_least_squares_is_nearest_on_the_pairs_that_it_was_fitted_on(make: Calla
     for kind in ("least-squares", "procrustes"):
         own = next(one for one in run.head.readings if one.name == kind)
         assert own.fit is not None
-        errors[kind] = np.square(own.fit(fitting)(both[:, 0]) - both[:, 1]).sum()
+        errors[kind] = np.square(own.fit(fitting).map(both[:, 0]) - both[:, 1]).sum()
     errors["identity"] = np.square(both[:, 0] - both[:, 1]).sum()
     assert errors["least-squares"] < errors["procrustes"] < errors["identity"]
 
@@ -138,7 +136,7 @@ def test_the_scores_are_means_of_what_is_said_of_the_pairs(make: Callable[..., T
     both = outputs(run)
     both[:, 1] = both[:, 0]  # exact translations
     both[3:5] = both[3:4]  # the same one twice
-    mappings = said(run, both, "parallel", "identity", None, {})
+    mappings = said(run, both, dataset("parallel"), "identity", None, {})
     about = MetricContext(dataset("parallel"), PARALLEL)
     scores: dict[str, float] = {}
     for metric in METRICS:
@@ -158,8 +156,54 @@ def test_shuffling_leaves_no_pair_together(count: int) -> None:
     assert not (order == np.arange(count)).any()
 
 
+@pytest.mark.parametrize("kind", MAPS)
+def test_the_map_moves_the_side_in_its_own_language(make: Callable[..., TinyRun], kind: str) -> None:
+    """Rows with the languages the other way round: the same map, the same sentences, and so the same cosines."""
+    run = make("bert", PARALLEL, net_epochs=3)
+    both, kept, turned_kept = outputs(run), {}, {}
+    own = next(one for one in run.head.readings if one.name == kind)
+    assert own.fit is not None
+    fitted = own.fit(Fitting(PARALLEL, np.arange(len(both)), both, dataset("parallel"), run.context, 0))
+    assert fitted.languages == ("en", "ko")
+    plain = said(run, both, dataset("parallel"), kind, fitted, kept)
+    turned = said(run, both[:, ::-1], dataset("parallel", ("ko", "en")), kind, fitted, turned_kept)
+    for name in ("cosine", "shuffled"):
+        assert [one[name] for one in plain] == pytest.approx([one[name] for one in turned], abs=1e-6)
+    # From a row's first sentence to its second: the first one is now the other language's.
+    for name, other in (("forward", "backward"), ("csls_forward", "csls_backward")):
+        assert [one[name] for one in plain] == [one[other] for one in turned]
+    for name, array in kept.items():
+        np.testing.assert_array_equal(array, turned_kept[name])
+
+
+def test_a_map_between_other_languages_is_refused(make: Callable[..., TinyRun]) -> None:
+    run = make("bert", PARALLEL)
+    both = outputs(run)
+    own = next(one for one in run.head.readings if one.name == f"procrustes{BACK}")
+    assert own.fit is not None
+    fitted = own.fit(Fitting(PARALLEL, np.arange(len(both)), both, dataset("parallel"), run.context, 0))
+    with pytest.raises(UserError, match="from Korean to English says nothing of made-up, which pairs Spanish and Eng"):
+        said(run, both, dataset("parallel", ("es", "en")), own.name, fitted, {})
+
+
+def test_a_figure_gets_a_sample_that_is_always_the_same(make: Callable[..., TinyRun]) -> None:
+    run = make("bert", PARALLEL)
+    both = np.random.default_rng(0).standard_normal((DRAWN + 70, 2, 32)).astype(np.float32)
+    first, second = {}, {}
+    for kept in (first, second):
+        said(run, both, dataset("parallel"), "identity", None, kept)
+    assert {name: array.shape for name, array in first.items()} == dict.fromkeys(
+        ("source", "mapped", "target"), (DRAWN, 32)
+    )
+    places = [int(np.flatnonzero((both[:, 0] == vector).all(1))[0]) for vector in first["source"]]
+    assert places == sorted(set(places))
+    np.testing.assert_array_equal(first["target"], both[places, 1])
+    np.testing.assert_array_equal(first["source"], second["source"])
+
+
 def test_decode_takes_arrays_one_by_one_as_a_pass_gives_them(make: Callable[..., TinyRun]) -> None:
     run = make("bert")
     both = outputs(run)
-    whole = Decoding(run.rows[0], np.arange(len(both)), list(both), {}, run.context, "identity", dataset("pair-score"))
-    assert decode(whole, back=False) == pytest.approx(decode(whole, back=True), abs=1e-6)
+    of = dataset("pair-score")
+    one_by_one = Decoding(run.rows[0], np.arange(len(both)), list(both), {}, run.context, "identity", of)
+    assert decode(one_by_one) == said(run, both, of, "identity", None, {})
