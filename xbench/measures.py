@@ -41,6 +41,8 @@ class Metric:
         best: What a perfect prediction scores, by score name.
         unanswered: Whether a prediction may be None, for a row that was not answered.
         schemas: The schemas whose predictions and references it understands; none stands for any.
+        titles: What tables call its scores, such as ``P@1``, by score name; others are called by their names.
+        decimals: Digits behind the point in tables.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Metric:
     best: Mapping[str, float] = field(default_factory=dict)
     unanswered: bool = False
     schemas: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    decimals: int = 2
 
     def check_takes(self, dataset: Dataset, where: str = "") -> None:
         """See that it can score a dataset.
@@ -122,13 +126,28 @@ class Diagnostic:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a figure has drawn.
+
+    Attributes:
+        title: What it shows, in one line.
+        files: The same picture in one or more formats, in the folder that it was told; a page shows the first one.
+        keys: Of the records that it was drawn from. A leaderboard without one of them leaves the picture out.
+    """
+
+    title: str
+    files: tuple[Path, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FigureContext:
     """What a figure is drawn from.
 
     Attributes:
         records: All of one task's that are in the results folder.
         kept: An array that a head kept beside a record's predictions, by name; None where it is no longer here.
-        folder: Where to write the picture.
+        folder: Where to write the pictures.
     """
 
     records: Sequence[Mapping[str, Any]]
@@ -138,14 +157,16 @@ class FigureContext:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture drawn from a task's records.
+    """Pictures drawn from a task's records. Heads keep arrays for tasks that have figures, and for no others.
 
     Attributes:
         name: Such as ``tsne``.
-        draw: Gives the paths of the files that it wrote.
+        draw: Writes pictures and says which.
         description: One line.
+        version: Raised when the same records would give other pictures.
     """
 
     name: str
-    draw: Callable[[FigureContext], Sequence[Path]]
+    draw: Callable[[FigureContext], Sequence[Picture]]
     description: str
+    version: int = 1

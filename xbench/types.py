@@ -306,7 +306,8 @@ class Decoding:
         reading: The name of the reading asked for.
         fitted: What the reading's ``fit`` gave; None where it has none.
         dataset: Where the rows are from.
-        keep: Keeps an array under a name beside the predictions, for a figure to draw.
+        keep: Keeps an array under a name beside the predictions, for the task's figures to draw; where the task has
+            none, it does nothing.
     """
 
     rows: Sequence[Row]

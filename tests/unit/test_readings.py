@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xbench.api import Dataset, Figure, Head, HeadModule, Metric, Packaged, Reading, Split, hookimpl, mean_pool
+from xbench.api import Dataset, Figure, Head, HeadModule, Metric, Packaged, Picture, Reading, Split, hookimpl, mean_pool
 from xbench.registry import load_registry
 
 HERE = Path(__file__).parent
@@ -92,7 +92,7 @@ def draw(context):
     path = context.folder / "sizes.json"
     arrays = [context.kept(record, "vectors") for record in context.records]
     path.write_text(json.dumps([None if array is None else array.shape for array in arrays]))
-    return [path]
+    return [Picture("Sizes", (path,), tuple(record["key"] for record in context.records))]
 
 
 @hookimpl
@@ -117,6 +117,7 @@ figures = ["sizes"]
 def xbench_tasks():
     return [
         TASK + "[fit]\\n'*' = 'two'\\none = 'one/test'\\n",
+        TASK.replace("mapped", "undrawn").replace("figures", "#") + "[fit]\\n'*' = 'two'\\n",
         TASK.replace("mapped", "all-two") + "[fit]\\n'*' = 'two'\\n",
         TASK.replace("mapped", "no-fit"),
         TASK.replace("mapped", "plain-only") + "readings = ['plain']\\n",
@@ -168,7 +169,7 @@ def test_a_task_may_take_some_of_the_readings(bench: Bench) -> None:
         ("misspelled", r"the head vectors has no reading 'plane' \(did you mean 'plain'\?\)"),
         ("no-split", r"\[fit\] two/dev: the dataset two has no split 'dev', only train, test"),
         ("no-scorer", r"the dataset stsb names no official scorer: list the task's metrics by name"),
-        ("no-column", r"\[fit\]: 'tow' is not evaluated on \(did you mean 'two'\?\)"),
+        ("no-column", r"unknown dataset 'tow' \(did you mean 'two'\?\)"),
         (
             "no-schema",
             r"\[fit\] labels: the head vectors takes pair-score, and the dataset labels has rows of text-label",
@@ -253,8 +254,14 @@ def test_a_figure_gets_what_the_heads_kept(bench: Bench, tmp_path: Path) -> None
     outcome, _ = bench.run(task="mapped")
     store = Store(Settings(cache=bench.root / "cache"))
     figure = bench.registry.figures.get("sizes")
-    (path,) = figure.draw(FigureContext(outcome.records, store.kept, tmp_path))
-    assert json.loads(path.read_text()) == [[12, HIDDEN], [12, HIDDEN], [20, HIDDEN], [20, HIDDEN]]
+    (picture,) = figure.draw(FigureContext(outcome.records, store.kept, tmp_path))
+    assert json.loads(picture.files[0].read_text()) == [[12, HIDDEN], [12, HIDDEN], [20, HIDDEN], [20, HIDDEN]]
+
+
+def test_nothing_is_kept_for_a_task_without_figures(bench: Bench) -> None:
+    outcome, _ = bench.run(task="undrawn")
+    assert outcome.records
+    assert [record["kept"] for record in outcome.records] == [{}] * len(outcome.records)
 
 
 def test_a_kept_array_that_was_altered_or_lost_is_none(bench: Bench) -> None:

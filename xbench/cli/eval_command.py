@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
-from ..measures import FigureContext
 from ..plan import Plan, Request, make_plan
 from ..recipe import parse_overrides
 from ..registry import Registry, load_registry
@@ -126,25 +124,19 @@ def _label(plan: Plan, stage_id: str) -> str:
 
 
 def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
-    """Write the leaderboard and draw the tasks' figures; tells whether one could not be drawn."""
+    """Draw the tasks' figures and write the leaderboard; tells whether a figure has a bug."""
+    from ..leaderboard.pictures import draw_figures
     from ..leaderboard.publish import build, load_records
 
+    tasks = dict.fromkeys(cell.task for cell in plan.cells)
+    undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
     _, damaged = build(settings.out, registry)
     for path in damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
-    store, failed = Store(settings), False
-    for name in dict.fromkeys(cell.task for cell in plan.cells):
-        figures = registry.tasks.get(name).figures
-        records = [record for record in load_records(settings.out)[0] if record["task"] == name] if figures else []
-        for figure in figures if records else ():
-            folder = settings.out / "figures" / name
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                registry.figures.get(figure).draw(FigureContext(records, store.kept, folder))
-            except Exception:  # noqa: BLE001  # a figure's bug must not take the scores with it
-                failed = True
-                click.echo(f"{traceback.format_exc()}FAILED figure {figure} of {name}", err=True)
-    return failed
+    for one in undrawn:
+        word = "FAILED" if one.trace else "not drawn:"
+        click.echo(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)
+    return any(one.trace for one in undrawn)
 
 
 def _print_outcome(outcome: Outcome, registry: Registry, out: Path, as_json: bool) -> None:

@@ -170,11 +170,12 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
     kept: dict[str, Any] = {}
+    keep = kept.__setitem__ if work.registry.tasks.get(cell.task).figures else lambda name, array: None
     started = time.perf_counter()
     predictions = head.decode(
         Decoding(
             one.rows, one.table.row_of, one.outputs, one.table.extra(), one.context, cell.reading,
-            work.rows[cell.dataset, cell.split].dataset, fitted, kept.__setitem__,
+            work.rows[cell.dataset, cell.split].dataset, fitted, keep,
         )
     )  # fmt: skip
     decode_s = time.perf_counter() - started
