@@ -44,19 +44,21 @@ def _mean(values: Sequence[float]) -> float:
 RETRIEVAL = {
     "p_at_1": "forward", "p_at_1_back": "backward", "csls_p_at_1": "csls_forward", "csls_p_at_1_back": "csls_backward",
 }  # fmt: skip
+TITLES = {"p_at_1": "P@1", "p_at_1_back": "P@1 back", "csls_p_at_1": "CSLS P@1", "csls_p_at_1_back": "CSLS P@1 back"}
 METRICS = [
     Metric(
         "mean-cosine", 1, mean_cosine, "The mean cosine of the pairs.", {"mean_cosine": 1.0},
-        schemas=("parallel", "pair-score"),
+        schemas=("parallel", "pair-score"), decimals=3,
     ),
     Metric(
         "retrieval", 1, partial(means, names=RETRIEVAL, factor=100.0),
-        "P@1 x100: the share of sentences whose nearest is their translation, both ways, by cosine and by CSLS "
-        "(Conneau et al., 2018).",
-        dict.fromkeys(RETRIEVAL, 100.0), schemas=("parallel",),
+        "P@1 x100: the share of first sentences whose nearest second one is their translation, and back, by cosine and "
+        "by CSLS (Conneau et al., 2018).",
+        dict.fromkeys(RETRIEVAL, 100.0), schemas=("parallel",), titles=TITLES,
     ),
     Metric(
         "shuffled-cosine", 1, partial(means, names={"shuffled_cosine": "shuffled"}, factor=1.0),
         "The mean cosine with another pair's translation: the control.", {}, schemas=("parallel",),
+        titles={"shuffled_cosine": "Shuffled cosine"}, decimals=3,
     ),
 ]  # fmt: skip

@@ -77,6 +77,9 @@ def matthews(predictions: Sequence[int], references: Sequence[int], about: Metri
 _SCHEMAS = ("text-label", "pair-label")
 METRICS = [
     Metric("accuracy", 1, accuracy, "The share of right labels, in percent.", {"accuracy": 100.0}, schemas=_SCHEMAS),
-    Metric("macro-f1", 1, macro_f1, "The mean over labels of F1, in percent.", {"macro_f1": 100.0}, schemas=_SCHEMAS),
+    Metric(
+        "macro-f1", 1, macro_f1, "The mean over labels of F1, in percent.", {"macro_f1": 100.0}, schemas=_SCHEMAS,
+        titles={"macro_f1": "Macro F1"},
+    ),
     Metric("matthews", 1, matthews, "Matthews' correlation coefficient x100.", {"matthews": 100.0}, schemas=_SCHEMAS),
-]
+]  # fmt: skip

@@ -17,7 +17,7 @@ from rich.console import Console
 from tests.plans import forget_plugin_files
 from tests.records import record
 from tests.tiny import WORDS, Bench, tiny_model
-from xbench.cli.tables import rich_table
+from xbench.cli.tables import rich_tables
 from xbench.leaderboard.ceilings import ceiling_text, find_ceilings
 from xbench.leaderboard.columns import column_key, order_columns
 from xbench.leaderboard.markdown import INTRODUCTION, render_markdown
@@ -147,7 +147,7 @@ def drawn(records: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of what the terminal shows, row by row."""
     (table,) = build_tables(records, TASK)
     console = Console(file=io.StringIO(), width=200)
-    console.print(rich_table(table))
+    console.print(*rich_tables(table))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
 
@@ -161,7 +161,7 @@ def test_the_terminal_shows_the_ceiling_as_the_last_row() -> None:
 
 def test_a_line_parts_the_ceiling_from_the_rows() -> None:
     tables: list[Table] = build_tables(PAPER, TASK)
-    sections = [row.end_section for row in rich_table(tables[0]).rows]
+    sections = [row.end_section for row in rich_tables(tables[0])[0].rows]
     assert sections == [False, True, False]
 
 

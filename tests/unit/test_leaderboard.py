@@ -13,19 +13,10 @@ from hypothesis import strategies as st
 
 from tests.records import record, split_of, table_one
 from xbench.errors import UserError
+from xbench.leaderboard.layout import cell_text, column_title, grids, limit_text, metric_title, row_title
 from xbench.leaderboard.markdown import render_markdown
 from xbench.leaderboard.publish import MARKER, build, differing, load_records, orders
-from xbench.leaderboard.table import (
-    Order,
-    Table,
-    TableCell,
-    build_tables,
-    cell_text,
-    column_title,
-    limit_text,
-    metric_title,
-    row_title,
-)
+from xbench.leaderboard.table import Order, ScoreStyle, Table, TableCell, build_tables
 from xbench.plan import Plan, Request, make_plan
 from xbench.registry import Plugin, Registry, load_registry
 from xbench.tasks import load_task
@@ -207,6 +198,61 @@ def test_a_reading_fitted_on_other_rows_for_each_column_is_one_row() -> None:
     assert len(one_table([record(**fit), record(dataset="sts17-es", **other)]).rows) == 1
     apart = one_table([record(**fit), record(**other)]).rows
     assert [row.variant.split(",")[0] for row in apart] == ["fitted on=pairs-es/train", "fitted on=pairs-ko/train"]
+
+
+MAPPED = Order((), ("stsb/train", "stsb"), readings=("plain", "turned", "back"))
+
+
+def mapped(reading: str, curriculum: str = "none", split: str = "train", **changes: Any) -> dict[str, Any]:
+    fit = None if reading == "plain" else split_of("stsb", "train", 9)
+    evaluated = split_of("stsb", split, 9)
+    return record(curriculum, "stsb", reading=reading, fit=fit, eval=evaluated, **changes)
+
+
+def test_readings_are_rows_in_the_tasks_order_under_their_curriculum() -> None:
+    records = [mapped(reading, name) for reading in ("back", "plain", "turned") for name in ("stsb", "none")]
+    titles = [title for title, *_ in shown(one_table(records, {"sts": MAPPED}))]
+    assert titles == [
+        "none (frozen), plain", "none (frozen), turned", "none (frozen), back", "stsb, plain", "stsb, turned",
+        "stsb, back",
+    ]  # fmt: skip
+
+
+def test_what_was_fitted_on_the_rows_that_it_is_scored_on_is_marked() -> None:
+    table = one_table([mapped(reading, split=split) for reading in ("plain", "back") for split in ("train", "test")],
+                      {"sts": MAPPED})  # fmt: skip
+    plain = "81.25 (80.50)"
+    assert shown(table) == [["none (frozen), plain", plain, plain], ["none (frozen), back", f"{plain} ‡", plain]]
+
+
+def test_scores_are_called_ordered_and_written_as_their_metrics_say() -> None:
+    styles = {"hits": ScoreStyle("P@1"), "cosine": ScoreStyle("Cosine", 3), "b": ScoreStyle("B")}
+    records = [record(scores={"cosine": 0.12345, "a": 1.0, "b": 2.0}), record(scores={"cosine": 0.5}, seed=1)]
+    (table,) = build_tables(records[:1], {"sts": Order(scores=styles)})
+    assert table.metrics == ("cosine", "b", "a")
+    assert metric_title(table.metrics, styles) == "Cosine (B, A)"
+    assert cell_text(table.rows[0].cells["korsts"], table.metrics, styles) == "0.123 (2.00, 1.00) †"
+    (table,) = build_tables(records, {"sts": Order(scores=styles)})
+    assert cell_text(table.rows[0].cells["korsts"], ("cosine",), styles) == "0.312 ± 0.266 †"
+
+
+def test_many_scores_have_a_column_each_and_a_grid_for_each_dataset() -> None:
+    scores = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+    records = [mapped("plain", split="train", scores=scores), mapped("back", split="train", scores=scores),
+               mapped("back", split="test", scores={**scores, "d": None})]  # fmt: skip
+    (table,) = build_tables(records, {"sts": MAPPED})
+    first, second = grids(table)
+    assert (first.title, second.title) == ("English (stsb/train)", "English (stsb)")
+    assert first.columns == second.columns == ("A", "B", "C", "D")
+    assert first.rows == (
+        ("none (frozen), plain", ("1.00", "2.00", "3.00", "4.00")),
+        ("none (frozen), back", ("1.00 ‡", "2.00", "3.00", "4.00")),
+    )
+    assert second.rows == (("none (frozen), back", ("1.00", "2.00", "3.00", "undefined")),)
+    page = render_markdown(records, {"sts": MAPPED}, {})
+    assert page.index("**English (stsb/train)**") < page.index("| none (frozen), back | 1.00 ‡ |")
+    (narrow,) = grids(one_table([mapped("plain", scores={"a": 1.0, "b": 2.0, "c": 3.0})], {"sts": MAPPED}))
+    assert (narrow.title, narrow.columns) == ("", ("English (stsb/train)",))
 
 
 def test_datasets_with_scorers_of_their_own_share_a_table() -> None:

@@ -19,7 +19,7 @@ from ..leaderboard.table import build_tables
 from ..plan import Cell, Plan, Stage
 from ..progress import Reporter
 from ..registry import Registry
-from .tables import rich_table
+from .tables import rich_tables
 
 LINE_EVERY_S = 30.0
 SMOOTHING = 0.95
@@ -130,7 +130,7 @@ class RichReporter(ShownReporter):
         )
 
     def _draw(self) -> Group:
-        tables = [rich_table(table) for table in build_tables(self.records, self._orders)]
+        tables = [drawn for table in build_tables(self.records, self._orders) for drawn in rich_tables(table)]
         return Group(*tables, self._bars)
 
     def __enter__(self) -> RichReporter:

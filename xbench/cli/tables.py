@@ -10,40 +10,47 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ..execute import Failure
-from ..leaderboard.ceilings import CEILING, ceiling_text
+from ..leaderboard.ceilings import CEILING
+from ..leaderboard.layout import FITTED_HERE, Grid, grids, limit_text, table_title
 from ..leaderboard.publish import orders
-from ..leaderboard.table import Table, build_tables, cell_text, column_title, limit_text, metric_title, row_title
+from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
 
 STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim"}
 
 
-def rich_table(table: Table) -> RichTable:
-    """One table of results; zero-shot cells are marked by a dagger and by colour."""
-    title = f"{table.task} · {table.model} · {metric_title(table.metrics)}"
+def rich_tables(table: Table) -> list[RichTable]:
+    """One table of results, or one a dataset; zero-shot cells are marked by a dagger and by colour."""
     notes = ["† zero-shot"]
+    if any(cell.fitted_here for row in table.rows for cell in row.cells.values()):
+        notes.append(f"{FITTED_HERE} fitted on these rows")
     if table.sample:
         notes.insert(0, "sample corpora: a sample to run, not a benchmark")
     if limit_text(table.limits):
         notes.insert(0, limit_text(table.limits))
-    drawn = RichTable(title=escape(title), caption=escape("; ".join(notes)), title_justify="left")
+    drawn = []
+    for grid in grids(table):
+        parts = (table.task, table.model, table_title(table), grid.title)
+        drawn.append(_drawn(grid, " · ".join(part for part in parts if part)))
+    drawn[-1].caption = escape("; ".join(notes))
+    return drawn
+
+
+def _drawn(grid: Grid, title: str) -> RichTable:
+    drawn = RichTable(title=escape(title), title_justify="left")
     drawn.add_column("fine-tuned on")
-    for column in table.columns:
-        drawn.add_column(escape(column_title(*column)), justify="right")
-    heads = {row.head for row in table.rows}
-    for row in table.rows:
-        cells = []
-        for dataset, _ in table.columns:
-            cell = row.cells.get(dataset)
-            text = escape(cell_text(cell, table.metrics))
-            style = STYLES.get(cell.transfer, "") if cell else ""
-            cells.append(f"[{style}]{text}[/]" if style else text)
-        drawn.add_row(escape(row_title(row, len(heads) > 1)), *cells)
-    if table.ceilings:
+    for column in grid.columns:
+        drawn.add_column(escape(column), justify="right")
+    for (name, texts), transfers in zip(grid.rows, grid.transfers, strict=True):
+        styles = [STYLES.get(transfer, "") for transfer in transfers]
+        cells = [
+            f"[{style}]{escape(text)}[/]" if style else escape(text) for style, text in zip(styles, texts, strict=True)
+        ]
+        drawn.add_row(escape(name), *cells)
+    if grid.ceiling:
         drawn.add_section()
-        texts = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
-        drawn.add_row(CEILING, *texts, style="dim")
+        drawn.add_row(CEILING, *grid.ceiling, style="dim")
     return drawn
 
 
@@ -51,7 +58,7 @@ def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_st
     """Print the tables of some records."""
     console = wide_console(to_stderr)
     for table in build_tables(records, orders(registry)):
-        console.print(rich_table(table))
+        console.print(*rich_tables(table), sep="\n")
 
 
 def wide_console(to_stderr: bool) -> Console:

@@ -11,10 +11,11 @@ from ..files import write_atomic
 from ..plan import task_recipe
 from ..registry import Registry
 from ..store import read_records
-from ..tasks import Task
+from ..tasks import OFFICIAL, Task, dataset_and_split
 from ..types import Scalar
 from .markdown import render_markdown
-from .table import Order, Record
+from .pictures import published
+from .table import Order, Record, ScoreStyle
 
 PAGE = "README.md"
 MARKER = "<!-- made by: xbench leaderboard build -->"
@@ -24,9 +25,37 @@ MARKER = "<!-- made by: xbench leaderboard build -->"
 def orders(registry: Registry) -> dict[str, Order]:
     """The order of rows and columns, and the recipes, as the installed tasks name them."""
     return {
-        task.name: Order(_as_planned(task), task.eval, task.eval_split, task.version, _recipes(task, registry))
+        task.name: Order(
+            _as_planned(task), task.eval, task.eval_split, task.version, _recipes(task, registry),
+            _readings(task, registry), _scores(task, registry),
+        )
         for task in registry.tasks
-    }
+    }  # fmt: skip
+
+
+def _readings(task: Task, registry: Registry) -> tuple[str, ...]:
+    """The task's, or else its heads', in order."""
+    with contextlib.suppress(UserError):
+        every = [reading.name for name in task.heads for reading in registry.heads.get(name).readings]
+        return task.readings or tuple(every)
+    return task.readings
+
+
+def _scores(task: Task, registry: Registry) -> dict[str, ScoreStyle]:
+    """How the task's scores are written; those of a metric that is not installed as their names say."""
+    names: list[str] = []
+    for name in task.metrics:
+        with contextlib.suppress(UserError):
+            found = [registry.datasets.get(dataset_and_split(text, "")[0]) for text in task.eval]
+            names += [own for one in found for own in one.official] if name == OFFICIAL else [name]
+    styles: dict[str, ScoreStyle] = {}
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(UserError):
+            metric = registry.metrics.get(name)
+            for score in dict.fromkeys([*metric.titles, *metric.best]):
+                title = metric.titles.get(score, score.replace("_", " ").capitalize())
+                styles.setdefault(score, ScoreStyle(title, metric.decimals))
+    return styles
 
 
 def _recipes(task: Task, registry: Registry) -> dict[str, dict[str, Scalar]]:
@@ -67,7 +96,9 @@ def render(out: Path, registry: Registry) -> tuple[dict[Path, str], list[Path]]:
     """
     records, damaged = load_records(out)
     titles = {task.name: task.title for task in registry.tasks}
-    return {out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles)}"}, damaged
+    return {
+        out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles, published(out, records))}"
+    }, damaged
 
 
 def check_out(out: Path) -> None:

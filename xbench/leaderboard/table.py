@@ -6,15 +6,28 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..keys import canonical
-from ..languages import language_name
 from ..recipe import EXECUTION_ONLY
+from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
 from .columns import column_key, order_columns
 
 Record: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreStyle:
+    """How a score is written.
+
+    Attributes:
+        title: Such as ``P@1``.
+        decimals: Digits behind the point.
+    """
+
+    title: str
+    decimals: int = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,8 @@ class Order:
         split: The evaluation split.
         version: The task's; 0 where it is not known.
         recipes: By head, the task's own recipe: a row made with another says so.
+        readings: In its order.
+        scores: How its scores are written, in order.
     """
 
     curricula: Sequence[str] = ()
@@ -34,6 +49,8 @@ class Order:
     split: str = "test"
     version: int = 0
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    readings: Sequence[str] = ()
+    scores: Mapping[str, ScoreStyle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,21 +62,24 @@ class TableCell:
         scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
         deviations: The standard deviation over the seeds, None for a single one.
         seeds: Which ones.
+        fitted_here: Whether the reading was fitted on the very rows that it was scored on.
     """
 
     transfer: str
     scores: Mapping[str, float | None]
     deviations: Mapping[str, float | None]
     seeds: tuple[int, ...]
+    fitted_here: bool = False
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One curriculum with one head.
+    """One curriculum with one head, read in one way.
 
     Attributes:
         curriculum: Its text.
         head: The head's name.
+        reading: The reading's name; empty for a head that has only one.
         variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
             head, such as ``epochs=1``; mostly empty.
         cells: By evaluation dataset.
@@ -67,6 +87,7 @@ class TableRow:
 
     curriculum: str
     head: str
+    reading: str
     variant: str
     cells: Mapping[str, TableCell]
 
@@ -86,6 +107,7 @@ class Table:
         versions: Of the task and its metrics, and the weights: what tells tables of one name apart.
         environment: Versions and device of every record, each once.
         ceilings: The best that any prediction could reach, by column and score.
+        styles: How its scores are written.
     """
 
     task: str
@@ -98,6 +120,16 @@ class Table:
     versions: str
     environment: tuple[str, ...] = field(default=())
     ceilings: Ceilings = field(default_factory=dict)
+    styles: Mapping[str, ScoreStyle] = field(default_factory=dict)
+
+
+class _RowKey(NamedTuple):
+    """What makes records one row: its parts, and the settings as JSON."""
+
+    curriculum: str
+    reading: str
+    head: str
+    settings: str
 
 
 def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list[Table]:
@@ -132,28 +164,35 @@ def _table(records: Sequence[Record], order: Order) -> Table:
     first = records[0]
     columns = order_columns(records, order.datasets, order.split)
     several = _fitted_apart(records, columns)
-    rows: dict[tuple[str, str, str], list[Record]] = {}
+    rows: dict[_RowKey, list[Record]] = {}
     for record in records:
-        rows.setdefault((record["curriculum"], record["head"], canonical(_settings(record, several))), []).append(
-            record
-        )
+        reading = "" if record["reading"] == Reading().name else record["reading"]
+        key = _RowKey(record["curriculum"], reading, record["head"], canonical(_settings(record, several)))
+        rows.setdefault(key, []).append(record)
     recipes = order.recipes if order.version == first["task_version"] else {}
+    ranked = sorted(
+        rows,
+        key=lambda key: (curriculum_rank(key.curriculum, order.curricula), _rank(key.reading, order.readings), key),
+    )
     return Table(
         task=first["task"],
         model=_model(first),
-        metrics=_metrics(records),
+        metrics=_metrics(records, list(order.scores)),
         columns=tuple(dict.fromkeys(columns.values())),
         rows=tuple(
-            TableRow(curriculum, head, _variant(key, list(rows), recipes.get(head, {})), _cells(rows[key], columns))
-            for key in sorted(rows, key=lambda key: (curriculum_rank(key[0], order.curricula), key))
-            for curriculum, head, _ in [key]
+            TableRow(
+                key.curriculum, key.head, key.reading, _variant(key, ranked, recipes.get(key.head, {})),
+                _cells(rows[key], columns),
+            )
+            for key in ranked
         ),
         limits=first["limits"],
         sample=first["sample"],
         versions=_versions(records),
         environment=tuple(sorted({_environment(record) for record in records})),
         ceilings=find_ceilings(records, columns),
-    )
+        styles=order.scores,
+    )  # fmt: skip
 
 
 def _model(record: Record) -> str:
@@ -168,14 +207,14 @@ def _versions(records: Sequence[Record]) -> str:
     return f"Task version {task}, metric versions {named}, weights {weights}"
 
 
-def _metrics(records: Sequence[Record]) -> tuple[str, ...]:
-    """The primary score first, then the others by name, whatever the order of a record's keys.
+def _metrics(records: Sequence[Record], order: Sequence[str]) -> tuple[str, ...]:
+    """The primary score first, then the others in the task's order or by name, whatever the order of a record's keys.
 
     A score under its scorer's name (``mlqa:f1``) is a second opinion: it stays in the record.
     """
     primary = min(record["primary"] for record in records)
     names = {name for record in records for name in record["scores"] if ":" not in name}
-    return (primary, *sorted(names - {primary}))
+    return (primary, *sorted(names - {primary}, key=lambda name: _rank(name, order)))
 
 
 def _fitted_apart(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> bool:
@@ -195,7 +234,7 @@ def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
         settings["fitted on"] = f"{record['fit']['dataset']}/{record['fit']['split']}"
         settings["fitted rows"] = record["fit"]["rows_sha256"][:12]
     return {
-        **settings, "reading": record["reading"], "head_version": record["head_version"],
+        **settings, "head_version": record["head_version"],
         "selection": record["selection"], "rows": trained,
     }  # fmt: skip
 
@@ -220,12 +259,12 @@ def curriculum_rank(name: str, order: Sequence[str]) -> tuple[int, int, str]:
     return (place if kind else -1, kind, text)
 
 
-def _variant(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]], recipe: Mapping[str, Any]) -> str:
-    """The settings in which this row is not as the task's recipe, or rows of its curriculum and head differ."""
+def _variant(key: _RowKey, keys: Sequence[_RowKey], recipe: Mapping[str, Any]) -> str:
+    """The settings in which this row is not as the task's recipe, or rows of its kind differ."""
     import json
 
-    others = [json.loads(other[2]) for other in keys if other[:2] == key[:2]]
-    own = json.loads(key[2])
+    others = [json.loads(other.settings) for other in keys if other[:3] == key[:3]]
+    own = json.loads(key.settings)
     differing = [
         name
         for name, value in own.items()
@@ -256,60 +295,9 @@ def _cell(records: Sequence[Record]) -> TableCell:
             name: statistics.stdev(defined[name]) if complete[name] and len(records) > 1 else None for name in names
         },
         seeds=tuple(sorted(record["seed"] for record in records)),
+        fitted_here=any(_fitted_here(record) for record in records),
     )
 
 
-def cell_text(cell: TableCell | None, metrics: Sequence[str]) -> str:
-    """``87.44 (87.43)``, the primary score first, others in brackets; ``†`` marks zero-shot.
-
-    Args:
-        cell: What to show; None where there is no record.
-        metrics: The names of the scores.
-
-    Returns:
-        The text; a score that is not defined is ``undefined``, one that the cell does not have a dash.
-    """
-    if cell is None:
-        return "–"
-    last = max((place for place, name in enumerate(metrics, 1) if name in cell.scores), default=1)
-    texts = [
-        _score_text(cell.scores[name], cell.deviations.get(name)) if name in cell.scores else "–"
-        for name in metrics[:last]
-    ]
-    rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
-    return texts[0] + rest + (" †" if cell.transfer == "zero-shot" else "")
-
-
-def _score_text(score: float | None, deviation: float | None) -> str:
-    if score is None:
-        return "undefined"
-    return f"{score:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "")
-
-
-def row_title(row: TableRow, several_heads: bool) -> str:
-    """The curriculum as the paper writes it, with what tells the row from its neighbours."""
-    frozen = row.curriculum == "none"
-    title = "none (frozen)" if frozen else row.curriculum.replace(":", " → ").replace("+", " + ")
-    notes = [row.head] if several_heads else []
-    notes += [row.variant] if row.variant else []
-    return title + (f" [{'; '.join(notes)}]" if notes else "")
-
-
-def column_title(dataset: str, language: str) -> str:
-    """``Korean (korsts)``."""
-    names = [language_name(part) for part in language.split("-")]
-    return f"{'–'.join(names)} ({dataset})"
-
-
-def metric_title(metrics: Sequence[str]) -> str:
-    """``Spearman (Pearson)``."""
-    titles = [name.replace("_", " ").capitalize() for name in metrics]
-    return titles[0] + (f" ({', '.join(titles[1:])})" if titles[1:] else "")
-
-
-def limit_text(limits: Mapping[str, int | None]) -> str:
-    """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
-    parts = [
-        f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]
-    ]
-    return f"limited: {', '.join(parts)}" if parts else ""
+def _fitted_here(record: Record) -> bool:
+    return record["fit"] is not None and record["fit"]["rows_sha256"] == record["eval"]["rows_sha256"]

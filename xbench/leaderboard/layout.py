@@ -1,0 +1,136 @@
+"""Lays a table out as texts, for every page and for the terminal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..languages import language_name
+from .ceilings import ceiling_text
+from .table import ScoreStyle, Table, TableCell, TableRow
+
+WIDE = 3
+"""Scores that fit into one cell; of more, each has a column, and each evaluation dataset a grid."""
+ZERO_SHOT = "†"
+FITTED_HERE = "‡"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Texts in rows and columns.
+
+    Attributes:
+        title: The evaluation dataset, where the whole grid is about one; else empty.
+        columns: Their titles, without that of the rows.
+        rows: A title and a text a column each.
+        transfers: By row, a word a column: ``zero-shot`` and the like; empty where there is no score.
+        ceiling: A text a column, or none where nothing bounds the scores.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    transfers: tuple[tuple[str, ...], ...]
+    ceiling: tuple[str, ...] = ()
+
+
+def grids(table: Table) -> list[Grid]:
+    """One grid with a column a dataset; or, where scores are many, one a dataset with a column a score."""
+    titles = [row_title(row, len({row.head for row in table.rows}) > 1) for row in table.rows]
+    if len(table.metrics) > WIDE:
+        return [_wide(table, titles, *column) for column in table.columns]
+    rows, transfers = [], []
+    for title, row in zip(titles, table.rows, strict=True):
+        cells = [row.cells.get(dataset) for dataset, _ in table.columns]
+        rows.append((title, tuple(cell_text(cell, table.metrics, table.styles) for cell in cells)))
+        transfers.append(tuple(cell.transfer if cell else "" for cell in cells))
+    ceiling = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
+    columns = tuple(column_title(*column) for column in table.columns)
+    return [Grid("", columns, tuple(rows), tuple(transfers), tuple(ceiling) if table.ceilings else ())]
+
+
+def _wide(table: Table, titles: Sequence[str], dataset: str, language: str) -> Grid:
+    rows, transfers = [], []
+    for title, row in zip(titles, table.rows, strict=True):
+        cell = row.cells.get(dataset)
+        if cell is not None:
+            texts = [_one_score(cell, name, table.styles) for name in table.metrics]
+            rows.append((title, (texts[0] + _marks(cell), *texts[1:])))
+            transfers.append((cell.transfer,) * len(texts))
+    own = table.ceilings.get(dataset)
+    ceiling = tuple(ceiling_text(own, [name]) for name in table.metrics) if own else ()
+    columns = tuple(score_title(name, table.styles) for name in table.metrics)
+    return Grid(column_title(dataset, language), columns, tuple(rows), tuple(transfers), ceiling)
+
+
+def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[str, ScoreStyle] | None = None) -> str:
+    """``87.44 (87.43)``, the primary score first, others in brackets; ``†`` marks zero-shot, ``‡`` rows fitted on.
+
+    Args:
+        cell: What to show; None where there is no record.
+        metrics: The names of the scores.
+        styles: How they are written.
+
+    Returns:
+        The text; a score that is not defined is ``undefined``, one that the cell does not have a dash.
+    """
+    if cell is None:
+        return "–"
+    last = max((place for place, name in enumerate(metrics, 1) if name in cell.scores), default=1)
+    texts = [_one_score(cell, name, styles or {}) for name in metrics[:last]]
+    rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
+    return texts[0] + rest + _marks(cell)
+
+
+def _marks(cell: TableCell) -> str:
+    return f" {ZERO_SHOT}" * (cell.transfer == "zero-shot") + f" {FITTED_HERE}" * cell.fitted_here
+
+
+def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> str:
+    if name not in cell.scores:
+        return "–"
+    score, deviation = cell.scores[name], cell.deviations.get(name)
+    if score is None:
+        return "undefined"
+    decimals = styles[name].decimals if name in styles else 2
+    return f"{score:.{decimals}f}" + (f" ± {deviation:.{decimals}f}" if deviation is not None else "")
+
+
+def row_title(row: TableRow, several_heads: bool) -> str:
+    """The curriculum as the paper writes it, the reading, and what tells the row from its neighbours."""
+    frozen = row.curriculum == "none"
+    title = "none (frozen)" if frozen else row.curriculum.replace(":", " → ").replace("+", " + ")
+    title += f", {row.reading}" if row.reading else ""
+    notes = [row.head] if several_heads else []
+    notes += [row.variant] if row.variant else []
+    return title + (f" [{'; '.join(notes)}]" if notes else "")
+
+
+def column_title(dataset: str, language: str) -> str:
+    """``Korean (korsts)``."""
+    names = [language_name(part) for part in language.split("-")]
+    return f"{'–'.join(names)} ({dataset})"
+
+
+def score_title(name: str, styles: Mapping[str, ScoreStyle]) -> str:
+    """``P@1``, as its metric says, or ``Exact match`` from the name."""
+    return styles[name].title if name in styles else name.replace("_", " ").capitalize()
+
+
+def metric_title(metrics: Sequence[str], styles: Mapping[str, ScoreStyle] | None = None) -> str:
+    """``Spearman (Pearson)``."""
+    titles = [score_title(name, styles or {}) for name in metrics]
+    return titles[0] + (f" ({', '.join(titles[1:])})" if titles[1:] else "")
+
+
+def table_title(table: Table) -> str:
+    """The scores of a table as a cell has them; empty where each has a column of its own."""
+    return "" if len(table.metrics) > WIDE else metric_title(table.metrics, table.styles)
+
+
+def limit_text(limits: Mapping[str, int | None]) -> str:
+    """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
+    parts = [
+        f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]
+    ]
+    return f"limited: {', '.join(parts)}" if parts else ""
