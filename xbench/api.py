@@ -38,6 +38,7 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from .data.mapped import forget_pages
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
@@ -47,6 +48,7 @@ _LAZY = {
     "HeadModule": "heads.blocks",
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
+    "forget_pages": "data.mapped",
     "mean_pool": "heads.blocks",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
@@ -94,6 +96,7 @@ __all__ = [
     "cosine_loss",
     "dense_block",
     "file_sha256",
+    "forget_pages",
     "hookimpl",
     "language_name",
     "mean_pool",

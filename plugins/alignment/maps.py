@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xbench.api import forget_pages
+
 Matrix = npt.NDArray[np.float64]
 Pairs = Callable[[], Iterator[tuple[Matrix, Matrix]]]
 """Gives the pairs from their start: blocks of (rows, d) of the source and of the target."""
@@ -67,6 +69,7 @@ def blocks(outputs: npt.NDArray[np.floating], at_once: int, swapped: bool = Fals
     def pairs() -> Iterator[tuple[Matrix, Matrix]]:
         for start in range(0, len(outputs), at_once):
             some = np.asarray(outputs[start : start + at_once], np.float64)  # (rows, 2, d)
+            forget_pages(outputs)
             yield some[:, int(swapped)], some[:, 1 - int(swapped)]
 
     return pairs

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..data.mapped import forget_pages
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
@@ -84,6 +85,7 @@ class Predictor:
                 shape = (table.count, *raw.shape[1:])
                 outputs = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             outputs[indices] = raw
+            forget_pages(outputs)
 
         self._run(table, take)
         return outputs
