@@ -37,10 +37,12 @@ class Program:
         )  # fmt: skip
 
 
-def readme_plugin() -> str:
-    """The plugin that README.md shows, as it stands there."""
+def readme_plugin(task: str) -> str:
+    """The plugin with this task that README.md shows, as it stands there."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return text.split("```python\n", 1)[1].split("```", 1)[0]
+    blocks = [part.split("```", 1)[0] for part in text.split("```python\n")[1:]]
+    (plugin,) = [block for block in blocks if f'name = "{task}"' in block]
+    return plugin
 
 
 def write_rows(folder: Path, split: str, count: int) -> None:
@@ -65,7 +67,7 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture
 def project(program: Program, tiny: Callable[..., Path]) -> Program:
     """README.md's plugin with its data, and a tiny model in the folder ``model``."""
-    (program.folder / "my_task.py").write_text(readme_plugin(), encoding="utf-8")
+    (program.folder / "my_task.py").write_text(readme_plugin("my-pairs"), encoding="utf-8")
     write_rows(program.folder, "train", 36)
     write_rows(program.folder, "test", 18)
     (program.folder / "model").symlink_to(tiny("bert"))
