@@ -42,7 +42,7 @@ class Metric:
         unanswered: Whether a prediction may be None, for a row that was not answered.
         schemas: The schemas whose predictions and references it understands; none stands for any.
         titles: What tables call its scores, such as ``P@1``, by score name; others are called by their names.
-        decimals: Digits behind the point in tables.
+        decimals: Digits behind the point in tables, of the scores that ``titles`` or ``best`` names.
     """
 
     name: str
@@ -132,7 +132,8 @@ class Picture:
     Attributes:
         title: What it shows, in one line.
         files: The same picture in one or more formats, in the folder that it was told; a page shows the first one.
-        keys: Of the records that it was drawn from. A leaderboard without one of them leaves the picture out.
+        keys: Of the records that it was drawn from. A leaderboard without one of them, or with another result under
+            its key, leaves the picture out.
     """
 
     title: str

@@ -167,15 +167,18 @@ class Store:
         import numpy as np
 
         path = self._kept_path(record["key"], name)
-        checksum = record["kept"].get(name)
+        checksum = (record["kept"] or {}).get(name)
         if checksum is None or not path.is_file() or file_sha256(path) != checksum:
             return None
         array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return array
 
     def lost(self, record: Mapping[str, Any]) -> bool:
-        """Whether an array that was kept for a record is no longer here."""
-        return any(not self._kept_path(record["key"], name).is_file() for name in record["kept"])
+        """Whether an array that was kept for a record is no longer here, or nothing was to be kept when it was made."""
+        if record["kept"] is None:
+            return True
+        paths = {self._kept_path(record["key"], name): checksum for name, checksum in record["kept"].items()}
+        return any(not path.is_file() or file_sha256(path) != checksum for path, checksum in paths.items())
 
     def _kept_path(self, key: str, name: str) -> Path:
         return self._cache / "kept" / key / f"{slug(name)}.npy"

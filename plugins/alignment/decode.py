@@ -54,11 +54,12 @@ def decode(decoding: Decoding) -> list[Any]:
 def _side(fitted: FittedMap, dataset: Dataset) -> int:
     """Which of a row's two sentences the map moves: the one in the language that it comes from."""
     if dataset.languages == fitted.languages:
-        return 0
+        return int(fitted.back)
     if dataset.languages == fitted.languages[::-1]:
-        return 1
+        return 1 - int(fitted.back)
+    source, target = map(language_name, fitted.languages[::-1] if fitted.back else fitted.languages)
     raise UserError(
-        f"a map from {' to '.join(map(language_name, fitted.languages))} says nothing of {dataset.name}, which pairs "
+        f"a map from {source} to {target} says nothing of {dataset.name}, which pairs "
         f"{' and '.join(map(language_name, dataset.languages))}: the task's [fit] has to name pairs in its languages"
     )
 

@@ -45,8 +45,7 @@ def fit_map(fitting: Fitting, kind: str, back: bool) -> Any:
     """
     from .maps import FittedMap
 
-    languages = fitting.dataset.languages
-    return FittedMap(_fit(fitting, kind, back), languages[::-1] if back else languages)
+    return FittedMap(_fit(fitting, kind, back), fitting.dataset.languages, back)
 
 
 def _fit(fitting: Fitting, kind: str, back: bool) -> LinearMap:
@@ -77,7 +76,7 @@ def decode_pairs(decoding: Decoding) -> list[Any]:
 HEADS = [
     Head(
         name="alignment",
-        version=1,
+        version=2,
         schemas=("pair-score", "parallel"),
         description="Mean-pooled sentence embeddings of two languages, compared after a linear map (section II.C)",
         examples=sentence_pair_examples,

@@ -44,12 +44,14 @@ class FittedMap:
     """A map, and what it is one between.
 
     Attributes:
-        map: From the embeddings of the first language to those of the second.
-        languages: ISO 639-1 codes: the language that it moves, and the one it brings it to.
+        map: From the embeddings of one language to those of the other.
+        languages: ISO 639-1 codes of the pairs that it was fitted on, in their order.
+        back: Whether it goes from the second to the first.
     """
 
     map: LinearMap
     languages: tuple[str, ...]
+    back: bool
 
 
 def identity(width: int) -> LinearMap:

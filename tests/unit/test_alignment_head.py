@@ -164,7 +164,6 @@ def test_the_map_moves_the_side_in_its_own_language(make: Callable[..., TinyRun]
     own = next(one for one in run.head.readings if one.name == kind)
     assert own.fit is not None
     fitted = own.fit(Fitting(PARALLEL, np.arange(len(both)), both, dataset("parallel"), run.context, 0))
-    assert fitted.languages == ("en", "ko")
     plain = said(run, both, dataset("parallel"), kind, fitted, kept)
     turned = said(run, both[:, ::-1], dataset("parallel", ("ko", "en")), kind, fitted, turned_kept)
     for name in ("cosine", "shuffled"):
@@ -174,6 +173,17 @@ def test_the_map_moves_the_side_in_its_own_language(make: Callable[..., TinyRun]
         assert [one[name] for one in plain] == [one[other] for one in turned]
     for name, array in kept.items():
         np.testing.assert_array_equal(array, turned_kept[name])
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_map_within_one_language_moves_its_own_side(make: Callable[..., TinyRun], back: bool) -> None:
+    run = make("bert", PARALLEL)
+    both, kept, of = outputs(run), {}, dataset("parallel", ("en", "en"))
+    own = next(one for one in run.head.readings if one.name == f"procrustes{BACK * back}")
+    assert own.fit is not None
+    fitted = own.fit(Fitting(PARALLEL, np.arange(len(both)), both, of, run.context, 0))
+    said(run, both, of, own.name, fitted, kept)
+    np.testing.assert_array_equal(kept["source"], both[:, int(back)])
 
 
 def test_a_map_between_other_languages_is_refused(make: Callable[..., TinyRun]) -> None:

@@ -258,10 +258,16 @@ def test_a_figure_gets_what_the_heads_kept(bench: Bench, tmp_path: Path) -> None
     assert json.loads(picture.files[0].read_text()) == [[12, HIDDEN], [12, HIDDEN], [20, HIDDEN], [20, HIDDEN]]
 
 
-def test_nothing_is_kept_for_a_task_without_figures(bench: Bench) -> None:
+def test_nothing_is_kept_for_a_task_without_figures_until_it_has_some(bench: Bench) -> None:
     outcome, _ = bench.run(task="undrawn")
-    assert outcome.records
-    assert [record["kept"] for record in outcome.records] == [{}] * len(outcome.records)
+    assert [record["kept"] for record in outcome.records] == [None] * len(outcome.records)
+    plugin = bench.root / "my_task.py"
+    plugin.write_text(plugin.read_text().replace('.replace("figures", "#")', ""))
+    drawn = Bench(bench.root, bench.model, load_registry([plugin]))
+    again, heard = drawn.run(task="undrawn")
+    assert (len(heard.scored), len(heard.found_cells)) == (len(outcome.records), 0)
+    assert all(record["kept"] for record in again.records)
+    assert [one["scores"] for one in again.records] == [one["scores"] for one in outcome.records]
 
 
 def test_a_kept_array_that_was_altered_or_lost_is_none(bench: Bench) -> None:

@@ -124,15 +124,18 @@ def _label(plan: Plan, stage_id: str) -> str:
 
 
 def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
-    """Draw the tasks' figures and write the leaderboard; tells whether a figure has a bug."""
+    """Write the leaderboard, then draw the tasks' figures and put them on it; tells whether a figure has a bug."""
     from ..leaderboard.pictures import draw_figures
     from ..leaderboard.publish import build, load_records
 
-    tasks = dict.fromkeys(cell.task for cell in plan.cells)
-    undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
     _, damaged = build(settings.out, registry)
     for path in damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
+    tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
+    if not tasks:
+        return False
+    undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
+    build(settings.out, registry)
     for one in undrawn:
         word = "FAILED" if one.trace else "not drawn:"
         click.echo(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)

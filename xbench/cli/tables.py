@@ -24,7 +24,7 @@ def rich_tables(table: Table) -> list[RichTable]:
     """One table of results, or one a dataset; zero-shot cells are marked by a dagger and by colour."""
     notes = ["† zero-shot"]
     if any(cell.fitted_here for row in table.rows for cell in row.cells.values()):
-        notes.append(f"{FITTED_HERE} fitted on these rows")
+        notes.append(f"{FITTED_HERE} fitted on rows of this split")
     if table.sample:
         notes.insert(0, "sample corpora: a sample to run, not a benchmark")
     if limit_text(table.limits):

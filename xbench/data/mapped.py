@@ -15,7 +15,9 @@ def forget_pages(array: npt.NDArray[Any]) -> None:
     Without it, a process that has gone through a mapped file once holds all of it, as long as there is memory to hold.
 
     Args:
-        array: As `numpy.memmap` made it. Of any other array, a slice of a mapped one included, nothing happens.
+        array: As `numpy.memmap` made it. To any other array, a slice of a mapped one included, nothing happens; nor to
+            one that is mapped copy-on-write, whose changes no file holds.
     """
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    copied = getattr(array, "mode", None) == "c"
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and not copied:
         array.base.madvise(mmap.MADV_DONTNEED)

@@ -17,20 +17,20 @@ on: `a` one dataset, `a → b` first one and then the other, `a + b` mixed, *non
 dataset it was scored on. Every number comes from a record in [`results/`](results/), with its whole provenance;
 `xbench leaderboard build` makes this file from them.
 
-† zero-shot: the model was fine-tuned, and never in that language. ‡ fitted on the very rows that it is scored on:
-only others tell what it is worth. *ceiling*: the best that any model could reach with this tokenizer, whose tokens do
-not all begin and end where answers do.
+† zero-shot: the model was fine-tuned, and never in that language. ‡ fitted on rows of the split that it is scored
+on: only others tell what it is worth. *ceiling*: the best that any model could reach with this tokenizer, whose tokens
+do not all begin and end where answers do.
 """
 SAMPLE = (
     "> **Sample corpora.** These are small corpora written for xbench. They show that things run; "
     "they are no benchmark, and say nothing about which model is better."
 )
-NO_PICTURES: Mapping[str, Sequence[Shown]] = {}
+NO_PICTURES: Mapping[tuple[str, bool], Sequence[Shown]] = {}
 
 
 def render_markdown(
     records: Sequence[Record], orders: Mapping[str, Order], titles: Mapping[str, str],
-    pictures: Mapping[str, Sequence[Shown]] = NO_PICTURES,
+    pictures: Mapping[tuple[str, bool], Sequence[Shown]] = NO_PICTURES,
 ) -> str:  # fmt: skip
     """The leaderboard as one markdown document.
 
@@ -38,7 +38,7 @@ def render_markdown(
         records: Finished ones.
         orders: The order of rows and columns, by task.
         titles: Titles of tasks, by name.
-        pictures: To show after a task's tables, by task.
+        pictures: To show after a task's tables, by task and whether they are of sample corpora.
 
     Returns:
         Markdown; the same records give the same bytes.
@@ -87,10 +87,12 @@ def _grid(grid: Grid) -> list[str]:
     return [*lines, ""]
 
 
-def _pictures(task: tuple[str, bool] | None, pictures: Mapping[str, Sequence[Shown]]) -> list[str]:
+def _pictures(
+    task: tuple[str, bool] | None, pictures: Mapping[tuple[str, bool], Sequence[Shown]]
+) -> list[str]:  # fmt: skip
     """A task's pictures, each with its title and its other formats."""
     parts = []
-    for one in pictures.get(task[0], ()) if task else ():
+    for one in pictures.get(task, ()) if task else ():
         title, (first, *others) = escape(one.title), one.files
         links = "".join(f" · [{Path(other).suffix[1:].upper()}]({other})" for other in others)
         parts.append(f"\n![{title}]({first})\n\n<sub>{title}{links}</sub>\n")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import UserError
-from ..files import write_json
+from ..files import write_atomic, write_json
 from ..keys import content_key, file_sha256
 from ..measures import Figure, FigureContext, Picture
 from ..registry import Registry
@@ -21,10 +22,11 @@ from .table import Record
 
 FOLDER = "figures"
 INDEX = "pictures.json"
-"""What lies in a task's folder of pictures: of each its figure, title, files with their checksums, and records; and
-what each figure was last drawn from, by name."""
+"""What lies in a task's folder of pictures: of each its figure, title, files with their checksums, and the checksums of
+its records by key; and what each figure was last drawn from, by name."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 """A file's name that is safe in a path, in a link and in HTML."""
+Entry: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Undrawn:
 def draw_figures(
     tasks: Iterable[str], records: Sequence[Record], registry: Registry, store: Store, out: Path
 ) -> list[Undrawn]:
-    """Draw what some tasks ask for.
+    """Draw what some tasks ask for, where anything has changed since it was last drawn.
 
     Args:
         tasks: Their names.
@@ -70,21 +72,14 @@ def draw_figures(
         out: The folder that holds ``results/``.
 
     Returns:
-        What could not be drawn; the other pictures are there all the same.
+        What could not be drawn. Of such a figure, the pictures that were there stay as they are.
     """
     undrawn = []
     for task in tasks:
         own = [record for record in records if record["task"] == task]
-        folder = out / FOLDER / slug(task)
         for name in registry.tasks.get(task).figures if own else ():
-            figure = registry.figures.get(name)
-            made_from = _made_from(figure, own, store)
-            if _read(folder).drawn.get(name) == made_from:
-                continue
-            folder.mkdir(parents=True, exist_ok=True)
             try:
-                pictures = figure.draw(FigureContext(own, store.kept, folder))
-                _write_index(folder, figure, pictures, own, made_from)
+                _draw(registry.figures.get(name), own, store, out / FOLDER / slug(task))
             except UserError as error:
                 undrawn.append(Undrawn(name, task, str(error), ""))
             except Exception as error:  # noqa: BLE001  # a figure's bug must not take the scores with it
@@ -92,74 +87,107 @@ def draw_figures(
     return undrawn
 
 
-def published(out: Path, records: Sequence[Record]) -> dict[str, list[Shown]]:
-    """The pictures to show, by task: whole ones, all of whose records are there.
+def published(out: Path, records: Sequence[Record], registry: Registry) -> dict[tuple[str, bool], list[Shown]]:
+    """The pictures to show: whole ones, drawn from these very records by the figures that their task has now.
 
     Args:
         out: The folder that holds ``results/``.
         records: All that are published.
+        registry: For the tasks' figures.
+
+    Returns:
+        By task, and whether its records are of sample corpora.
     """
-    shown: dict[str, list[Shown]] = {}
-    keys = {record["key"] for record in records}
+    checksums = {record["key"]: record["checksum"] for record in records}
+    samples = {record["key"] for record in records if record["sample"]}
+    shown: dict[tuple[str, bool], list[Shown]] = {}
     for task in sorted({record["task"] for record in records}):
         folder = out / FOLDER / slug(task)
         for entry in _read(folder).entries:
-            if keys.issuperset(entry["records"]):
+            if checksums.items() >= entry["records"].items() and _is_current(entry, task, registry):
                 files = tuple(f"{FOLDER}/{slug(task)}/{name}" for name in entry["files"])
-                shown.setdefault(task, []).append(Shown(entry["title"], files))
+                sample = not samples.isdisjoint(entry["records"])
+                shown.setdefault((task, sample), []).append(Shown(entry["title"], files))
     return shown
 
 
-def _made_from(figure: Figure, records: Sequence[Record], store: Store) -> str:
-    """The same text as long as a figure would be drawn in the same way."""
-    here = sorted([record["key"], not store.lost(record)] for record in records)
-    return content_key("figure", {"figure": [figure.name, figure.version], "records": here})
+def _is_current(entry: Entry, task: str, registry: Registry) -> bool:
+    """Whether the task still has the figure, in this version; of a task that is not installed, nothing is known."""
+    if task not in registry.tasks.items:
+        return True
+    if entry["figure"] not in registry.tasks.get(task).figures:
+        return False
+    versions = [figure.version for figure in registry.figures if figure.name == entry["figure"]]
+    return versions == [entry["version"]] or not versions
 
 
-def _write_index(
-    folder: Path, figure: Figure, pictures: Sequence[Picture], records: Sequence[Record], made_from: str
-) -> None:
-    """Note what was drawn; what was drawn before, maybe elsewhere, stays as long as its records do."""
-    entries = [_entry(folder, figure, picture) for picture in pictures]
-    names = {name for entry in entries for name in entry["files"]}
-    keys = {record["key"] for record in records}
+def _draw(figure: Figure, records: Sequence[Record], store: Store, folder: Path) -> None:
+    """Draw a figure into a folder of its own, and move the pictures to their place when it has ended well."""
+    lost = {record["key"] for record in records if store.lost(record)}
+    drawable = sorted([record["key"], record["checksum"], record["key"] in lost] for record in records)
+    made_from = content_key("figure", {"figure": [figure.name, figure.version], "records": drawable})
+    if _read(folder).drawn.get(figure.name) == made_from:
+        return
+    with tempfile.TemporaryDirectory(prefix="xbench-figure-") as drawing:
+        pictures = figure.draw(FigureContext(records, store.kept, Path(drawing)))
+        checksums = {record["key"]: record["checksum"] for record in records}
+        entries = [_entry(Path(drawing), figure, picture, checksums) for picture in pictures]
+        for name in (name for entry in entries for name in entry["files"]):
+            write_atomic(folder / name, (Path(drawing) / name).read_bytes())
     before = _read(folder)
-    old = [entry for entry in before.entries if names.isdisjoint(entry["files"]) and keys.issuperset(entry["records"])]
-    ordered = sorted([*entries, *old], key=lambda entry: (entry["figure"], *entry["files"]))
-    write_json(folder / INDEX, {"pictures": ordered, "drawn": {**before.drawn, figure.name: made_from}})
+    entries += [dict(one) for one in before.entries if _stays(one, entries, figure, checksums, lost)]
+    entries.sort(key=lambda entry: (entry["figure"], *entry["files"]))
+    write_json(folder / INDEX, {"pictures": entries, "drawn": {**before.drawn, figure.name: made_from}})
 
 
-def _entry(folder: Path, figure: Figure, picture: Picture) -> dict[str, Any]:
+def _stays(
+    old: Entry, new: Sequence[Entry], figure: Figure, checksums: Mapping[str, str], lost: set[str]
+) -> bool:  # fmt: skip
+    """Whether an earlier picture is kept: another figure's, or one that could not be drawn again for want of arrays."""
+    if any(not old["files"].keys().isdisjoint(entry["files"]) for entry in new):
+        return False
+    if not checksums.items() >= old["records"].items():
+        return False
+    same = (old["figure"], old["version"]) == (figure.name, figure.version)
+    return old["figure"] != figure.name or (same and not lost.isdisjoint(old["records"]))
+
+
+def _entry(folder: Path, figure: Figure, picture: Picture, checksums: Mapping[str, str]) -> dict[str, Any]:
     for path in picture.files:
         if path.parent != folder or not _PLAIN.fullmatch(path.name):
-            raise RuntimeError(f"the figure {figure.name} wrote {path}, which is no plain name in {folder}")
+            raise RuntimeError(f"the figure {figure.name} wrote {path}, which is no plain name in its folder")
+    if not picture.keys or not picture.files:
+        raise RuntimeError(f"the figure {figure.name} gave a picture without files, or drawn from no records")
     return {
-        "figure": figure.name, "title": picture.title,
-        "files": {path.name: file_sha256(path) for path in picture.files}, "records": sorted(picture.keys),
+        "figure": figure.name, "version": figure.version, "title": picture.title,
+        "files": {path.name: file_sha256(path) for path in picture.files},
+        "records": {key: checksums[key] for key in sorted(picture.keys)},
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Index:
-    entries: list[Mapping[str, Any]]
-    drawn: Mapping[str, Any]
+    entries: list[Entry] = field(default_factory=list)
+    drawn: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _read(folder: Path) -> _Index:
     """A folder's index; a damaged one, or one whose pictures are not all there, makes them be drawn anew."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    index = None
+    with contextlib.suppress(OSError, ValueError):
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        entries = [entry for entry in index["pictures"] if _is_entry(entry) and _whole(folder, entry["files"])]
-        return _Index(entries, index["drawn"].copy() if len(entries) == len(index["pictures"]) else {})
-    return _Index([], {})
+    if not isinstance(index, dict) or not isinstance(index.get("pictures"), list):
+        return _Index()
+    entries = [entry for entry in index["pictures"] if _is_entry(entry) and _whole(folder, entry["files"])]
+    whole = len(entries) == len(index["pictures"]) and isinstance(index.get("drawn"), dict)
+    return _Index(entries, index["drawn"] if whole else {})
 
 
 def _is_entry(entry: Any) -> bool:
     """Whether it has its fields, and its files are names, not paths."""
-    fits = isinstance(entry, dict) and isinstance(entry.get("title"), str) and isinstance(entry.get("figure"), str)
-    fits = fits and isinstance(entry.get("records"), list) and all(isinstance(key, str) for key in entry["records"])
-    files = entry.get("files") if fits else None
-    return isinstance(files, dict) and bool(files) and all(_PLAIN.fullmatch(name) for name in files)
+    kinds = {"figure": str, "version": int, "title": str, "files": dict, "records": dict}
+    fits = isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
+    return fits and bool(entry["files"]) and all(_PLAIN.fullmatch(name) for name in entry["files"])
 
 
 def _whole(folder: Path, files: Mapping[str, Any]) -> bool:

@@ -45,9 +45,12 @@ def _scores(task: Task, registry: Registry) -> dict[str, ScoreStyle]:
     """How the task's scores are written; those of a metric that is not installed as their names say."""
     names: list[str] = []
     for name in task.metrics:
-        with contextlib.suppress(UserError):
-            found = [registry.datasets.get(dataset_and_split(text, "")[0]) for text in task.eval]
-            names += [own for one in found for own in one.official] if name == OFFICIAL else [name]
+        if name != OFFICIAL:
+            names.append(name)
+            continue
+        for text in task.eval:
+            with contextlib.suppress(UserError):
+                names += registry.datasets.get(dataset_and_split(text, "")[0]).official
     styles: dict[str, ScoreStyle] = {}
     for name in dict.fromkeys(names):
         with contextlib.suppress(UserError):
@@ -97,7 +100,7 @@ def render(out: Path, registry: Registry) -> tuple[dict[Path, str], list[Path]]:
     records, damaged = load_records(out)
     titles = {task.name: task.title for task in registry.tasks}
     return {
-        out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles, published(out, records))}"
+        out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles, published(out, records, registry))}"
     }, damaged
 
 

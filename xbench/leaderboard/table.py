@@ -62,7 +62,7 @@ class TableCell:
         scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
         deviations: The standard deviation over the seeds, None for a single one.
         seeds: Which ones.
-        fitted_here: Whether the reading was fitted on the very rows that it was scored on.
+        fitted_here: Whether the reading was fitted on rows of the very split that it was scored on.
     """
 
     transfer: str

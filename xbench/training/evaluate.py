@@ -169,8 +169,8 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
     one, head = loaded.run(_eval_rows(cell), cell, work), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
-    kept: dict[str, Any] = {}
-    keep = kept.__setitem__ if work.registry.tasks.get(cell.task).figures else lambda name, array: None
+    kept: dict[str, Any] | None = {} if work.registry.tasks.get(cell.task).figures else None
+    keep = (lambda name, array: None) if kept is None else kept.__setitem__
     started = time.perf_counter()
     predictions = head.decode(
         Decoding(

@@ -35,7 +35,7 @@ class Measured:
         table: The rows' examples.
         context: The recipe and its company.
         fit_rows: The rows that the reading was fitted on; none where it was not.
-        kept: Arrays that the head keeps for figures, by name.
+        kept: Arrays that the head keeps for figures, by name; None where the task has no figures.
         pass_s: Seconds that the encoder's pass over the rows took.
         decode_s: Seconds from its outputs to the predictions.
     """
@@ -45,7 +45,7 @@ class Measured:
     table: ExampleTable
     context: HeadContext
     fit_rows: Sequence[Row]
-    kept: Mapping[str, npt.NDArray[Any]]
+    kept: Mapping[str, npt.NDArray[Any]] | None
     pass_s: float
     decode_s: float
 
@@ -99,7 +99,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
         "selection": "last",
         "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
-        "kept": store.save_kept(key, measured.kept),
+        "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
         "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
         "environment": {
             **environment(device, precision),
