@@ -14,9 +14,8 @@ from ..heads.blocks import HeadModule
 from ..models.encoder import load_tokenizer, table_size
 from ..models.vocabulary import Vocabulary
 from ..plan import Cell
-from ..provenance import forget_peak_memory
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
-from .device import choose_device
+from .device import choose_device, start_afresh
 from .examples import ExampleTable
 from .predict import Predictor
 from .record import Measured, make_record
@@ -101,7 +100,7 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     Yields:
         Each cell with its record, as soon as it is stored, or with what went wrong in it alone.
     """
-    forget_peak_memory()
+    start_afresh(choose_device(work.settings.device))
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)

@@ -14,10 +14,10 @@ from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel
 from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
 from ..plan import Stage
-from ..provenance import environment, forget_peak_memory, peak_memory
+from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Dataset, Head, HeadContext
-from .device import choose_device
+from .device import choose_device, start_afresh
 from .examples import ExampleTable, build_examples
 from .loop import train
 from .weights import build_module, save_weights
@@ -43,7 +43,8 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         UserError: The model or the data cannot be used.
     """
     started = time.perf_counter()
-    forget_peak_memory()
+    device = choose_device(work.settings.device)
+    start_afresh(device)
     registry, settings = work.registry, work.settings
     model, head = work.models[stage.model], registry.heads.get(stage.head)
     datasets = [registry.datasets.get(name) for name in stage.mixture]
@@ -55,7 +56,6 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     if why:
         work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
     parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])
-    device = choose_device(settings.device)
     module = build_module(model, head, context, vocabulary, stage.seed, parent, settings.trust_remote_code).to(device)
     examples = sum(table.count for table in tables)
     steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
