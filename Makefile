@@ -14,10 +14,14 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,dev]'
 	touch $@
 
-# The small corpora and the embedded model: no data, no network.
+# The four tasks on the small corpora and the embedded models: no data, no network. `--tasks mini` runs all curricula.
+DEMO := $(BIN)/xbench eval --out build/demo --model e5-small-q4
 demo: install
-	$(BIN)/xbench eval --model e5-small-q4,all-minilm-l6-v2 --tasks mini-sts --train none --out build/demo
-	$(BIN)/xbench eval --model e5-small-q4 --tasks mini --out build/demo
+	$(DEMO),all-minilm-l6-v2 --tasks mini-sts --train none
+	$(DEMO) --tasks mini-sts --train mini-sts-en --train mini-sts-en:mini-sts-ko
+	$(DEMO) --tasks mini-mrc --train mini-mrc-en
+	$(DEMO) --tasks mini-sentiment --train mini-sentiment-en
+	$(DEMO) --tasks mini-alignment
 	@echo; cat build/demo/README.md
 
 lint: install
