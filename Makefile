@@ -18,10 +18,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 DEMO := $(BIN)/xbench eval --out build/demo --model e5-small-q4
 demo: install
 	$(DEMO),all-minilm-l6-v2 --tasks mini-sts --train none
-	$(DEMO) --tasks mini-sts --train mini-sts-en --train mini-sts-en:mini-sts-ko
-	$(DEMO) --tasks mini-mrc --train mini-mrc-en
+	$(DEMO) --tasks mini-sts --train mini-sts-en
+	$(DEMO) --tasks mini-mrc --train mini-mrc-en --eval mini-mrc-en,mini-mrc-ko
 	$(DEMO) --tasks mini-sentiment --train mini-sentiment-en
-	$(DEMO) --tasks mini-alignment
+	$(DEMO) --tasks mini-alignment --eval mini-parallel-ko/train,mini-parallel-ko
 	@echo; cat build/demo/README.md
 
 lint: install
