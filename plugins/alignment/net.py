@@ -13,10 +13,6 @@ from xbench.api import forget_pages
 
 from .maps import LinearMap
 
-STEPS_BETWEEN = 8
-"""Steps after which a mapped file's pages are let go. A pair brings those around it along, 64 KB or so: of 256 pairs a
-step, up to 128 MB."""
-
 
 @dataclass(frozen=True)
 class NetRecipe:
@@ -71,17 +67,16 @@ def linear_net(
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(outputs), generator=generator).numpy()  # (pairs,)
         total = 0.0
-        for step, start in enumerate(range(0, len(order), recipe.batch)):
+        for start in range(0, len(order), recipe.batch):
             some = np.sort(order[start : start + recipe.batch])  # a memory map is read forwards
             both = torch.from_numpy(np.asarray(outputs[some], np.float32))  # (rows, 2, d)
+            # Each step: the system may map 2 MB of the file around each pair.
+            forget_pages(outputs)
             loss = torch.nn.functional.mse_loss(layer(both[:, int(swapped)]), both[:, 1 - int(swapped)])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(some)
-            if step % STEPS_BETWEEN == 0:
-                forget_pages(outputs)
-        forget_pages(outputs)
         error = total / len(order)
         on_epoch(epoch, error)
         waited = 0 if error < best * (1 - recipe.tolerance) else waited + 1
