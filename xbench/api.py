@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
     from .heads.tokens import sentence_pair_examples, tokenize
+    from .leaderboard.layout import limit_text
 
 _LAZY = {
     "HeadModule": "heads.blocks",
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "forget_pages": "data.mapped",
+    "limit_text": "leaderboard.layout",
     "mean_pool": "heads.blocks",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
@@ -99,6 +101,7 @@ __all__ = [
     "forget_pages",
     "hookimpl",
     "language_name",
+    "limit_text",
     "mean_pool",
     "parallel_tsv",
     "read_lines",

@@ -136,19 +136,17 @@ def _titles(groups: Mapping[str, Sequence[Panel]]) -> dict[str, str]:
 
 
 def _title(panel: Panel) -> str:
+    from xbench.api import limit_text  # not at the top: it brings the leaderboard along, which a start does not need
+
     record, evaluated = panel.record, panel.record["eval"]
     trained = "frozen" if record["curriculum"] == "none" else f"fine-tuned on {record['curriculum']}"
     parts = [
         f"{record['model']['name']}, {trained}: {evaluated['dataset']}/{evaluated['split']}",
         f"{len(panel.arrays['source'])} pairs",
         *([f"seed {record['seed']}"] if record["seed"] else []),
-        *(f"{limit} {words} rows" for words, limit in _limits(record).items() if limit),
+        *([limit_text(record["limits"]).removeprefix("limited: ")] if any(record["limits"].values()) else []),
     ]
     return ", ".join(parts)
-
-
-def _limits(record: Record) -> dict[str, int | None]:
-    return {"training": record["limits"]["train"], "evaluation": record["limits"]["eval"]}
 
 
 def _picture(key: str, panels: Sequence[Panel], title: str, about: FigureContext) -> Picture:

@@ -54,11 +54,6 @@ class FittedMap:
     back: bool
 
 
-def identity(width: int) -> LinearMap:
-    """The map that changes nothing: what the others are held against."""
-    return LinearMap(np.eye(width), np.zeros(width))
-
-
 def blocks(outputs: npt.NDArray[np.floating], at_once: int, swapped: bool = False) -> Pairs:
     """Pairs out of a (pairs, 2, d) array, memory-mapped or not.
 

@@ -78,7 +78,7 @@ class Drawn:
     store: Store
 
     def __call__(self, *records: dict[str, Any]) -> list[Undrawn]:
-        return draw_figures(["drawn"], records, self.registry, self.store, self.root)
+        return draw_figures(["drawn"], records, self.registry, self.store, self.root)[1]
 
     def shown(self, *records: dict[str, Any], sample: bool = False) -> list[Shown]:
         return published(self.root, records, self.registry).get(("drawn", sample), [])

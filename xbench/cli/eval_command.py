@@ -134,8 +134,9 @@ def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
         return False
-    undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
-    build(settings.out, registry)
+    drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
+    if drawn:
+        build(settings.out, registry)
     for one in undrawn:
         word = "FAILED" if one.trace else "not drawn:"
         click.echo(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)

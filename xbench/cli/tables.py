@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from ..execute import Failure
 from ..leaderboard.ceilings import CEILING
-from ..leaderboard.layout import FITTED_HERE, Grid, grids, limit_text, table_title
+from ..leaderboard.layout import FITTED_HERE, ZERO_SHOT, Grid, grids, limit_text, table_title
 from ..leaderboard.publish import orders
 from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
@@ -22,7 +22,7 @@ STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "d
 
 def rich_tables(table: Table) -> list[RichTable]:
     """One table of results, or one a dataset; zero-shot cells are marked by a dagger and by colour."""
-    notes = ["† zero-shot"]
+    notes = [f"{ZERO_SHOT} zero-shot"]
     if any(cell.fitted_here for row in table.rows for cell in row.cells.values()):
         notes.append(f"{FITTED_HERE} fitted on rows of this split")
     if table.sample:

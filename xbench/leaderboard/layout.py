@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..languages import language_name
-from .ceilings import ceiling_text
+from .ceilings import NONE, ceiling_text
 from .table import ScoreStyle, Table, TableCell, TableRow
 
 WIDE = 3
@@ -75,7 +75,7 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[st
         The text; a score that is not defined is ``undefined``, one that the cell does not have a dash.
     """
     if cell is None:
-        return "–"
+        return NONE
     last = max((place for place, name in enumerate(metrics, 1) if name in cell.scores), default=1)
     texts = [_one_score(cell, name, styles or {}) for name in metrics[:last]]
     rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
@@ -88,7 +88,7 @@ def _marks(cell: TableCell) -> str:
 
 def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> str:
     if name not in cell.scores:
-        return "–"
+        return NONE
     score, deviation = cell.scores[name], cell.deviations.get(name)
     if score is None:
         return "undefined"

@@ -61,7 +61,7 @@ class Undrawn:
 
 def draw_figures(
     tasks: Iterable[str], records: Sequence[Record], registry: Registry, store: Store, out: Path
-) -> list[Undrawn]:
+) -> tuple[bool, list[Undrawn]]:
     """Draw what some tasks ask for, where anything has changed since it was last drawn.
 
     Args:
@@ -72,19 +72,20 @@ def draw_figures(
         out: The folder that holds ``results/``.
 
     Returns:
-        What could not be drawn. Of such a figure, the pictures that were there stay as they are.
+        Whether anything was drawn, and what could not be. Of such a figure, the pictures that were there stay as they
+        are.
     """
-    undrawn = []
+    drawn, undrawn = False, []
     for task in tasks:
         own = [record for record in records if record["task"] == task]
         for name in registry.tasks.get(task).figures if own else ():
             try:
-                _draw(registry.figures.get(name), own, store, out / FOLDER / slug(task))
+                drawn |= _draw(registry.figures.get(name), own, store, out / FOLDER / slug(task))
             except UserError as error:
                 undrawn.append(Undrawn(name, task, str(error), ""))
             except Exception as error:  # noqa: BLE001  # a figure's bug must not take the scores with it
                 undrawn.append(Undrawn(name, task, f"{type(error).__name__}: {error}", traceback.format_exc()))
-    return undrawn
+    return drawn, undrawn
 
 
 def published(out: Path, records: Sequence[Record], registry: Registry) -> dict[tuple[str, bool], list[Shown]]:
@@ -121,28 +122,31 @@ def _is_current(entry: Entry, task: str, registry: Registry) -> bool:
     return versions == [entry["version"]] or not versions
 
 
-def _draw(figure: Figure, records: Sequence[Record], store: Store, folder: Path) -> None:
-    """Draw a figure into a folder of its own, and move the pictures to their place when it has ended well."""
+def _draw(figure: Figure, records: Sequence[Record], store: Store, folder: Path) -> bool:
+    """Draw a figure into a folder of its own, and move the pictures to their place when it has ended well.
+
+    Returns:
+        False where the pictures are there already.
+    """
     lost = {record["key"] for record in records if store.lost(record)}
     drawable = sorted([record["key"], record["checksum"], record["key"] in lost] for record in records)
     made_from = content_key("figure", {"figure": [figure.name, figure.version], "records": drawable})
-    if _read(folder).drawn.get(figure.name) == made_from:
-        return
+    before = _read(folder)
+    if before.drawn.get(figure.name) == made_from:
+        return False
     with tempfile.TemporaryDirectory(prefix="xbench-figure-") as drawing:
         pictures = figure.draw(FigureContext(records, store.kept, Path(drawing)))
         checksums = {record["key"]: record["checksum"] for record in records}
         entries = [_entry(Path(drawing), figure, picture, checksums) for picture in pictures]
         for name in (name for entry in entries for name in entry["files"]):
             write_atomic(folder / name, (Path(drawing) / name).read_bytes())
-    before = _read(folder)
     entries += [dict(one) for one in before.entries if _stays(one, entries, figure, checksums, lost)]
     entries.sort(key=lambda entry: (entry["figure"], *entry["files"]))
     write_json(folder / INDEX, {"pictures": entries, "drawn": {**before.drawn, figure.name: made_from}})
+    return True
 
 
-def _stays(
-    old: Entry, new: Sequence[Entry], figure: Figure, checksums: Mapping[str, str], lost: set[str]
-) -> bool:  # fmt: skip
+def _stays(old: Entry, new: Sequence[Entry], figure: Figure, checksums: Mapping[str, str], lost: set[str]) -> bool:
     """Whether an earlier picture is kept: another figure's, or one that could not be drawn again for want of arrays."""
     if any(not old["files"].keys().isdisjoint(entry["files"]) for entry in new):
         return False

@@ -13,6 +13,7 @@ from ..registry import Registry
 from ..store import read_records
 from ..tasks import OFFICIAL, Task, dataset_and_split
 from ..types import Scalar
+from .layout import score_title
 from .markdown import render_markdown
 from .pictures import published
 from .table import Order, Record, ScoreStyle
@@ -56,7 +57,7 @@ def _scores(task: Task, registry: Registry) -> dict[str, ScoreStyle]:
         with contextlib.suppress(UserError):
             metric = registry.metrics.get(name)
             for score in dict.fromkeys([*metric.titles, *metric.best]):
-                title = metric.titles.get(score, score.replace("_", " ").capitalize())
+                title = metric.titles.get(score, score_title(score, {}))
                 styles.setdefault(score, ScoreStyle(title, metric.decimals))
     return styles
 
