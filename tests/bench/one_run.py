@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from tests.bench.rates import matrix_rate, training_flops
 from xbench.data.rows import prepare
 from xbench.models.encoder import load_tokenizer, table_size
 from xbench.models.resolve import resolve_model
@@ -17,7 +18,8 @@ from xbench.provenance import forget_peak_memory, peak_memory
 from xbench.recipe import build_recipe
 from xbench.registry import load_registry
 from xbench.settings import Settings
-from xbench.training.device import choose_device
+from xbench.training.batching import epoch_order
+from xbench.training.device import choose_device, choose_precision
 from xbench.training.loop import train
 from xbench.training.stage import example_table, head_context, training_vocabulary
 from xbench.training.weights import build_module
@@ -64,20 +66,29 @@ def main() -> None:
     del tokenizer  # as a stage does
     vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), pad_id)
     module = build_module(model, head, context, vocabulary, 0, None).to(choose_device("auto"))
+    precision = choose_precision(recipe.precision, torch.device("cpu"))
+    rate = matrix_rate(precision)
     ends: list[tuple[float, int]] = []
     forget_peak_memory()
     train(
         module, [table], recipe, 0, vocabulary, pad_id,
         lambda step, steps, loss, passed: ends.append((time.perf_counter(), passed)),
     )  # fmt: skip
+    peak = peak_memory(torch.device("cpu"))
+    rate = max(rate, matrix_rate(precision))
     (began, before), (ended, passed) = ends[options.skip - 1], ends[-1]
+    timed = epoch_order([table.count], recipe.mixing_alpha, 0, 0)[before:passed]
+    tokens = int(table.lengths[timed].sum())
     print(
         json.dumps(
             {
                 "examples_per_s": round((passed - before) / (ended - began), 3),
                 "steps_timed": len(ends) - options.skip,
-                "tokens": int(table.lengths.sum()),
-                **peak_memory(torch.device("cpu")),
+                "precision": precision,
+                "tokens": tokens,
+                "matrix_gflops": round(rate / 1e9, 1),
+                "share_of_matrix_rate": round(training_flops(module, tokens) / (ended - began) / rate, 4),
+                **peak,
             }
         )
     )

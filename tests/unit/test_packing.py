@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,9 +18,6 @@ from xbench.models.encoder import load_encoder
 from xbench.models.packing import (
     FAMILIES,
     LARGEST_GROUP,
-    NAME,
-    Packing,
-    _PackedAttention,
     can_pack,
     encode_packed,
     pack,
@@ -163,9 +161,12 @@ def test_bf16_is_as_near_to_fp32_packed_as_padded(encoder: PreTrainedModel, kind
 def test_the_encoder_sees_the_real_tokens_as_one_row(encoder: PreTrainedModel, kind: str) -> None:
     batch = batch_of(encoder, UNEQUAL)
     seen: list[torch.Tensor] = []
-    encoder.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True)
+    encoder.embeddings.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["inputs_embeds"]), with_kwargs=True
+    )
     hidden = encode_packed(encoder, batch)
-    assert torch.equal(seen[0], batch.input_ids[batch.attention_mask.bool()][None])
+    table = encoder.get_input_embeddings().weight
+    assert torch.equal(seen[0], table[batch.input_ids[batch.attention_mask.bool()]][None])
     assert hidden.shape == (len(UNEQUAL), max(UNEQUAL), HIDDEN)
     assert not hidden[batch.attention_mask == 0].any()
 
@@ -181,7 +182,8 @@ def test_only_encoders_known_to_allow_it_are_packed(tiny: Callable[..., Path], s
 
 
 @pytest.mark.parametrize("change", [
-    {"position_embedding_type": "relative_key"}, {"is_decoder": True}, {"auto_map": {"AutoModel": "own.Model"}},
+    {"position_embedding_type": "relative_key"}, {"hidden_act": "relu"}, {"is_decoder": True},
+    {"auto_map": {"AutoModel": "own.Model"}},
 ])  # fmt: skip
 @pytest.mark.parametrize("kind", ["bert"])
 def test_an_unusual_variant_is_not_packed(encoder: PreTrainedModel, change: dict[str, object]) -> None:
@@ -191,35 +193,24 @@ def test_an_unusual_variant_is_not_packed(encoder: PreTrainedModel, change: dict
     assert not can_pack(encoder, CPU)
 
 
-@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
-def test_the_encoders_own_attention_is_back_afterwards_even_after_an_error(encoder: PreTrainedModel) -> None:
-    before, batch = encoder.config._attn_implementation, batch_of(encoder, UNEQUAL)
-    expected = encode_padded(encoder, batch)
-    encode_packed(encoder, batch)
-    assert encoder.config._attn_implementation == before != NAME
-    broken = batch_of(encoder, UNEQUAL)
-    broken.input_ids[0, 0] = encoder.config.vocab_size
-    with pytest.raises(IndexError):
-        encode_packed(encoder, broken)
-    assert encoder.config._attn_implementation == before
-    assert torch.equal(encode_padded(encoder, batch), expected)
-
-
 @given(st.lists(st.integers(0, 70), min_size=1, max_size=30))
 def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) -> None:
     packing = pack(mask_of(lengths))
     assert packing.where.tolist() == mask_of(lengths).flatten().nonzero()[:, 0].tolist()
     assert sorted(at for group in packing.groups for at in group.sequences) == list(range(len(lengths)))
     starts = np.cumsum([0, *lengths])
-    tokens = torch.arange(sum(lengths)).reshape(-1, 1, 1)  # (tokens, heads, width)
-    again = torch.full_like(tokens, -1)
-    for group in packing.groups:
-        taken = group.take(tokens)  # (n, heads, longest, width)
-        group.put(again, taken)
-        for row, at, length in zip(taken, group.sequences, group.lengths, strict=True):
+    tokens = 100 * torch.arange(sum(lengths))[:, None] + torch.arange(12)  # (tokens, 2 parts * 3 heads * 2 numbers)
+    split = packing.split(tokens, 3, 2)  # (2, n * 3, longest, 2) for each group
+    for group, cells in zip(packing.groups, split, strict=True):
+        for row, (at, length) in enumerate(zip(group.sequences, group.lengths, strict=True)):
             assert length == lengths[at]
-            assert row[0, :length, 0].tolist() == list(range(starts[at], starts[at + 1]))
-    assert torch.equal(again, tokens)
+            for part, head in itertools.product(range(2), range(3)):
+                numbers = cells[part, 3 * row + head, :length]  # (length, 2)
+                assert torch.equal(numbers, tokens[starts[at] : starts[at + 1], 6 * part + 2 * head :][:, :2])
+    flat = packing.empty(tokens, 3, 2, 2)
+    for target, cells in zip(packing.views(flat, 3, 2), split, strict=True):
+        target.copy_(cells)
+    assert torch.equal(packing.join(flat, 3, 2), tokens)
 
 
 def test_sequences_of_very_different_lengths_are_not_grouped() -> None:
@@ -232,61 +223,3 @@ def test_a_group_is_held_within_bounds(length: int, count: int) -> None:
     assert len(groups) > 1
     for group in groups:
         assert len(group.sequences) == 1 or len(group.sequences) * length**2 <= LARGEST_GROUP
-
-
-HEADS, WIDTH, SCALING = 3, 8, 0.4
-
-
-def packed_attention(inputs: Sequence[torch.Tensor], packing: Packing, rate: float) -> torch.Tensor:
-    """(tokens, heads, width) each -> (tokens, heads, width)."""
-    out: torch.Tensor = _PackedAttention.apply(*inputs, packing, SCALING, rate)
-    return out
-
-
-def plain_attention(inputs: Sequence[torch.Tensor], lengths: Sequence[int], rate: float) -> torch.Tensor:
-    """The definition, one sequence after the other, its gradient left to autograd."""
-    outs, start = [], 0
-    for at, length in enumerate(lengths):
-        query, key, value = (tensor[start : start + length].transpose(0, 1) for tensor in inputs)
-        weights = (SCALING * query @ key.transpose(-2, -1)).softmax(-1)  # (heads, length, length)
-        mode = SeededDropout.active()
-        if rate and mode is not None:
-            weights = weights * mode.attention_mask(weights[None], [at], [length], rate)[0]
-        outs.append((weights @ value).transpose(0, 1))
-        start += length
-    return torch.cat(outs)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rate: float) -> None:
-    """In float64 beside it: the packed one computes its scores in float32, too coarse for small finite differences."""
-    generator = torch.Generator().manual_seed(0)
-    start = [torch.randn(sum(lengths), HEADS, WIDTH, generator=generator) for _ in range(4)]
-    ours, theirs = ([tensor.to(kind) for tensor in start] for kind in (torch.float32, torch.float64))
-    for tensor in [*ours[:3], *theirs[:3]]:
-        tensor.requires_grad_()
-    sizes = np.array(lengths)[:, None]
-    with SeededDropout(4) as mode:
-        mode.next_piece(0, np.arange(len(lengths)), sizes)
-        out = packed_attention(ours[:3], pack(mask_of(lengths)), rate)
-        mode.next_piece(0, np.arange(len(lengths)), sizes)
-        expected = plain_attention(theirs[:3], lengths, rate)
-    torch.testing.assert_close(out.double(), expected, atol=1e-5, rtol=1e-5)
-    out.backward(ours[3])
-    expected.backward(theirs[3])
-    for one, other in zip(ours[:3], theirs[:3], strict=True):
-        assert one.grad is not None
-        assert other.grad is not None
-        torch.testing.assert_close(one.grad.double(), other.grad, atol=1e-5, rtol=1e-5)
-
-
-def test_without_the_mode_attention_drops_at_its_rate_and_scale() -> None:
-    length, rate = 200, 0.3
-    same = torch.zeros(length, HEADS, length)  # every weight is 1/length
-    value = torch.eye(length)[:, None].expand(length, HEADS, length)
-    torch.manual_seed(0)
-    kept = packed_attention([same, same, value], pack(mask_of([length])), rate) * length
-    share = float((kept != 0).float().mean())
-    assert abs(1 - share - rate) < 5 * (rate * (1 - rate) / kept.numel()) ** 0.5
-    torch.testing.assert_close(kept, (kept != 0) / (1 - rate), atol=1e-5, rtol=0)

@@ -93,7 +93,7 @@ def test_segment_ids_are_passed_where_the_tokenizer_gives_them(
     assert bool(batch.token_type_ids.any()) == (head == "cross-encoder")
     seen: list[torch.Tensor | None] = []
     module = run.build()
-    module.encoder.register_forward_pre_hook(
+    module.encoder.embeddings.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(kwargs.get("token_type_ids")), with_kwargs=True
     )
     module(batch)

@@ -9,23 +9,20 @@ provide (BERT, RoBERTa, XLM-R and their like), on the CPU.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..training.batching import cut_sorted
-from ..training.dropout import SeededDropout
 from ..types import Batch
+from .layers import LayerWeights, look_up, run_layer
 
-NAME = "xbench-packed"
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
-GROUP_COST = 5000
+GROUP_COST = 10000
 """What one more group costs, as the number of attention weights of one head that would take as long."""
 LARGEST_GROUP = 1 << 22
 """Attention weights of one head in a group, at most; a group has at least one sequence."""
@@ -37,30 +34,15 @@ class Group:
 
     Attributes:
         sequences: (n,) Their places in the batch.
-        lengths: (n,) Their tokens.
-        rows: (n * longest,) Where each token stands in the pack; padding repeats a sequence's first token.
+        lengths: (n,) Their tokens, falling.
+        rows: (n, longest) Where each token stands in the pack; padding repeats a sequence's first token.
         padding: (n, longest) True for padding; None when there is none.
-        real: (tokens,) The places in ``rows`` that are no padding.
     """
 
     sequences: tuple[int, ...]
     lengths: tuple[int, ...]
     rows: torch.Tensor
     padding: torch.Tensor | None
-    real: torch.Tensor
-
-    def take(self, packed: torch.Tensor) -> torch.Tensor:
-        """(tokens, heads, width) -> (n, heads, longest, width)."""
-        taken = packed.index_select(0, self.rows)  # (n * longest, heads, width)
-        return taken.view(len(self.lengths), -1, *packed.shape[1:]).transpose(1, 2)
-
-    def put(self, target: torch.Tensor, values: torch.Tensor) -> None:
-        """Write (n, heads, longest, width) into (tokens, heads, width); padding is left out."""
-        flat = values.transpose(1, 2).reshape(-1, *target.shape[1:])  # (n * longest, heads, width)
-        if self.padding is None:
-            target.index_copy_(0, self.rows, flat)
-        else:
-            target.index_copy_(0, self.rows[self.real], flat.index_select(0, self.real))
 
 
 @dataclass(frozen=True)
@@ -74,6 +56,55 @@ class Packing:
 
     where: torch.Tensor
     groups: tuple[Group, ...]
+    _places: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+    def split(self, packed: torch.Tensor, heads: int, parts: int) -> list[torch.Tensor]:
+        """Lay a pack out for attention, in one go.
+
+        Args:
+            packed: (tokens, parts * hidden)
+            heads: Of the attention.
+            parts: 3 for query, key and value.
+
+        Returns:
+            (parts, n * heads, longest, width) for each group.
+        """
+        small = packed.view(-1, packed.shape[1] // (parts * heads))  # (tokens * parts * heads, width)
+        return self.views(small.index_select(0, self._indices(heads, parts)[0]), heads, parts)
+
+    def empty(self, like: torch.Tensor, heads: int, parts: int, width: int) -> torch.Tensor:
+        """Room for what `split` gives, to be filled through `views`: (cells, width)."""
+        return like.new_empty(parts * heads * sum(group.rows.numel() for group in self.groups), width)
+
+    def views(self, flat: torch.Tensor, heads: int, parts: int) -> list[torch.Tensor]:
+        """(cells, width) -> (parts, n * heads, longest, width) for each group."""
+        sizes = [parts * heads * group.rows.numel() for group in self.groups]
+        shapes = [(parts, len(group.lengths) * heads, group.rows.shape[1], flat.shape[1]) for group in self.groups]
+        return [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
+
+    def join(self, flat: torch.Tensor, heads: int, parts: int) -> torch.Tensor:
+        """The way back from `split`: (cells, width) -> (tokens, parts * hidden); padding is left out."""
+        back = self._indices(heads, parts)[1]
+        return flat.index_select(0, back).view(-1, parts * heads * flat.shape[1])
+
+    def _indices(self, heads: int, parts: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(cells,) which row of (tokens * parts * heads, width) a cell holds, and (tokens * parts * heads,) back."""
+        if (heads, parts) not in self._places:
+            inner = (
+                torch.arange(parts)[:, None, None, None] * heads + torch.arange(heads)[:, None]
+            )  # (parts, 1, heads, 1)
+            there = [inner + parts * heads * group.rows[:, None] for group in self.groups]  # (parts, n, heads, longest)
+            real = [
+                torch.ones_like(cells, dtype=torch.bool)
+                if group.padding is None
+                else ~group.padding[:, None].expand_as(cells)
+                for cells, group in zip(there, self.groups, strict=True)
+            ]
+            flat, kept = (torch.cat([one.reshape(-1) for one in some]) for some in (there, real))
+            back = flat.new_empty(self.where.shape[0] * parts * heads)
+            back[flat[kept]] = kept.nonzero()[:, 0]
+            self._places[heads, parts] = flat, back
+        return self._places[heads, parts]
 
 
 def can_pack(encoder: PreTrainedModel, device: torch.device) -> bool:
@@ -84,6 +115,7 @@ def can_pack(encoder: PreTrainedModel, device: torch.device) -> bool:
         device.type == "cpu"
         and config.model_type in FAMILIES
         and absolute
+        and config.hidden_act == "gelu"
         and not getattr(config, "is_decoder", False)
         and getattr(config, "auto_map", None) is None
     )
@@ -102,12 +134,14 @@ def encode_packed(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
     sequences, length = batch.input_ids.shape
     packing = pack(batch.attention_mask)
     types = {} if batch.token_type_ids is None else {"token_type_ids": _take(batch.token_type_ids, packing)}
-    with _packed_attention(encoder):
-        output = encoder(
-            input_ids=_take(batch.input_ids, packing), position_ids=_take(_positions(encoder, batch), packing),
-            packing=packing, **types,
-        )  # fmt: skip
-    hidden: torch.Tensor = output.last_hidden_state[0]  # (tokens, hidden)
+    modules: Any = encoder
+    rows = look_up(modules.get_input_embeddings(), _take(batch.input_ids, packing)[0])  # (tokens, hidden)
+    embedded = modules.embeddings(
+        inputs_embeds=rows[None], position_ids=_take(_positions(encoder, batch), packing), **types
+    )
+    hidden: torch.Tensor = embedded[0].float()  # (tokens, hidden)
+    for layer in modules.encoder.layer:
+        hidden = run_layer(hidden, _weights(layer), packing)
     flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, packing.where, hidden)
     return flat.view(sequences, length, hidden.shape[-1])
 
@@ -131,11 +165,21 @@ def pack(mask: torch.Tensor) -> Packing:
         rows = starts[some][:, None] + np.where(real, steps[None, :], 0)
         groups.append(
             Group(
-                tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows.reshape(-1)),
-                None if real.all() else torch.from_numpy(~real), torch.from_numpy(np.flatnonzero(real)),
+                tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows),
+                None if real.all() else torch.from_numpy(~real),
             )
         )  # fmt: skip
     return Packing(mask.reshape(-1).nonzero()[:, 0], tuple(groups))
+
+
+_KNOWN: WeakKeyDictionary[torch.nn.Module, LayerWeights] = WeakKeyDictionary()
+"""Layers that were run, with the casts of their weights."""
+
+
+def _weights(layer: torch.nn.Module) -> LayerWeights:
+    if layer not in _KNOWN:
+        _KNOWN[layer] = LayerWeights(layer)
+    return _KNOWN[layer]
 
 
 def _take(padded: torch.Tensor, packing: Packing) -> torch.Tensor:
@@ -151,85 +195,3 @@ def _positions(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
         positions: torch.Tensor = count(batch.input_ids, embeddings.padding_idx)
         return positions
     return torch.arange(batch.input_ids.shape[1]).expand_as(batch.input_ids)
-
-
-@contextlib.contextmanager
-def _packed_attention(encoder: PreTrainedModel) -> Iterator[None]:
-    """Put our attention in the encoder's place for one pass."""
-    before = encoder.config._attn_implementation
-    encoder.config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        encoder.config._attn_implementation = before
-
-
-def _attention(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None,
-    scaling: float, dropout: float, packing: Packing, **_: object,
-) -> tuple[torch.Tensor, None]:  # fmt: skip
-    """What transformers calls in every layer: (1, heads, tokens, width) each -> (1, tokens, heads, width)."""
-    rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (tokens, heads, width)
-    out: torch.Tensor = _PackedAttention.apply(*rows, packing, scaling, dropout)  # type: ignore[no-untyped-call]
-    return out[None], None
-
-
-AttentionInterface.register(NAME, _attention)
-
-
-class _PackedAttention(torch.autograd.Function):
-    """softmax(Q K' scaling) with dropout, times V, within each sequence; derived by hand, group by group.
-
-    Deriving by hand spares autograd's bookkeeping for a dozen small operations a group, and its slow scatters.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packing: Packing, scaling: float,
-        rate: float,
-    ) -> torch.Tensor:  # fmt: skip
-        """(tokens, heads, width) each -> (tokens, heads, width)."""
-        out = torch.empty_like(value, memory_format=torch.contiguous_format)
-        kept: list[torch.Tensor | None] = []
-        for group in packing.groups:
-            scores = (group.take(query) @ group.take(key).transpose(-2, -1)).float().mul_(scaling)
-            if group.padding is not None:
-                scores.masked_fill_(group.padding[:, None, None, :], -torch.inf)
-            weights = scores.softmax(-1).to(value.dtype)
-            mask = _dropout_mask(group, weights, rate) if rate > 0 else None
-            group.put(out, (weights if mask is None else weights * mask) @ group.take(value))
-            if any(ctx.needs_input_grad):
-                kept += [weights, mask]
-        ctx.save_for_backward(query, key, value, *kept)
-        ctx.packing, ctx.scaling = packing, scaling
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients of query, key and value, (tokens, heads, width) each."""
-        query, key, value, *kept = ctx.saved_tensors
-        parts = tuple(torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(3))
-        for index, group in enumerate(ctx.packing.groups):
-            weights, mask = kept[2 * index], kept[2 * index + 1]
-            coming = group.take(grad)  # (n, heads, longest, width)
-            if group.padding is not None:  # it repeats a real token's row, which must not count twice
-                coming = coming.masked_fill(group.padding[:, None, :, None], 0)
-            dropped = weights if mask is None else weights * mask
-            group.put(parts[2], dropped.transpose(-2, -1) @ coming)
-            back = coming @ group.take(value).transpose(-2, -1)  # (n, heads, longest, longest)
-            back = (back if mask is None else back.mul_(mask)).float()
-            # d softmax: weights * (back - sum(back * weights))
-            scores = torch._softmax_backward_data(back, weights.float(), -1, torch.float32).mul_(ctx.scaling)
-            scores = scores.to(value.dtype)
-            group.put(parts[0], scores @ group.take(key))
-            group.put(parts[1], scores.transpose(-2, -1) @ group.take(query))
-        return (*parts, None, None, None)
-
-
-def _dropout_mask(group: Group, weights: torch.Tensor, rate: float) -> torch.Tensor:
-    """(n, heads, longest, longest) 0 or 1/(1-rate)."""
-    mode = SeededDropout.active()
-    if mode is not None:
-        return mode.attention_mask(weights, group.sequences, group.lengths, rate)
-    return torch.nn.functional.dropout(torch.ones_like(weights), rate)

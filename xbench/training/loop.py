@@ -19,9 +19,14 @@ from .batching import epoch_order, micro_batches
 from .device import autocast, choose_precision, piece_tokens, return_free_memory, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
+from .optimizer import make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
+
+
+SECONDS_BETWEEN = 5.0
+"""After which free memory goes back to the system: seldom enough to cost little, and the heap stays small."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -75,10 +80,9 @@ def train(
     precision = choose_precision(recipe.precision, device)
     sizes = [table.count for table in tables]
     steps = recipe.epochs * math.ceil(sum(sizes) / recipe.batch_size)
-    optimizer = _optimizer(module, recipe, device)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
+    optimizer, rate = make_optimizer(module, recipe, device), _rate(recipe, steps)
     losses: list[float] = []
-    passed = 0
+    passed, returned = 0, started
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), SeededDropout(seed) as dropout:
         torch.manual_seed(seed)
@@ -87,15 +91,13 @@ def train(
             for start in range(0, len(order), recipe.batch_size):
                 chosen = order[start : start + recipe.batch_size]
                 pieces = _pieces(tables, chosen, module.packs(), recipe, device)
-                return_free_memory(device)
+                if time.perf_counter() > returned + SECONDS_BETWEEN:
+                    return_free_memory(device)
+                    returned = time.perf_counter()
                 losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
                 if not math.isfinite(losses[-1]):
                     raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
-                torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.max_grad_norm)
-                optimizer.step()
-                # On the CPU gradients stay where they are: new ones would lie amid the next pieces' activations.
-                optimizer.zero_grad(set_to_none=device.type != "cpu")
-                schedule.step()
+                optimizer.step(recipe.lr * rate(len(losses) - 1))
                 passed += len(chosen)
                 on_step(len(losses), steps, losses[-1], passed)
     module.eval()
@@ -174,18 +176,6 @@ def make_batch(
         token_type_ids=None if types is None else torch.from_numpy(types).to(device),
         targets=torch.from_numpy(np.array(table.targets[indices], np.float32)).to(device),
     )
-
-
-def _optimizer(module: HeadModule, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """RAdam (Liu et al., 2020) or AdamW, with torch's default moments; weight decay spares biases and norms."""
-    decayed = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
-    spared = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    kinds: dict[str, type[torch.optim.RAdam] | type[torch.optim.AdamW]] = {
-        "radam": torch.optim.RAdam,
-        "adamw": torch.optim.AdamW,
-    }
-    return kinds[recipe.optimizer](groups, lr=recipe.lr, foreach=device.type == "cuda")
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:

@@ -1,0 +1,86 @@
+"""Attention within the sequences of a pack, derived by hand, group by group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..training.dropout import SeededDropout
+
+if TYPE_CHECKING:
+    from .packing import Group, Packing
+
+Kept = list[tuple[torch.Tensor, torch.Tensor | None]]
+"""For each group the softmax's result and its dropout mask, (n * heads, longest, longest)."""
+
+
+def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -> tuple[torch.Tensor, Kept]:
+    """softmax(Q K') with dropout, times V, within each sequence.
+
+    Args:
+        projected: (tokens, 3 * hidden) Query, key and value; the scores' scaling is in the query.
+        heads: How many there are.
+        rate: Of dropout.
+        packing: Which tokens are a sequence.
+
+    Returns:
+        (tokens, hidden), and what `attend_back` needs.
+    """
+    out = packing.empty(projected, heads, 1, projected.shape[1] // (3 * heads))
+    kept: Kept = []
+    split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 1)
+    for group, (query, key, value), (mixed,) in zip(packing.groups, split, outs, strict=True):
+        scores = torch.bmm(query, key.transpose(1, 2))  # (n * heads, longest, longest)
+        if group.padding is not None:
+            _by_head(scores, heads).masked_fill_(group.padding[:, None, None, :], -torch.inf)
+        share = torch.softmax(scores, -1)
+        mask = _attention_mask(group, _by_head(share, heads), rate).view_as(share) if rate else None
+        torch.bmm(share if mask is None else share * mask, value, out=mixed)  # (n * heads, longest, width)
+        kept.append((share, mask))
+    return packing.join(out, heads, 1), kept
+
+
+def attend_back(
+    coming: torch.Tensor, projected: torch.Tensor, heads: int, kept: Kept, packing: Packing
+) -> torch.Tensor:
+    """The gradient of what `attend` was given.
+
+    Args:
+        coming: (tokens, hidden) The gradient of what it gave.
+        projected: As it was given.
+        heads: As it was given.
+        kept: What it gave besides.
+        packing: As it was given.
+
+    Returns:
+        (tokens, 3 * hidden)
+    """
+    out = packing.empty(projected, heads, 3, projected.shape[1] // (3 * heads))
+    split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 3)
+    backs = packing.split(coming, heads, 1)
+    for group, (share, mask), (query, key, value), (back,), parts in zip(
+        packing.groups, kept, split, backs, outs, strict=True
+    ):  # (n * heads, longest, width) each
+        if group.padding is not None:  # it repeats a real token's row, which must not count twice
+            _by_head(back, heads).masked_fill_(group.padding[:, None, :, None], 0)
+        torch.bmm((share if mask is None else share * mask).transpose(1, 2), back, out=parts[2])
+        inner = torch.bmm(back, value.transpose(1, 2))  # (n * heads, longest, longest)
+        inner = inner if mask is None else inner.mul_(mask)
+        inner = torch._softmax_backward_data(inner, share, -1, share.dtype)
+        torch.bmm(inner, key, out=parts[0])
+        torch.bmm(inner.transpose(1, 2), query, out=parts[1])
+    return packing.join(out, heads, 3)
+
+
+def _by_head(values: torch.Tensor, heads: int) -> torch.Tensor:
+    """(n * heads, ...) -> (n, heads, ...)."""
+    return values.view(values.shape[0] // heads, heads, *values.shape[1:])
+
+
+def _attention_mask(group: Group, share: torch.Tensor, rate: float) -> torch.Tensor:
+    """(n, heads, longest, longest) 0 or 1/(1-rate)."""
+    mode = SeededDropout.active()
+    if mode is not None:
+        return mode.attention_mask(share, group.sequences, group.lengths, rate)
+    return torch.nn.functional.dropout(torch.ones_like(share), rate)

@@ -1,0 +1,264 @@
+"""A BERT-shaped layer on packed sequences, derived by hand.
+
+transformers' layer is two dozen operations, each with a node of autograd's, a result of its own and, in bf16, casts
+before and after it. On a CPU these take as long as the matrix products. Here a layer is one node: one product for
+query, key and value, the scaling of the scores folded into the query's weights, results changed in place, weights cast
+once for each optimizer step, and their gradients added where they belong instead of being cast and added after.
+
+The residual stream and layer norms are float32, as are the weights' gradients; products are of the type that autocast
+asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from ..training.dropout import SeededDropout
+from .attention import attend, attend_back
+
+if TYPE_CHECKING:
+    from .packing import Packing
+
+_norm = torch.native_layer_norm
+_norm_backward = torch.ops.aten.native_layer_norm_backward
+_gelu_backward = torch.ops.aten.gelu_backward
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+class LayerWeights:
+    """What a layer of a BERT, RoBERTa or XLM-R holds, ready to be multiplied with.
+
+    Args:
+        layer: transformers' layer.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        own = layer.attention.self
+        self.heads: int = own.num_attention_heads
+        self.scaling: float = own.scaling
+        self.parts: tuple[torch.nn.Linear, ...] = (own.query, own.key, own.value)
+        self.mix: torch.nn.Linear = layer.attention.output.dense
+        self.wide: torch.nn.Linear = layer.intermediate.dense
+        self.narrow: torch.nn.Linear = layer.output.dense
+        self.norms: tuple[torch.nn.LayerNorm, ...] = (layer.attention.output.LayerNorm, layer.output.LayerNorm)
+        self.attention_dropout: torch.nn.Dropout = own.dropout
+        self.dropouts: tuple[torch.nn.Dropout, ...] = (layer.attention.output.dropout, layer.output.dropout)
+        self._cast: dict[str, tuple[tuple[Any, ...], Pair]] = {}
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """All of them."""
+        for module in (*self.parts, self.mix, self.wide, self.narrow, *self.norms):
+            yield from module.parameters()
+
+    def projection(self, kind: torch.dtype) -> Pair:
+        """(3 * hidden, hidden) and (3 * hidden,) of query, key and value; the query's are scaled."""
+        if kind == torch.float32:
+            return self._project(kind)  # not kept: it would be a quarter of the weights once more
+        return self._kept("projection", self.parts, kind, lambda: self._project(kind))
+
+    def linear(self, name: str, kind: torch.dtype) -> Pair:
+        """The weight (out, in) and the bias (out,) of ``mix``, ``wide`` or ``narrow``."""
+        linear = getattr(self, name)
+        if kind == torch.float32:
+            return linear.weight, linear.bias
+        return self._kept(name, (linear,), kind, lambda: (linear.weight.to(kind), linear.bias.to(kind)))
+
+    def _project(self, kind: torch.dtype) -> Pair:
+        hidden = self.parts[0].out_features
+        weight = torch.cat([part.weight for part in self.parts])  # (3 * hidden, in)
+        bias = torch.cat([part.bias for part in self.parts])  # (3 * hidden,)
+        weight[:hidden].mul_(self.scaling)
+        bias[:hidden].mul_(self.scaling)
+        return weight.to(kind), bias.to(kind)
+
+    def _kept(self, name: str, linears: tuple[torch.nn.Linear, ...], kind: torch.dtype, make: Any) -> Pair:
+        """A cast made once for as long as the weights stay as they are."""
+        state = (kind, *((one.weight.data_ptr(), one.weight._version, one.bias._version) for one in linears))
+        found = self._cast.get(name)
+        if found is None or found[0] != state:
+            found = self._cast[name] = (state, make())
+        return found[1]
+
+
+def run_layer(hidden: torch.Tensor, weights: LayerWeights, packing: Packing) -> torch.Tensor:
+    """One layer of the encoder.
+
+    Args:
+        hidden: (tokens, hidden), float32.
+        weights: The layer's.
+        packing: Which tokens are a sequence.
+
+    Returns:
+        (tokens, hidden), float32.
+    """
+    # Autograd derives what an input with a gradient goes through; below may be none, with everything there frozen.
+    trained = next((weight for weight in weights.parameters() if weight.requires_grad), None)
+    out: torch.Tensor = _Layer.apply(hidden, trained, weights, packing)  # type: ignore[no-untyped-call]
+    return out
+
+
+def look_up(table: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+    """Rows of an embedding table; the gradient is added to the rows looked up, without a table of zeros for each pass.
+
+    Args:
+        table: The table; its padding row gets no gradient, as torch has it.
+        ids: (tokens,)
+
+    Returns:
+        (tokens, hidden)
+    """
+    rows: torch.Tensor = _LookUp.apply(table.weight, ids, table.padding_idx)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: torch.nn.Parameter, ids: torch.Tensor, padding: int | None) -> torch.Tensor:
+        """(rows, hidden), (tokens,) -> (tokens, hidden)."""
+        ctx.weight, ctx.ids, ctx.padding = weight, ids, padding
+        return weight.index_select(0, ids)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[None, None, None]:
+        """Adds to the table's gradient itself."""
+        if ctx.padding is not None:
+            grad = grad.masked_fill((ctx.ids == ctx.padding)[:, None], 0)
+        if ctx.weight.grad is None:
+            ctx.weight.grad = torch.zeros_like(ctx.weight)
+        ctx.weight.grad.index_add_(0, ctx.ids, grad.to(ctx.weight.dtype))
+        return None, None, None
+
+
+class _Layer(torch.autograd.Function):
+    """Adds the gradients of its weights to theirs itself, and gives that of its input."""
+
+    @staticmethod
+    @torch.no_grad()
+    def forward(
+        ctx: Any, hidden: torch.Tensor, trained: torch.Tensor | None, weights: LayerWeights, packing: Packing
+    ) -> torch.Tensor:
+        """(tokens, hidden) -> (tokens, hidden), float32."""
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        with torch.autocast("cpu", enabled=False):
+            low = hidden.to(kind)
+            weight, bias = weights.projection(kind)
+            projected = torch.addmm(bias, low, weight.t())  # (tokens, 3 * hidden)
+            rate = _rate(weights.attention_dropout)
+            mixed, kept = attend(projected, weights.heads, rate, packing)  # (tokens, hidden)
+            weight, bias = weights.linear("mix", kind)
+            middle, middle_state = _add_and_norm(hidden, torch.addmm(bias, mixed, weight.t()), weights, 0)
+            low_middle = middle.to(kind)
+            weight, bias = weights.linear("wide", kind)
+            wide = torch.addmm(bias, low_middle, weight.t())  # (tokens, intermediate)
+            active = torch.nn.functional.gelu(wide)
+            weight, bias = weights.linear("narrow", kind)
+            out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(low, projected, mixed, low_middle, wide, active)
+            ctx.kept, ctx.states, ctx.weights, ctx.packing = kept, (middle_state, out_state), weights, packing
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradient of the input, (tokens, hidden)."""
+        low, projected, mixed, low_middle, wide, active = ctx.saved_tensors
+        weights, kind = ctx.weights, low.dtype
+        with torch.autocast("cpu", enabled=False):
+            residual, coming = _norm_back(grad.contiguous(), ctx.states[1], weights, 1, kind)
+            coming = _linear_back(coming, active, weights, "narrow")  # (tokens, intermediate)
+            coming = _gelu_backward(coming, wide)
+            residual = residual.add_(_linear_back(coming, low_middle, weights, "wide"))  # (tokens, hidden)
+            residual, coming = _norm_back(residual, ctx.states[0], weights, 0, kind)
+            coming = _linear_back(coming, mixed, weights, "mix")
+            coming = attend_back(coming, projected, weights.heads, ctx.kept, ctx.packing)
+            ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
+            weight, _ = weights.projection(kind)
+            _add_projection(weights, coming.t() @ low, coming.sum(0))
+            return residual.add_(coming @ weight), None, None, None
+
+
+@dataclass
+class _NormState:
+    """What the derivative of a layer norm of a sum needs.
+
+    Attributes:
+        added: (tokens, hidden) The sum.
+        mean: (tokens, 1)
+        inverse: (tokens, 1) One over the standard deviation.
+        mask: (tokens, hidden) What was dropped of the second summand.
+    """
+
+    added: torch.Tensor
+    mean: torch.Tensor
+    inverse: torch.Tensor
+    mask: torch.Tensor | None
+
+
+def _add_and_norm(
+    residual: torch.Tensor, coming: torch.Tensor, weights: LayerWeights, place: int
+) -> tuple[torch.Tensor, _NormState]:
+    """norm(residual + dropout(coming)); (tokens, hidden) each."""
+    dropout, norm = weights.dropouts[place], weights.norms[place]
+    mask = _mask(coming, _rate(dropout)) if _rate(dropout) else None
+    added = residual + (coming if mask is None else coming.mul_(mask))
+    out, mean, inverse = _norm(added, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return out, _NormState(added, mean, inverse, mask)
+
+
+def _norm_back(
+    grad: torch.Tensor, state: _NormState, weights: LayerWeights, place: int, kind: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of residual (float32) and coming (of the products' type)."""
+    norm = weights.norms[place]
+    residual, weight, bias = _norm_backward(
+        grad, state.added, norm.normalized_shape, state.mean, state.inverse, norm.weight, norm.bias, [True, True, True]
+    )
+    _add(norm.weight, weight)
+    _add(norm.bias, bias)
+    coming = residual.to(kind, copy=True)
+    return residual, coming if state.mask is None else coming.mul_(state.mask)
+
+
+def _linear_back(coming: torch.Tensor, given: torch.Tensor, weights: LayerWeights, name: str) -> torch.Tensor:
+    """The gradient of a linear map's input; its weights' is added to theirs."""
+    linear = getattr(weights, name)
+    _add(linear.weight, coming.t() @ given)
+    _add(linear.bias, coming.sum(0))
+    back: torch.Tensor = coming @ weights.linear(name, coming.dtype)[0]
+    return back
+
+
+def _add_projection(weights: LayerWeights, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """Share (3 * hidden, hidden) and (3 * hidden,) out to query, key and value."""
+    parts = zip(weights.parts, weight.chunk(3), bias.chunk(3), strict=True)
+    for scale, (part, own, own_bias) in zip((weights.scaling, 1.0, 1.0), parts, strict=True):
+        _add(part.weight, own, scale)
+        _add(part.bias, own_bias, scale)
+
+
+def _add(parameter: torch.Tensor, gradient: torch.Tensor, scale: float = 1.0) -> None:
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient.to(parameter.dtype, copy=True).mul_(scale)
+    else:
+        parameter.grad.add_(gradient, alpha=scale)
+
+
+def _mask(like: torch.Tensor, rate: float) -> torch.Tensor:
+    """(tokens, hidden) 0 or 1/(1-rate)."""
+    mode = SeededDropout.active()
+    if mode is not None:
+        return mode.mask(like[None], rate)[0]
+    return torch.nn.functional.dropout(torch.ones_like(like), rate)
+
+
+def _rate(dropout: torch.nn.Dropout) -> float:
+    return dropout.p if dropout.training else 0.0
