@@ -125,8 +125,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_train_batch_size=work.batch, max_steps=options.steps, learning_rate=work.lr,
-            bf16=tuned, save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
-            **({"train_sampling_strategy": "group_by_length"} if tuned else {}),
+            bf16=tuned, use_cpu=not torch.cuda.is_available(), save_strategy="no", logging_strategy="no", report_to=[],
+            disable_tqdm=True, **({"train_sampling_strategy": "group_by_length"} if tuned else {}),
         )  # fmt: skip
         optimizer = torch.optim.RAdam(model.parameters(), lr=work.lr)
         constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
