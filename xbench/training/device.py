@@ -20,7 +20,7 @@ from ..provenance import forget_peak_memory
 # of 1024 shapes, 128 were no slower over 30 steps on STSb, and held a quarter of a GB less (1.82 against 2.08 GB).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
-MICRO_BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
+MICRO_BATCH_TOKENS = {"cpu": 1536, "mps": 4096, "cuda": 16384}
 """Tokens at once, padding included: on the CPU little memory is enough, on a GPU large pieces keep it busy."""
 PIECE_TOKENS = {"cpu": 32, "mps": 256, "cuda": 2048}
 """What one more piece costs, as the number of tokens that would take as long: a further pass over all weights."""
