@@ -3,8 +3,8 @@
 Every matrix product then sees real tokens only, in one piece. Attention alone is padded, within groups of sequences of
 like length, where the padding costs little. The result is that of the padded batch to rounding.
 
-This serves the encoders whose position embeddings are looked up by number and whose attention transformers lets others
-provide (BERT, RoBERTa, XLM-R and their like), on the CPU.
+This serves the encoders whose position embeddings are looked up by number and whose layers are BERT's (BERT, RoBERTa,
+XLM-R and their like), on the CPU. Their layers are run by `layers`, not by transformers.
 """
 
 from __future__ import annotations
