@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--work", action="append", choices=WORKS, help="this work only")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-cache")
-    parser.add_argument("--peer", action="append", choices=["asis", "tuned"], help="compare with this trainer only")
+    parser.add_argument("--peer", action="append", choices=PEERS, help="compare with this trainer only")
     options = parser.parse_args()
     data = Path(os.environ["XBENCH_DATA"]).resolve()
     folder = _model_folder(options.cache)

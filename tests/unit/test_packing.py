@@ -193,6 +193,20 @@ def test_an_unusual_variant_is_not_packed(encoder: PreTrainedModel, change: dict
     assert not can_pack(encoder, CPU)
 
 
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_the_encoder_is_as_it_was_afterwards_even_after_an_error(encoder: PreTrainedModel) -> None:
+    before, batch = encoder.config._attn_implementation, batch_of(encoder, UNEQUAL)
+    expected = encode_padded(encoder, batch)
+    encode_packed(encoder, batch)
+    assert encoder.config._attn_implementation == before
+    broken = batch_of(encoder, UNEQUAL)
+    broken.input_ids[0, 0] = encoder.config.vocab_size
+    with pytest.raises(IndexError):
+        encode_packed(encoder, broken)
+    assert encoder.config._attn_implementation == before
+    assert torch.equal(encode_padded(encoder, batch), expected)
+
+
 @given(st.lists(st.integers(0, 70), min_size=1, max_size=30))
 def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) -> None:
     packing = pack(mask_of(lengths))

@@ -11,7 +11,7 @@ asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,11 @@ class LayerWeights:
         bias[:hidden].mul_(self.scaling)
         return weight.to(kind), bias.to(kind)
 
-    def _kept(self, name: str, linears: tuple[torch.nn.Linear, ...], kind: torch.dtype, make: Any) -> Pair:
+    def _kept(
+        self, name: str, linears: tuple[torch.nn.Linear, ...], kind: torch.dtype, make: Callable[[], Pair]
+    ) -> Pair:
         """A cast made once for as long as the weights stay as they are."""
-        state = (kind, *((one.weight.data_ptr(), one.weight._version, one.bias._version) for one in linears))
+        state = (kind, *((part.data_ptr(), part._version) for one in linears for part in (one.weight, one.bias)))
         found = self._cast.get(name)
         if found is None or found[0] != state:
             found = self._cast[name] = (state, make())

@@ -8,6 +8,7 @@ import functools
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -22,6 +23,8 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 MICRO_BATCH_TOKENS = {"cpu": 1536, "mps": 4096, "cuda": 16384}
 """Tokens at once, padding included: on the CPU little memory is enough, on a GPU large pieces keep it busy."""
+SECONDS_BETWEEN = 5.0
+"""After which free memory goes back to the system, while something runs."""
 PIECE_TOKENS = {"cpu": 32, "mps": 256, "cuda": 2048}
 """What one more piece costs, as the number of tokens that would take as long: a further pass over all weights."""
 
@@ -91,6 +94,23 @@ def return_free_memory(device: torch.device) -> None:
     trim = _malloc_trim() if device.type == "cpu" else None
     if trim is not None:
         trim(0)
+
+
+class NowAndThen:
+    """Returns free memory from time to time: seldom enough to cost little, and the heap stays small.
+
+    Args:
+        device: That the work runs on.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._last = device, time.perf_counter()
+
+    def return_free_memory(self) -> None:
+        """To be called between steps or batches; does nothing most of the time."""
+        if time.perf_counter() > self._last + SECONDS_BETWEEN:
+            return_free_memory(self._device)
+            self._last = time.perf_counter()
 
 
 def start_afresh(device: torch.device) -> None:

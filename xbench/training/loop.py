@@ -16,17 +16,13 @@ from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
 from .batching import epoch_order, micro_batches
-from .device import autocast, choose_precision, piece_tokens, return_free_memory, token_budget
+from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
 from .optimizer import make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
-
-
-SECONDS_BETWEEN = 5.0
-"""After which free memory goes back to the system: seldom enough to cost little, and the heap stays small."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -82,7 +78,7 @@ def train(
     steps = recipe.epochs * math.ceil(sum(sizes) / recipe.batch_size)
     optimizer, rate = make_optimizer(module, recipe, device), _rate(recipe, steps)
     losses: list[float] = []
-    passed, returned = 0, started
+    passed, memory = 0, NowAndThen(device)
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), SeededDropout(seed) as dropout:
         torch.manual_seed(seed)
@@ -91,9 +87,7 @@ def train(
             for start in range(0, len(order), recipe.batch_size):
                 chosen = order[start : start + recipe.batch_size]
                 pieces = _pieces(tables, chosen, module.packs(), recipe, device)
-                if time.perf_counter() > returned + SECONDS_BETWEEN:
-                    return_free_memory(device)
-                    returned = time.perf_counter()
+                memory.return_free_memory()
                 losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
                 if not math.isfinite(losses[-1]):
                     raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")

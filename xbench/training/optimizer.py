@@ -48,6 +48,11 @@ def make_optimizer(module: torch.nn.Module, recipe: Recipe, device: torch.device
     return TorchOptimizer(trained, recipe, device)
 
 
+def _is_spared(parameter: torch.nn.Parameter) -> bool:
+    """Whether weight decay leaves it alone: biases and norms."""
+    return parameter.ndim <= 1
+
+
 class TorchOptimizer:
     """torch's own.
 
@@ -58,8 +63,8 @@ class TorchOptimizer:
     """
 
     def __init__(self, parameters: list[torch.nn.Parameter], recipe: Recipe, device: torch.device) -> None:
-        decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-        spared = [parameter for parameter in parameters if parameter.ndim <= 1]
+        decayed = [parameter for parameter in parameters if not _is_spared(parameter)]
+        spared = [parameter for parameter in parameters if _is_spared(parameter)]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": spared, "weight_decay": 0.0}]
         self._parameters, self._max_norm = parameters, recipe.max_grad_norm
         self._optimizer: torch.optim.Optimizer
@@ -171,7 +176,7 @@ class BlockedOptimizer:
 
 
 def _blocks(parameter: torch.nn.Parameter, weight_decay: float) -> Iterator[_Block]:
-    decay = weight_decay if parameter.ndim > 1 else 0.0
+    decay = 0.0 if _is_spared(parameter) else weight_decay
     flat = parameter.detach().view(-1)
     first, second = torch.zeros_like(flat), torch.zeros_like(flat)
     for start in range(0, len(flat), BLOCK):

@@ -14,13 +14,11 @@ from ..data.mapped import forget_pages
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
-from .device import autocast, choose_precision, piece_tokens, return_free_memory, token_budget
+from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
 from .loop import make_batch
 
 OnBatch = Callable[[int, float], None]
-BATCHES_BETWEEN = 16
-"""Batches after which free memory goes back to the system: seldom enough to cost nothing, and the heap stays small."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,14 @@ class Predictor:
         device = next(self.module.parameters()).device
         budget, piece = token_budget(self.budget, device), piece_tokens(device)
         tokens = table.lengths.sum(1)  # (examples,)
+        memory = NowAndThen(device)
         passed, done, total = 0, 0, max(1, int(tokens.sum()))
         self.on_batch(0, 0.0)
         self.module.eval()
         # One autocast for all batches: it keeps the cast weights until it ends.
         with torch.inference_mode(), autocast(choose_precision(self.precision, device), device):
-            for count, indices in enumerate(micro_batches(table.lengths, self.module.packs(), budget, piece)):
-                if count % BATCHES_BETWEEN == 0:
-                    return_free_memory(device)
+            for indices in micro_batches(table.lengths, self.module.packs(), budget, piece):
+                memory.return_free_memory()
                 batch = make_batch(table, indices, self.vocabulary, self.pad_id, device)
                 take(indices, self.module(batch).float().cpu().numpy())
                 passed, done = passed + len(indices), done + int(tokens[indices].sum())
