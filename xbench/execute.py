@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
@@ -18,6 +18,11 @@ from .settings import Settings
 from .store import Store
 from .training import TRAINING_VERSION
 from .types import Head, Scalar
+
+if TYPE_CHECKING:
+    import torch
+
+    from .training.memory import MicroBatch
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Work:
         rows: By dataset and split.
         stages: By id.
         stage_keys: By stage id.
+        micro_batches: How much goes through an encoder at once, for each kind of run.
     """
 
     registry: Registry
@@ -64,6 +70,24 @@ class Work:
     rows: dict[tuple[str, str], RowSet]
     stages: dict[str, Stage]
     stage_keys: dict[str, str]
+    micro_batches: dict[tuple[object, ...], MicroBatch] = field(default_factory=dict)
+
+    def micro_batch(self, use: str, of: Stage | Cell, device: torch.device) -> MicroBatch:
+        """How many tokens go through a stage's or a cell's encoder at once; the same for all of their kind.
+
+        Args:
+            use: ``train`` or ``read``, which differ in what they hold.
+            of: The stage or the cell.
+            device: That it runs on.
+        """
+        from .training.device import token_budget
+        from .training.memory import MicroBatch
+
+        asked = token_budget(of.recipe.micro_batch_tokens, device)
+        kind = (use, of.model, of.head, of.recipe.max_length, asked)
+        if kind not in self.micro_batches:
+            self.micro_batches[kind] = MicroBatch(asked, self.reporter.note)
+        return self.micro_batches[kind]
 
     def chain(self, stage_id: str | None) -> list[Stage]:
         """A stage and those before it, the first one first."""

@@ -285,12 +285,15 @@ class Batch:
         attention_mask: (sequences * examples, length), 1 for a real token, 0 for padding.
         token_type_ids: (sequences * examples, length), or None where the tokenizer gives none.
         targets: (examples, numbers), float32.
+        lengths: (sequences * examples,) The real tokens of each sequence, on the host: to read them from the mask would
+            be to wait for a GPU. None where nobody has counted them.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     token_type_ids: torch.Tensor | None
     targets: torch.Tensor
+    lengths: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

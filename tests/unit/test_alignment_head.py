@@ -19,7 +19,7 @@ from tests.tiny import SHAPES, TinyRun, tiny_rows
 from xbench.errors import UserError
 from xbench.measures import MetricContext
 from xbench.registry import Registry
-from xbench.training.loop import make_batch
+from xbench.training.feeding import make_batch
 from xbench.training.predict import Predictor
 from xbench.types import Dataset, Decoding, Fitting, Row
 

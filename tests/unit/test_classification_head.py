@@ -12,7 +12,7 @@ import torch
 from tests.tiny import SHAPES, WORDS, TinyRun
 from xbench.errors import UserError
 from xbench.registry import Registry
-from xbench.training.loop import make_batch
+from xbench.training.feeding import make_batch
 from xbench.training.predict import Predictor
 from xbench.types import Dataset, Decoding, Row
 

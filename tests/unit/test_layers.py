@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from tests.unit.test_packing import LENGTHS, UNEQUAL, batch_of, mask_of
+from tests.unit.test_packing import LENGTHS, UNEQUAL, batch_of, packing_of
 from xbench.models.attention import attend, attend_back
 from xbench.models.encoder import load_encoder
-from xbench.models.packing import encode_packed, pack
+from xbench.models.packing import encode_packed
 from xbench.recipe import build_recipe
 from xbench.training.dropout import SeededDropout
 from xbench.training.optimizer import BlockedOptimizer
@@ -44,7 +44,7 @@ def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rat
     projected = torch.randn(sum(lengths), 3 * HEADS * WIDTH, generator=generator, dtype=torch.float64)
     coming = torch.randn(sum(lengths), HEADS * WIDTH, generator=generator, dtype=torch.float64)
     beside = projected.clone().requires_grad_()
-    sizes, packing = np.array(lengths)[:, None], pack(mask_of(lengths))
+    sizes, packing = np.array(lengths)[:, None], packing_of(lengths)
     with SeededDropout(4) as mode:
         mode.next_piece(0, np.arange(len(lengths)), sizes)
         out, kept = attend(projected, HEADS, rate, packing)
@@ -60,7 +60,7 @@ def test_without_the_mode_attention_drops_at_its_rate_and_scale() -> None:
     projected = torch.zeros(length, 3, HEADS, length)  # every weight is 1/length
     projected[:, 2] = torch.eye(length)[:, None]
     torch.manual_seed(0)
-    kept = attend(projected.flatten(1), HEADS, rate, pack(mask_of([length])))[0] * length
+    kept = attend(projected.flatten(1), HEADS, rate, packing_of([length]))[0] * length
     share = float((kept != 0).float().mean())
     assert abs(1 - share - rate) < 5 * (rate * (1 - rate) / kept.numel()) ** 0.5
     torch.testing.assert_close(kept, (kept != 0) / (1 - rate), atol=1e-5, rtol=0)

@@ -15,7 +15,7 @@ from transformers import AutoModel
 from tests.tiny import SHAPES, WORDS, TinyRun
 from xbench.registry import Registry
 from xbench.training.device import autocast
-from xbench.training.loop import make_batch
+from xbench.training.feeding import make_batch
 from xbench.training.predict import Predictor
 from xbench.types import Batch, Dataset, Decoding, Row
 

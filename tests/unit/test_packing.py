@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from xbench.models.encoder import load_encoder
 from xbench.models.packing import (
     FAMILIES,
     LARGEST_GROUP,
+    Packing,
     can_pack,
     encode_packed,
     pack,
@@ -45,6 +47,10 @@ LENGTHS = {
 def mask_of(lengths: Sequence[int]) -> torch.Tensor:
     """(sequences, length)"""
     return (torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]).long()
+
+
+def packing_of(lengths: Sequence[int]) -> Packing:
+    return pack(np.array(lengths, np.int64), max(lengths))
 
 
 def batch_of(encoder: PreTrainedModel, lengths: Sequence[int], segments: bool = False) -> Batch:
@@ -118,6 +124,25 @@ def test_packing_changes_neither_hidden_states_nor_gradients(
     assert dropped == training
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers by torch's attention for varying lengths, which runs on the CPU too."""
+    monkeypatch.setattr("xbench.models.packing.by_hand", lambda device: False)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_way_of_gpus_changes_neither_hidden_states_nor_gradients(
+    encoder: PreTrainedModel, kind: str, lengths: tuple[int, ...]
+) -> None:
+    batch = batch_of(encoder, lengths, segments=kind.endswith("segments"))
+    assert_packing_changes_nothing(encoder.eval(), batch)
+    counted = dataclasses.replace(batch, lengths=np.array(lengths))
+    assert torch.equal(encode_packed(encoder, counted), encode_packed(encoder, batch))
+
+
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_that_is_packed_may_be(family: str) -> None:
     settings = tiny_config("xlm-roberta", 300, 0.2).to_dict()
@@ -178,7 +203,8 @@ def test_the_encoder_sees_the_real_tokens_as_one_row(encoder: PreTrainedModel, k
 def test_only_encoders_known_to_allow_it_are_packed(tiny: Callable[..., Path], shape: str, packed: bool) -> None:
     encoder = load_encoder(tiny(shape))
     assert can_pack(encoder, CPU) == packed
-    assert not can_pack(encoder, torch.device("cuda"))
+    assert can_pack(encoder, torch.device("cuda")) == packed
+    assert not can_pack(encoder, torch.device("mps"))
 
 
 @pytest.mark.parametrize("change", [
@@ -209,7 +235,7 @@ def test_the_encoder_is_as_it_was_afterwards_even_after_an_error(encoder: PreTra
 
 @given(st.lists(st.integers(0, 70), min_size=1, max_size=30))
 def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) -> None:
-    packing = pack(mask_of(lengths))
+    packing = packing_of(lengths)
     assert packing.where.tolist() == mask_of(lengths).flatten().nonzero()[:, 0].tolist()
     assert sorted(at for group in packing.groups for at in group.sequences) == list(range(len(lengths)))
     starts = np.cumsum([0, *lengths])
@@ -228,12 +254,12 @@ def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) 
 
 
 def test_sequences_of_very_different_lengths_are_not_grouped() -> None:
-    assert [sorted(group.lengths) for group in pack(mask_of(UNEQUAL)).groups] == [[59, 60], [1, 1, 1, 1, 1, 2, 3, 17]]
+    assert [sorted(group.lengths) for group in packing_of(UNEQUAL).groups] == [[59, 60], [1, 1, 1, 1, 1, 2, 3, 17]]
 
 
 @pytest.mark.parametrize(("length", "count"), [(512, 40), (3000, 2)])
 def test_a_group_is_held_within_bounds(length: int, count: int) -> None:
-    groups = pack(mask_of([length] * count)).groups
+    groups = packing_of([length] * count).groups
     assert len(groups) > 1
     for group in groups:
         assert len(group.sequences) == 1 or len(group.sequences) * length**2 <= LARGEST_GROUP

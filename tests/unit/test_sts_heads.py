@@ -16,7 +16,7 @@ from xbench.errors import UserError
 from xbench.models.encoder import table_size
 from xbench.registry import Registry
 from xbench.training.examples import ExampleTable
-from xbench.training.loop import make_batch
+from xbench.training.feeding import make_batch
 from xbench.training.predict import Predictor
 from xbench.training.stage import used_vocabulary
 from xbench.types import Dataset, Decoding, Row

@@ -1,10 +1,10 @@
 """Runs an encoder without padding: all real tokens of a batch as one row, and attention inside each sequence.
 
-Every matrix product then sees real tokens only, in one piece. Attention alone is padded, within groups of sequences of
-like length, where the padding costs little. The result is that of the padded batch to rounding.
+Every matrix product then sees real tokens only, in one piece. The result is that of the padded batch to rounding.
 
 This serves the encoders whose position embeddings are looked up by number and whose layers are BERT's (BERT, RoBERTa,
-XLM-R and their like), on the CPU. Their layers are run by `layers`, not by transformers.
+XLM-R and their like). On the CPU their layers are run by `layers`, and attention alone is padded, within groups of
+sequences of like length, where the padding costs little. On a GPU they are run by `jagged`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
 from ..training.batching import cut_sorted
 from ..types import Batch
+from .jagged import lay_out, run_jagged
 from .layers import LayerWeights, look_up, run_layer
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
@@ -112,13 +114,18 @@ def can_pack(encoder: PreTrainedModel, device: torch.device) -> bool:
     config = encoder.config
     absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
     return (
-        device.type == "cpu"
+        device.type in ("cpu", "cuda")
         and config.model_type in FAMILIES
+        and (not by_hand(device) or config.hidden_act == "gelu")
         and absolute
-        and config.hidden_act == "gelu"
         and not getattr(config, "is_decoder", False)
         and getattr(config, "auto_map", None) is None
     )
+
+
+def by_hand(device: torch.device) -> bool:
+    """Whether layers are run by `layers`, which knows the derivative of one activation, or by torch's autograd."""
+    return device.type == "cpu"
 
 
 def encode_packed(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
@@ -132,27 +139,33 @@ def encode_packed(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
         (sequences, length, hidden) the last layer's output, 0 at padding.
     """
     sequences, length = batch.input_ids.shape
-    packing = pack(batch.attention_mask)
-    types = {} if batch.token_type_ids is None else {"token_type_ids": _take(batch.token_type_ids, packing)}
+    device = batch.input_ids.device
+    lengths = batch.attention_mask.sum(1).cpu().numpy() if batch.lengths is None else batch.lengths
+    layout = pack(lengths, length) if by_hand(device) else lay_out(lengths, length, device)
+    where = layout.where
+    types = {} if batch.token_type_ids is None else {"token_type_ids": _take(batch.token_type_ids, where)}
     modules: Any = encoder
-    rows = look_up(modules.get_input_embeddings(), _take(batch.input_ids, packing)[0])  # (tokens, hidden)
+    rows = look_up(modules.get_input_embeddings(), _take(batch.input_ids, where)[0])  # (tokens, hidden)
     embedded = modules.embeddings(
-        inputs_embeds=rows[None], position_ids=_take(_positions(encoder, batch), packing), **types
+        inputs_embeds=rows[None], position_ids=_take(_positions(encoder, batch), where), **types
     )
     hidden: torch.Tensor = embedded[0].float()  # (tokens, hidden)
     for layer in modules.encoder.layer:
-        hidden = run_layer(hidden, _weights(layer), packing)
-    flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, packing.where, hidden)
+        if isinstance(layout, Packing):
+            hidden = run_layer(hidden, _weights(layer), layout)
+        else:
+            hidden = run_jagged(hidden, layer, layout)
+    flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, where, hidden.float())
     return flat.view(sequences, length, hidden.shape[-1])
 
 
-def pack(mask: torch.Tensor) -> Packing:
+def pack(lengths: npt.NDArray[np.int64], width: int) -> Packing:
     """Find the real tokens and group the sequences.
 
     Args:
-        mask: (sequences, length), 1 for a real token; padding at the ends.
+        lengths: (sequences,) Real tokens of each; padding at the ends.
+        width: Of the padded rectangle.
     """
-    lengths = mask.sum(1).numpy()  # (sequences,)
     starts = np.cumsum(lengths) - lengths  # where each sequence begins in the pack
     starts = np.minimum(starts, max(0, int(lengths.sum()) - 1))  # an empty last one would begin behind the pack's end
     order = np.argsort(-lengths, kind="stable")
@@ -169,7 +182,8 @@ def pack(mask: torch.Tensor) -> Packing:
                 None if real.all() else torch.from_numpy(~real),
             )
         )  # fmt: skip
-    return Packing(mask.reshape(-1).nonzero()[:, 0], tuple(groups))
+    real = np.arange(width) < lengths[:, None]  # (sequences, width)
+    return Packing(torch.from_numpy(np.flatnonzero(real)), tuple(groups))
 
 
 _KNOWN: WeakKeyDictionary[torch.nn.Module, LayerWeights] = WeakKeyDictionary()
@@ -182,9 +196,9 @@ def _weights(layer: torch.nn.Module) -> LayerWeights:
     return _KNOWN[layer]
 
 
-def _take(padded: torch.Tensor, packing: Packing) -> torch.Tensor:
+def _take(padded: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """(sequences, length) -> (1, tokens)."""
-    return padded.reshape(-1)[packing.where][None]
+    return padded.reshape(-1)[where][None]
 
 
 def _positions(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
-from .batching import epoch_order, micro_batches
 from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
-from .optimizer import make_optimizer
+from .feeding import Feed, Piece, batches, host_batch
+from .memory import MicroBatch, is_out_of_memory
+from .optimizer import Optimizer, make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
+LAG = 2
+"""Steps that a GPU may be behind when a loss is read: it never waits for the processor, nor runs far ahead."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -38,23 +43,25 @@ class TrainingResult:
         examples: Examples passed, over all epochs.
         seconds: Wall time of the whole loop, nothing left out.
         precision: ``bf16`` or ``fp32``.
+        micro_batch_tokens: Tokens that went through the encoder at once, at most.
     """
 
     losses: list[float]
     examples: int
     seconds: float
     precision: str
+    micro_batch_tokens: int
 
 
 def train(
     module: HeadModule, tables: Sequence[ExampleTable], recipe: Recipe, seed: int, vocabulary: Vocabulary,
-    pad_id: int, on_step: OnStep = lambda step, steps, loss, examples: None,
+    pad_id: int, on_step: OnStep = lambda step, steps, loss, examples: None, micro_batch: MicroBatch | None = None,
 ) -> TrainingResult:  # fmt: skip
     """Fine-tune a module on a mixture.
 
     An effective batch is drawn at random by seed. Inside it examples are sorted by length and run in pieces under a
     token budget; the pieces' losses are summed and divided by the batch's number of examples, so that neither lengths
-    nor memory change what is learned.
+    nor memory change what is learned. When memory runs out the step begins again, in pieces of half the size.
 
     Args:
         module: Encoder and head, already on its device; trained in place.
@@ -64,112 +71,147 @@ def train(
         vocabulary: The embedding rows that the module holds.
         pad_id: The tokenizer's padding id.
         on_step: Told of every step.
+        micro_batch: How many tokens go through at once; None takes the recipe's, or what suits the device.
 
     Returns:
         Losses and timing.
 
     Raises:
         TrainingFailedError: The loss became NaN or infinite.
+        UserError: Memory does not hold a single example.
     """
     started = time.perf_counter()
     device = next(module.parameters()).device
-    precision = choose_precision(recipe.precision, device)
-    sizes = [table.count for table in tables]
-    steps = recipe.epochs * math.ceil(sum(sizes) / recipe.batch_size)
-    optimizer, rate = make_optimizer(module, recipe, device), _rate(recipe, steps)
+    micro_batch = micro_batch or MicroBatch(token_budget(recipe.micro_batch_tokens, device))
+    run = _Run(
+        module, Feed(tables, recipe, seed), vocabulary, pad_id, choose_precision(recipe.precision, device),
+        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch,
+    )  # fmt: skip
     losses: list[float] = []
-    passed, memory = 0, NowAndThen(device)
+    passed = 0
     module.train()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), SeededDropout(seed) as dropout:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), run.dropout:
         torch.manual_seed(seed)
-        for epoch in range(recipe.epochs):
-            order = epoch_order(sizes, recipe.mixing_alpha, seed, epoch)
-            for start in range(0, len(order), recipe.batch_size):
-                chosen = order[start : start + recipe.batch_size]
-                pieces = _pieces(tables, chosen, module.packs(), recipe, device)
-                memory.return_free_memory()
-                losses.append(_step(module, pieces, len(losses), precision, vocabulary, pad_id, dropout))
-                if not math.isfinite(losses[-1]):
-                    raise TrainingFailedError(f"the loss is {losses[-1]} at step {len(losses)} of {steps}")
-                optimizer.step(recipe.lr * rate(len(losses) - 1))
-                passed += len(chosen)
-                on_step(len(losses), steps, losses[-1], passed)
+        for loss, examples in read_late(run.steps(), LAG if device.type == "cuda" else 0):
+            losses.append(loss)
+            passed += examples
+            if not math.isfinite(loss):
+                raise TrainingFailedError(f"the loss is {loss} at step {len(losses)} of {run.feed.steps}")
+            on_step(len(losses), run.feed.steps, loss, passed)
     module.eval()
-    return TrainingResult(losses, passed, time.perf_counter() - started, precision)
+    return TrainingResult(losses, passed, time.perf_counter() - started, run.precision, micro_batch.tokens)
 
 
-def _step(
-    module: HeadModule, pieces: Iterable[_Piece], step: int, precision: str, vocabulary: Vocabulary, pad_id: int,
-    dropout: SeededDropout,
-) -> float:  # fmt: skip
-    """Add one effective batch's gradient; gives its mean loss."""
-    device = next(module.parameters()).device
-    total = torch.zeros((), device=device)
-    # One autocast context for all pieces: each weight is cast once a step, not once a piece.
-    with autocast(precision, device):
-        for piece in pieces:
-            dropout.next_piece(step, piece.positions, piece.table.lengths[piece.indices])
-            batch = make_batch(piece.table, piece.indices, vocabulary, pad_id, device)
-            loss = module.loss(module(batch), batch).sum() / piece.of
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-    return float(total)
+class _TooLarge(NamedTuple):
+    """A piece that memory did not hold, and the error's words: the error itself would hold the piece's tensors."""
+
+    piece: Piece
+    reason: str
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Some examples of an effective batch that go through the encoder together.
+class _Run:
+    """A run, put together."""
 
-    Attributes:
-        table: Where they are.
-        indices: (n,) Which they are in it.
-        positions: (n,) Their places in the effective batch.
-        of: How many examples the effective batch has.
-    """
+    module: HeadModule
+    feed: Feed
+    vocabulary: Vocabulary
+    pad_id: int
+    precision: str
+    optimizer: Optimizer
+    dropout: SeededDropout
+    micro_batch: MicroBatch
 
-    table: ExampleTable
-    indices: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    of: int
+    def steps(self) -> Iterator[tuple[torch.Tensor, int]]:
+        """Make all steps; gives of each the mean loss, still on its device, and the number of examples."""
+        recipe, device = self.feed.recipe, next(self.module.parameters()).device
+        rate, memory = _rate(recipe, self.feed.steps), NowAndThen(device)
+        done = 0
+        while done < self.feed.steps:
+            too_large: _TooLarge | None = None
+            with closing(self._batches(done, device)) as stream:
+                for step, batches_of_step in itertools.groupby(stream, key=lambda pair: pair[0].step):
+                    memory.return_free_memory()
+                    total, examples = self._add_gradients(batches_of_step, device)
+                    if isinstance(total, _TooLarge):
+                        too_large = total
+                        break
+                    self.micro_batch.fits()
+                    self.optimizer.step(recipe.lr * rate(step))
+                    done += 1
+                    yield total, examples
+            if too_large is not None:
+                self.optimizer.clear()
+                piece = too_large.piece
+                self.micro_batch.halve(len(piece.indices), piece.tokens, device, too_large.reason)
+
+    def _batches(self, first: int, device: torch.device) -> Generator[tuple[Piece, Batch]]:
+        """The pieces from a step on, with their batches."""
+        packed, budget = self.module.packs(), self.micro_batch.tokens
+        pieces = self.feed.pieces(first, packed, budget, piece_tokens(device))
+        return batches(
+            pieces,
+            lambda piece, pinned: host_batch(piece.table, piece.indices, self.vocabulary, self.pad_id, pinned),
+            device,
+        )
+
+    def _add_gradients(
+        self, of_step: Iterable[tuple[Piece, Batch]], device: torch.device
+    ) -> tuple[torch.Tensor | _TooLarge, int]:
+        """Add one effective batch's gradient; gives its mean loss, or what ran out of memory, and its examples."""
+        total = torch.zeros((), device=device)
+        # One autocast context for all pieces: each weight is cast once a step, not once a piece.
+        with autocast(self.precision, device):
+            for piece, batch in of_step:
+                self.dropout.next_piece(piece.step, piece.positions, piece.table.lengths[piece.indices])
+                try:
+                    loss = self.module.loss(self.module(batch), batch).sum() / piece.of
+                    loss.backward()  # type: ignore[no-untyped-call]
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    return _TooLarge(piece, str(error).partition("\n")[0]), piece.of
+                total += loss.detach()
+        return total, piece.of
 
 
-def _pieces(
-    tables: Sequence[ExampleTable], chosen: npt.NDArray[np.int64], packed: bool, recipe: Recipe, device: torch.device
-) -> Iterator[_Piece]:
-    """Cut an effective batch, given as positions in the tables laid end to end, into pieces of one table each."""
-    budget, cost = token_budget(recipe.micro_batch_tokens, device), piece_tokens(device)
-    start = 0
-    for table in tables:
-        positions = np.flatnonzero((chosen >= start) & (chosen < start + table.count))
-        indices = chosen[positions] - start
-        if len(indices):
-            for piece in micro_batches(table.lengths[indices], packed, budget, cost):
-                yield _Piece(table, indices[piece], positions[piece], len(chosen))
-        start += table.count
+def read_late(steps: Iterable[tuple[torch.Tensor, int]], lag: int) -> Iterator[tuple[float, int]]:
+    """Read losses some steps after they were computed.
 
-
-def make_batch(
-    table: ExampleTable, indices: npt.NDArray[np.int64], vocabulary: Vocabulary, pad_id: int, device: torch.device
-) -> Batch:
-    """Pad some examples and put them on a device.
+    A GPU works through a queue. Asking for a number that it has not yet come to would stop the processor from filling
+    the queue, once a step.
 
     Args:
-        table: The examples.
-        indices: (n,) Which of them.
-        vocabulary: The embedding rows held.
-        pad_id: The tokenizer's padding id.
-        device: Where to.
+        steps: Of each step the loss (), on its device, and the number of examples.
+        lag: How many steps later it is read; 0 at once.
 
-    Returns:
-        A batch of n examples.
+    Yields:
+        The same, as numbers, in order.
     """
-    ids, mask, types = table.pad(indices, vocabulary.place, pad_id)
-    return Batch(
-        input_ids=torch.from_numpy(ids).to(device),
-        attention_mask=torch.from_numpy(mask).to(device),
-        token_type_ids=None if types is None else torch.from_numpy(types).to(device),
-        targets=torch.from_numpy(np.array(table.targets[indices], np.float32)).to(device),
-    )
+    waiting: deque[tuple[Callable[[], float], int]] = deque()
+    for loss, examples in steps:
+        waiting.append((_on_its_way(loss), examples))
+        if len(waiting) > lag:
+            read, count = waiting.popleft()
+            yield read(), count
+    for read, count in waiting:
+        yield read(), count
+
+
+def _on_its_way(loss: torch.Tensor) -> Callable[[], float]:
+    """Begin to copy a number to the host; calling the result waits for it."""
+    if loss.device.type != "cuda":
+        return lambda: float(loss)
+    there = torch.empty((), dtype=loss.dtype, pin_memory=True)
+    there.copy_(loss, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def read() -> float:
+        copied.synchronize()
+        return float(there)
+
+    return read
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:

@@ -33,6 +33,9 @@ class Optimizer(Protocol):
             lr: The learning rate of this step.
         """
 
+    def clear(self) -> None:
+        """Clear the gradient."""
+
 
 def make_optimizer(module: torch.nn.Module, recipe: Recipe, device: torch.device) -> Optimizer:
     """RAdam (Liu et al., 2020) or AdamW, with torch's default moments; weight decay spares biases and norms.
@@ -79,6 +82,10 @@ class TorchOptimizer:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
+        self.clear()
+
+    def clear(self) -> None:
+        """See `Optimizer`."""
         self._optimizer.zero_grad()
 
 
@@ -132,6 +139,12 @@ class BlockedOptimizer:
             update(block, gradient, lr)
             # Cleared in place: new gradients would lie amid the next pieces' activations.
             gradient.zero_()
+
+    def clear(self) -> None:
+        """See `Optimizer`."""
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.zero_()
 
     def _scale(self) -> float:
         """What the gradient is multiplied with, so that its global norm is the recipe's at most."""

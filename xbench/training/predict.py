@@ -16,7 +16,7 @@ from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
 from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
-from .loop import make_batch
+from .feeding import make_batch
 
 OnBatch = Callable[[int, float], None]
 

@@ -63,13 +63,14 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     result = train(
         module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
+        work.micro_batch("train", stage, device),
     )  # fmt: skip
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
         "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
         "parent": None if stage.parent is None else work.stage_keys[stage.parent],
         "rows": [len(np.unique(table.row_of)) for table in tables],
-        "vocabulary_rows": len(vocabulary.ids),
+        "vocabulary_rows": len(vocabulary.ids), "micro_batch_tokens": result.micro_batch_tokens,
         "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(last_epoch))},
         "timing": {
             "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
