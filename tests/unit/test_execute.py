@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+from transformers import PreTrainedTokenizerBase
 
 from tests.tiny import WORDS, Bench, tiny_rows
 from xbench.errors import UserError
@@ -297,3 +299,21 @@ def test_a_frozen_encoder_is_scored_without_a_stage(bench: Bench) -> None:
     assert [record["transfer"] for record in outcome.records] == ["frozen", "frozen"]  # no seed could change it
     assert all(record["train"] == record["stages"] == [] for record in outcome.records)
     assert {record["head"] for record in outcome.records} == {"siamese"}
+
+
+def test_no_text_is_tokenised_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Counter[tuple[str, str]] = Counter()
+    tokenize = PreTrainedTokenizerBase.__call__
+
+    def count(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str], **options: Any) -> Any:
+        seen.update(zip(texts, pairs, strict=True))
+        return tokenize(tokenizer, texts, pairs, **options)
+
+    monkeypatch.setattr(PreTrainedTokenizerBase, "__call__", count)
+    outcome, _ = bench.run("one", "two", "one:two", "two:one", "one+two", seeds=(0, 1))
+    assert len(outcome.records) == 20
+    files = [bench.root / f"{name}-{split}.jsonl" for name in ("one", "two") for split in ("train", "test")]
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert seen == Counter((row["sentence1"], row["sentence2"]) for row in rows)
+    bench.run("one", overrides={"lr": 5e-4})
+    assert seen.total() == len(rows)

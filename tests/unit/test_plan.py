@@ -206,3 +206,12 @@ def test_a_plan_is_json(registry: Registry) -> None:
     assert [cell["stage"] for cell in data["cells"]] == [None] * 4 + [data["stages"][1]["id"]] * 4
     assert data["cells"][-1]["recipe"]["score_scale"] == "unit"
     assert {field.name for field in dataclasses.fields(plan.cells[0])} == set(data["cells"][0])
+
+
+def test_the_papers_plan_shares_what_its_rows_have_in_common(registry: Registry) -> None:
+    tasks = ("sts", "mrc", "sentiment", "alignment", "alignment-sts")
+    plan = make_plan(ask(tasks=tasks), registry)
+    # Section III.D and Table IV read the same encoders.
+    rows = {(cell.head, cell.curriculum) for cell in plan.cells if cell.curriculum != "none"}
+    scripts = sum(len(curriculum.split(":")) for _, curriculum in rows)
+    assert (scripts, len(plan.stages)) == (27, 20)

@@ -27,12 +27,13 @@ def tokenize(
     """
     pairs = [list(texts)] if others is None else [list(texts), list(others)]
     cut = tokenizer(*pairs, truncation="longest_first", max_length=max_length)
-    whole = tokenizer(*pairs, truncation=False, verbose=False)["input_ids"]
     segments = cut["token_type_ids"] if "token_type_ids" in cut else [None] * len(texts)
-    return [
-        (Tokens(ids, types), len(uncut) > len(ids))
-        for ids, types, uncut in zip(cut["input_ids"], segments, whole, strict=True)
-    ]
+    if cut.encodings is not None:
+        lost = [bool(encoding.overflowing) for encoding in cut.encodings]
+    else:  # a tokenizer in Python keeps nothing of what it cuts away
+        whole = tokenizer(*pairs, truncation=False, verbose=False)["input_ids"]
+        lost = [len(uncut) > len(ids) for uncut, ids in zip(whole, cut["input_ids"], strict=True)]
+    return [(Tokens(ids, types), gone) for ids, types, gone in zip(cut["input_ids"], segments, lost, strict=True)]
 
 
 def sentence_pair_examples(
