@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from tests.bench.rates import matrix_rate, training_flops
 from xbench.data.rows import prepare
 from xbench.models.encoder import load_tokenizer, table_size
@@ -65,17 +63,18 @@ def main() -> None:
     pad_id = int(tokenizer.pad_token_id)
     del tokenizer  # as a stage does
     vocabulary, _ = training_vocabulary([table], recipe, table_size(model.folder), pad_id)
-    module = build_module(model, head, context, vocabulary, 0, None).to(choose_device("auto"))
-    precision = choose_precision(recipe.precision, torch.device("cpu"))
-    rate = matrix_rate(precision)
+    device = choose_device("auto")
+    module = build_module(model, head, context, vocabulary, 0, None).to(device)
+    precision = choose_precision(recipe.precision, device)
+    rate = matrix_rate(precision, device)
     ends: list[tuple[float, int]] = []
     forget_peak_memory()
     train(
         module, [table], recipe, 0, vocabulary, pad_id,
         lambda step, steps, loss, passed: ends.append((time.perf_counter(), passed)),
     )  # fmt: skip
-    peak = peak_memory(torch.device("cpu"))
-    rate = max(rate, matrix_rate(precision))
+    peak = peak_memory(device)
+    rate = max(rate, matrix_rate(precision, device))
     (began, before), (ended, passed) = ends[options.skip - 1], ends[-1]
     timed = epoch_order([table.count], recipe.mixing_alpha, 0, 0)[before:passed]
     tokens = int(table.lengths[timed].sum())

@@ -7,20 +7,23 @@ import time
 import torch
 
 
-def matrix_rate(precision: str, size: int = 2048, seconds: float = 2.0) -> float:
+def matrix_rate(precision: str, device: torch.device, seconds: float = 2.0) -> float:
     """The best rate of a square matrix product, in floating-point operations a second.
 
     Args:
         precision: ``bf16`` or ``fp32``.
-        size: Of the matrices.
+        device: What multiplies.
         seconds: How long to try; the best product counts, since others may use the machine meanwhile.
     """
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    first, second = torch.randn(size, size).to(kind), torch.randn(size, size).to(kind)
+    size = 8192 if device.type == "cuda" else 2048
+    first, second = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
     least, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         started = time.perf_counter()
         torch.mm(first, second)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         least = min(least, time.perf_counter() - started)
     return 2 * size**3 / least
 

@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from xbench.provenance import peak_memory
+from xbench.training.device import choose_device
 
 Rows = list[dict[str, Any]]
 
@@ -140,7 +141,7 @@ def main() -> None:
             {
                 "examples_per_s": round(work.batch * timed / (clock.ends[-1] - clock.ends[options.skip - 1]), 3),
                 "steps_timed": timed,
-                **peak_memory(torch.device("cpu")),
+                **peak_memory(choose_device("auto")),
             }
         )
     )
