@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .keys import file_sha256, text_sha256
 
@@ -21,11 +21,25 @@ def write_atomic(path: Path, data: bytes) -> None:
         path: The file; its folder is made when missing.
         data: Its new content.
     """
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file piece by piece, whole or not at all.
+
+    Args:
+        path: The file; its folder is made when missing. It appears under its name only when the block ends well.
+
+    Yields:
+        What to write to.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_umask())

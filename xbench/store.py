@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Digests, new_folder, write_atomic, write_json
+from .files import Digests, atomic_file, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
 from .plan import Cell
 from .settings import Settings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RECORD_SCHEMA = "xbench.record/2"
+ROWS_AT_ONCE = 10_000
+"""Predictions in one row group of their file."""
 WEIGHTS = "weights.safetensors"
 MANIFEST = "stage.json"
 
@@ -112,7 +116,7 @@ class Store:
     # Predictions
 
     def save_predictions(
-        self, key: str, ids: Sequence[str], predictions: Sequence[Prediction], references: Sequence[Any]
+        self, key: str, ids: Iterable[str], predictions: Iterable[Prediction], references: Iterable[Any]
     ) -> str:
         """Keep one prediction a row, as parquet: columns id, prediction and reference, the last two as JSON.
 
@@ -125,19 +129,23 @@ class Store:
         Returns:
             The sha256 over ids and predictions, the same for the same predictions on every machine.
         """
-        import io
-
         import pyarrow
         import pyarrow.parquet
 
-        as_json = [canonical(prediction) for prediction in predictions]
-        table = pyarrow.table(
-            {"id": list(ids), "prediction": as_json, "reference": [canonical(reference) for reference in references]}
-        )
-        buffer = io.BytesIO()
-        pyarrow.parquet.write_table(table, buffer, compression="zstd")
-        write_atomic(self.predictions_path(key), buffer.getvalue())
-        return text_sha256("".join(f"{canonical(row)}\t{text}\n" for row, text in zip(ids, as_json, strict=True)))
+        digest = hashlib.sha256()
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in ("id", "prediction", "reference")])
+        rows = zip(ids, predictions, references, strict=True)
+        with (
+            atomic_file(self.predictions_path(key)) as file,
+            pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                written = [(name, canonical(prediction), canonical(reference)) for name, prediction, reference in some]
+                for name, prediction, _ in written:
+                    digest.update(f"{canonical(name)}\t{prediction}\n".encode("utf-8", "surrogatepass"))
+                columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*written, strict=True)]
+                writer.write_table(pyarrow.table(columns, schema=schema))
+        return digest.hexdigest()
 
     def save_kept(self, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
         """Keep what a head wants drawn, one ``.npy`` file an array.

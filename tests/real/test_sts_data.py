@@ -129,8 +129,8 @@ def test_languages_are_declared_in_the_order_of_the_columns(
     declared: tuple[str, ...] = registry.datasets.get(name).languages
     if name in TRACKS:
         assert declared == TRACKS[name][1]
-    rows: Any = ready(name, "test", registry, data_root, cache).open()
-    spoken = tuple(speaks(" ".join(rows[column])) for column in ("sentence1", "sentence2"))
+    rows = ready(name, "test", registry, data_root, cache).open()
+    spoken = tuple(speaks(" ".join(row[column] for row in rows)) for column in ("sentence1", "sentence2"))
     assert spoken == (declared if len(declared) == 2 else declared * 2)
 
 

@@ -1,40 +1,93 @@
-"""Drawing some of the rows, and preparing many in little memory."""
+"""Looking at rows, drawing some of them, and preparing many in little memory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import datasets
+import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loopback import without_network
+from xbench.data.arrow import AT_ONCE, Rows
 from xbench.data.rows import select
 
-ROWS: Any = datasets.Dataset.from_dict({"id": [str(index) for index in range(60)]})
+COUNT = 60
 
 
-def drawn(limit: int | None, seed: int) -> list[int]:
-    return [int(row["id"]) for row in select(ROWS, limit, seed)]
+def written(path: Path, rows: Sequence[dict[str, Any]], batches: Sequence[int]) -> Rows:
+    """Rows in a file, as many to a record batch as is said, in turn."""
+    table = pyarrow.Table.from_pylist(list(rows))
+    with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as writer:
+        start, turn = 0, 0
+        while start < len(rows):
+            size = batches[turn % len(batches)]
+            writer.write_table(table.slice(start, size))
+            start, turn = start + size, turn + 1
+    return Rows(path)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    return written(tmp_path_factory.mktemp("rows") / "a", [{"id": str(index)} for index in range(COUNT)], [7])
+
+
+@given(
+    st.integers(0, 40), st.lists(st.integers(1, 12), min_size=1, max_size=4), st.slices(45), st.integers(-45, 45),
+    st.data(),
+)  # fmt: skip
+def test_rows_are_a_list_of_what_was_written(
+    count: int, batches: list[int], part: slice, index: int, data: st.DataObject
+) -> None:
+    texts = [{"id": f"r{n}", "score": n / 3, "answers": [{"text": "훈련" * k, "start": k} for k in range(n % 4)]}
+             for n in range(count + 1)]  # fmt: skip
+    with TemporaryDirectory() as folder:
+        whole = written(Path(folder) / "a", texts, batches)
+        chosen = data.draw(st.lists(st.sampled_from(range(count + 1)), unique=True).map(sorted))
+        some = whole.select(np.array(chosen, np.int64))
+        for rows, expected in (whole, texts), (some, [texts[n] for n in chosen]), (
+            some.select(np.arange(0, len(chosen), 2)), [texts[n] for n in chosen[::2]],
+        ):  # fmt: skip
+            assert len(rows) == len(expected)
+            assert list(rows) == [rows[n] for n in range(len(rows))] == expected
+            assert rows[part] == expected[part]
+            if -len(expected) <= index < len(expected):
+                assert rows[index] == expected[index]
+            else:
+                with pytest.raises(IndexError):
+                    rows[index]
+
+
+def test_more_rows_than_are_made_at_once_come_in_order(tmp_path: Path) -> None:
+    count = 2 * AT_ONCE + 3
+    rows = written(tmp_path / "a", [{"id": str(index)} for index in range(count)], [AT_ONCE - 1, 5])
+    assert [row["id"] for row in rows] == [str(index) for index in range(count)]
+
+
+def drawn(rows: Rows, limit: int | None, seed: int) -> list[int]:
+    return [int(row["id"]) for row in select(rows, limit, seed)]
 
 
 @given(st.integers(0, 59), st.integers(0, 2**31))
-def test_a_draw_has_its_size_and_keeps_the_rows_order(limit: int, seed: int) -> None:
-    chosen = drawn(limit, seed)
+def test_a_draw_has_its_size_and_keeps_the_rows_order(rows: Rows, limit: int, seed: int) -> None:
+    chosen = drawn(rows, limit, seed)
     assert len(chosen) == limit
     assert chosen == sorted(set(chosen))
-    assert chosen == drawn(limit, seed)
+    assert chosen == drawn(rows, limit, seed)
 
 
 @pytest.mark.parametrize("limit", [None, 60, 61, 10**9])
-def test_a_limit_that_reaches_all_rows_takes_all(limit: int | None) -> None:
-    assert drawn(limit, 0) == list(range(60))
+def test_a_limit_that_reaches_all_rows_takes_all(rows: Rows, limit: int | None) -> None:
+    assert drawn(rows, limit, 0) == list(range(60))
 
 
-def test_seeds_draw_differently_and_every_row_has_its_chance() -> None:
-    draws = [drawn(10, seed) for seed in range(100)]
+def test_seeds_draw_differently_and_every_row_has_its_chance(rows: Rows) -> None:
+    draws = [drawn(rows, 10, seed) for seed in range(100)]
     assert len({tuple(one) for one in draws}) == 100
     counts = [sum(row in one for one in draws) for row in range(60)]
     # Each row is expected 17 times (standard deviation 3.7); a draw of the first rows, or of a block, is far outside.

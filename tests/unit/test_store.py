@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from xbench.plan import Cell
 from xbench.recipe import Recipe
 from xbench.settings import Settings
-from xbench.store import MANIFEST, RECORD_SCHEMA, WEIGHTS, Store, read_record, read_records, sign, slug
+from xbench.store import MANIFEST, RECORD_SCHEMA, ROWS_AT_ONCE, WEIGHTS, Store, read_record, read_records, sign, slug
 
 KEY, OTHER_KEY = "a1" * 32, "b2" * 32
 CELL = Cell(
@@ -281,6 +283,29 @@ def test_the_hash_is_of_the_predictions_and_not_of_the_file(store: Store) -> Non
 ROWS = st.lists(st.tuples(st.text('0"\t\n,', max_size=3), st.text('0"\t\n,', max_size=3) | st.floats(0, 1)), max_size=3)
 
 
+def test_more_predictions_than_are_written_at_once_are_one_file_and_one_hash(store: Store) -> None:
+    count = 2 * ROWS_AT_ONCE + 5
+    ids, predictions = [f"훈련-{index}" for index in range(count)], [index / 3 for index in range(count)]
+    found = store.save_predictions(KEY, iter(ids), iter(predictions), iter(ids))
+    lines = "".join(f'"{name}"\t{said!r}\n' for name, said in zip(ids, predictions, strict=True))
+    assert found == hashlib.sha256(lines.encode()).hexdigest()
+    table = pyarrow.parquet.read_table(store.predictions_path(KEY)).to_pydict()
+    assert table["id"] == ids
+    assert [json.loads(text) for text in table["prediction"]] == predictions
+    assert [json.loads(text) for text in table["reference"]] == ids
+    assert pyarrow.parquet.ParquetFile(store.predictions_path(KEY)).num_row_groups == 3
+
+
+def test_predictions_that_end_in_an_error_leave_no_file(store: Store) -> None:
+    def broken() -> Iterator[float]:
+        yield from [0.5] * ROWS_AT_ONCE
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        store.save_predictions(KEY, map(str, itertools.count()), broken(), itertools.repeat(None))
+    assert list(store.predictions_path(KEY).parent.iterdir()) == []
+
+
 @sized(max_examples=20)
 @given(ROWS, ROWS)
 def test_different_predictions_have_different_hashes(
@@ -297,5 +322,5 @@ def test_different_predictions_have_different_hashes(
 
 
 def test_ids_and_predictions_must_be_of_one_length(store: Store) -> None:
-    with pytest.raises(ValueError, match="length"):
+    with pytest.raises(ValueError, match="shorter"):
         hashed(store, ["0", "1"], [0.5], [1.0])

@@ -11,19 +11,17 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from ..errors import DataError, UserError
 from ..files import Digests, new_folder, write_json
 from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
+from .arrow import Rows
 from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
 from .sources import NotHereError, drop_downloads, explain, locate
-
-if TYPE_CHECKING:
-    import datasets
 
 ROWS_FILE = "rows.arrow"
 MANIFEST = "manifest.json"
@@ -51,14 +49,12 @@ class RowSet:
     source: str
     folder: Path
 
-    def open(self) -> Sequence[Row]:
+    def open(self) -> Rows:
         """Memory-map the rows; they take no memory until they are looked at."""
-        import datasets
-
-        return cast("Sequence[Row]", datasets.Dataset.from_file(str(self.folder / ROWS_FILE)))
+        return Rows(self.folder / ROWS_FILE)
 
 
-def select(rows: Sequence[Row], limit: int | None, seed: int) -> Sequence[Row]:
+def select(rows: Rows, limit: int | None, seed: int) -> Rows:
     """Draw some of the rows, keeping their order.
 
     Args:
@@ -74,7 +70,7 @@ def select(rows: Sequence[Row], limit: int | None, seed: int) -> Sequence[Row]:
     import numpy as np
 
     drawn = np.random.default_rng(seed).choice(len(rows), limit, replace=False)
-    return cast("Sequence[Row]", cast("datasets.Dataset", rows).select(sorted(drawn.tolist())))
+    return rows.select(np.sort(drawn))
 
 
 def share_limit(limit: int | None, sizes: Sequence[int]) -> list[int | None]:

@@ -17,7 +17,7 @@ from ..plan import Cell
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
 from .device import choose_device, start_afresh
 from .examples import ExampleTable
-from .predict import Predictor
+from .predict import OutputFile, Predictor
 from .record import Measured, make_record
 from .stage import example_table, head_context, used_vocabulary
 from .weights import build_module
@@ -49,16 +49,14 @@ class _Pass:
         rows: The rows.
         table: Their examples.
         context: The recipe and its company.
-        to_file: Whether a reading is fitted on the outputs, which may then be more than fit into memory.
-        outputs: One array an example; None until it has run.
+        outputs: In a file, since there may be more than fit into memory; None until it has run.
         seconds: What the run took.
     """
 
     rows: Sequence[Row]
     table: ExampleTable
     context: HeadContext
-    to_file: bool
-    outputs: Any = None
+    outputs: OutputFile | None = None
     seconds: float = 0.0
 
 
@@ -74,7 +72,7 @@ class _Loaded:
     folder: Path
     fitted: dict[tuple[str, _Drawn, int], Any] = field(default_factory=dict)
 
-    def run(self, drawn: _Drawn, cell: Cell, work: Work) -> _Pass:
+    def run(self, drawn: _Drawn, cell: Cell, work: Work) -> tuple[_Pass, OutputFile]:
         """Predict, unless it is done: several readings and tasks share one pass."""
         one = self.passes[drawn]
         if one.outputs is None:
@@ -84,10 +82,10 @@ class _Loaded:
                 self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id,
                 lambda passed, share: work.reporter.pass_step(label, passed, examples, share),
             )  # fmt: skip
-            path = self.folder / f"{len(list(self.folder.iterdir()))}.npy"
-            one.outputs = predictor.predict_to_file(one.table, path) if one.to_file else predictor.predict(one.table)
+            path = self.folder / f"{len(list(self.folder.iterdir()))}.outputs"
+            one.outputs = predictor.predict_to_file(one.table, path)
             one.seconds = time.perf_counter() - started
-        return one
+        return one, one.outputs
 
 
 def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, Mapping[str, Any] | Exception]]:
@@ -104,14 +102,13 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
-    fits = {_fit_rows(cell) for cell in cells if cell.fit is not None}
     passes: dict[_Drawn, _Pass] = {}
     ready: dict[Cell, str] = {}
     for cell, key in cells.items():
         try:
             for drawn in [_eval_rows(cell), *([] if cell.fit is None else [_fit_rows(cell)])]:
                 if drawn not in passes:
-                    passes[drawn] = _prepare(drawn, drawn in fits, cell, head, model, tokenizer, work)
+                    passes[drawn] = _prepare(drawn, cell, head, model, tokenizer, work)
             ready[cell] = key
         except Exception as error:  # noqa: BLE001  # one dataset's failure must not take the others with it
             yield cell, error
@@ -139,13 +136,12 @@ def _fit_rows(cell: Cell) -> _Drawn:
 
 
 def _prepare(
-    drawn: _Drawn, to_file: bool, cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase,
-    work: Work,
-) -> _Pass:  # fmt: skip
+    drawn: _Drawn, cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, work: Work
+) -> _Pass:
     rows = work.rows[drawn.dataset, drawn.split]
     context = head_context(cell.recipe, model, rows.dataset)
     table = example_table(rows, head, model, tokenizer, context, drawn.limit, drawn.seed, work.settings)
-    return _Pass(select(rows.open(), drawn.limit, drawn.seed), table, context, to_file)
+    return _Pass(select(rows.open(), drawn.limit, drawn.seed), table, context)
 
 
 def _load(
@@ -165,7 +161,7 @@ def _load(
 
 def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
     """Run, fit, decode, and store the record."""
-    one, head = loaded.run(_eval_rows(cell), cell, work), loaded.head
+    (one, outputs), head = loaded.run(_eval_rows(cell), cell, work), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
     kept: dict[str, Any] | None = {} if work.registry.tasks.get(cell.task).figures else None
@@ -173,7 +169,7 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
     started = time.perf_counter()
     predictions = head.decode(
         Decoding(
-            one.rows, one.table.row_of, one.outputs, one.table.extra(), one.context, cell.reading,
+            one.rows, one.table.row_of, outputs.each, one.table.extra(), one.context, cell.reading,
             work.rows[cell.dataset, cell.split].dataset, fitted, keep,
         )
     )  # fmt: skip
@@ -189,8 +185,11 @@ def _fitted(cell: Cell, reading: Reading, loaded: _Loaded, work: Work) -> Any:
     if name not in loaded.fitted:
         assert reading.fit is not None
         assert cell.fit is not None
-        one = loaded.run(_fit_rows(cell), cell, work)
+        one, outputs = loaded.run(_fit_rows(cell), cell, work)
+        if outputs.whole is None:
+            kind = type(loaded.module).__name__
+            raise TypeError(f"{kind} trims its outputs to each example's length: no reading can be fitted on it")
         dataset = work.rows[cell.fit].dataset
-        about = Fitting(one.rows, one.table.row_of, one.outputs, dataset, one.context, cell.seed)
+        about = Fitting(one.rows, one.table.row_of, outputs.whole, dataset, one.context, cell.seed)
         loaded.fitted[name] = reading.fit(about)
     return loaded.fitted[name]

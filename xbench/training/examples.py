@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..data.mapped import MappedArrays, forget_pages
 from ..errors import UserError
 from ..files import new_folder, write_json
 from ..types import Example, Head, HeadContext, Row
@@ -46,7 +48,8 @@ class ExampleTable:
         self.count: int = meta["examples"]
         self.sequences: int = meta["sequences"]
         self._ids = self._column("ids")
-        self._types = self._column("types") if meta["types"] else None
+        names = ("ids", "types") if meta["types"] else ("ids",)
+        self._files = {name: (folder / f"{name}.bin").open("rb", buffering=0) for name in names}
         ends = self._column("ends")  # (examples * sequences,)
         self._starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
         self.lengths = (ends - self._starts).reshape(self.count, self.sequences)  # (examples, sequences)
@@ -62,13 +65,23 @@ class ExampleTable:
         kind = kind or _COLUMNS[name]
         return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, kind)
 
-    def extra(self) -> dict[str, list[npt.NDArray[np.int32]]]:
+    def _read(self, name: str, cells: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Some sequences of a column, one behind the other.
+
+        Read and not mapped: they lie all over the file, and Linux maps up to 2 MB around each place.
+        """
+        kind = np.dtype(_COLUMNS[name])
+        starts, sizes = kind.itemsize * self._starts[cells], kind.itemsize * self.lengths.reshape(-1)[cells]
+        file = self._files[name].fileno()
+        parts = [os.pread(file, size, start) for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
+        return np.frombuffer(b"".join(parts), kind)
+
+    def extra(self) -> dict[str, Sequence[npt.NDArray[np.int32]]]:
         """What the examples carry along for decoding, by name: one integer array an example."""
-        found = {}
-        for name in self._extra_names:
-            flat, ends = self._column(f"extra-{name}", "<i4"), self._column(f"extra-{name}-ends", "<i8")
-            found[name] = np.split(flat, ends[:-1]) if len(ends) else []
-        return found
+        return {
+            name: MappedArrays(self._column(f"extra-{name}", "<i4"), self._column(f"extra-{name}-ends", "<i8"))
+            for name in self._extra_names
+        }
 
     def mark_used(self, used: npt.NDArray[np.bool_]) -> None:
         """Mark the token ids that stand in the examples.
@@ -78,6 +91,7 @@ class ExampleTable:
         """
         for start in range(0, len(self._ids), 1 << 20):
             used[self._ids[start : start + (1 << 20)]] = True
+            forget_pages(self._ids)
 
     def pad(
         self, indices: npt.NDArray[np.int64], place: npt.NDArray[np.int32], pad_id: int
@@ -96,13 +110,12 @@ class ExampleTable:
         lengths = self.lengths.reshape(-1)[cells]
         steps = np.arange(lengths.max())
         real = steps[None, :] < lengths[:, None]  # (sequences * n, length)
-        where = (self._starts[cells][:, None] + steps[None, :])[real]
         ids = np.full(real.shape, pad_id, np.int64)
-        ids[real] = place[self._ids[where]]
-        if self._types is None:
+        ids[real] = place[self._read("ids", cells)]
+        if "types" not in self._files:
             return ids, real.astype(np.int64), None
         types = np.zeros(real.shape, np.int64)
-        types[real] = self._types[where]
+        types[real] = self._read("types", cells)
         return ids, real.astype(np.int64), types
 
 
@@ -147,8 +160,7 @@ def _examples(
     rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
 ) -> Iterator[Example]:
     for first in range(0, len(rows), ROWS_AT_ONCE):
-        some = [rows[index] for index in range(first, min(first + ROWS_AT_ONCE, len(rows)))]
-        yield from head.examples(some, first, tokenizer, context)
+        yield from head.examples(rows[first : first + ROWS_AT_ONCE], first, tokenizer, context)
 
 
 class _Writer:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..data.mapped import forget_pages
+from ..data.mapped import MappedArrays
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
@@ -19,6 +21,70 @@ from .examples import ExampleTable
 from .feeding import make_batch
 
 OnBatch = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """Outputs in a file, read-only: one pass serves several readings.
+
+    Attributes:
+        whole: (examples, ...) memory-mapped; None where the module trims, so that they have no common size.
+        each: One array an example.
+    """
+
+    whole: npt.NDArray[np.float32] | None
+    each: Sequence[npt.NDArray[np.float32]]
+
+
+class _Writer:
+    """Puts each output at its place in a file, in whatever order they come.
+
+    Args:
+        file: Empty.
+        lengths: (examples,) What the last dimension of each output is cut to; None keeps them whole.
+    """
+
+    def __init__(self, file: IO[bytes], lengths: npt.NDArray[np.int64] | None) -> None:
+        self._file, self._lengths = file, lengths
+        self._ends: npt.NDArray[np.int64] | None = None
+        self._shape: tuple[int, ...] | None = None
+
+    def take(self, indices: npt.NDArray[np.int64], raw: npt.NDArray[np.float32]) -> None:
+        """Write a batch.
+
+        Args:
+            indices: (n,) Examples.
+            raw: (n, ...) Their outputs.
+        """
+        if self._lengths is None:
+            self._expect(self._shape in (None, raw.shape[1:]), raw)
+        elif self._ends is None:
+            self._ends = np.cumsum(math.prod(raw.shape[1:-1]) * self._lengths)
+        self._shape = raw.shape[1:]
+        for index, output in zip(indices.tolist(), raw, strict=True):
+            place = index * output.nbytes
+            if self._lengths is not None and self._ends is not None:
+                output = output[..., : self._lengths[index]]
+                self._expect(output.shape[-1] == self._lengths[index], raw)
+                place = 4 * int(self._ends[index]) - output.nbytes
+            self._file.seek(place)
+            self._file.write(output.tobytes())
+
+    def _expect(self, holds: bool, raw: npt.NDArray[np.float32]) -> None:
+        if not holds:
+            raise TypeError(
+                f"a batch's outputs are {raw.shape}: the last dimension runs over tokens where the module sets `trims`, "
+                "and else all outputs have one size"
+            )
+
+    def finish(self, path: Path, count: int) -> OutputFile:
+        """Map the file."""
+        assert self._shape is not None
+        if self._ends is not None:
+            flat = np.memmap(path, np.float32, mode="r", shape=(int(self._ends[-1]),))
+            return OutputFile(None, MappedArrays(flat, self._ends, self._shape[:-1]))
+        whole = np.memmap(path, np.float32, mode="r", shape=(count, *self._shape))
+        return OutputFile(whole, MappedArrays(whole))
 
 
 @dataclass(frozen=True)
@@ -59,34 +125,20 @@ class Predictor:
         self._run(table, take)
         return outputs
 
-    def predict_to_file(self, table: ExampleTable, path: Path) -> npt.NDArray[np.float32]:
-        """Raw outputs of one size for all examples, in a file: as many as there are, in a batch's memory.
+    def predict_to_file(self, table: ExampleTable, path: Path) -> OutputFile:
+        """Raw outputs for all examples, in a file: as many as there are, in a batch's memory.
 
         Args:
             table: The examples.
             path: The file to write.
 
         Returns:
-            (examples, ...) memory-mapped.
-
-        Raises:
-            TypeError: The module's outputs have no common size.
+            What `predict` gives, read from the file.
         """
-        if self.module.trims:
-            name = type(self.module).__name__
-            raise TypeError(f"{name} trims its outputs to each example's length: no reading can be fitted on it")
-        outputs: npt.NDArray[np.float32] = np.empty((0,), np.float32)
-
-        def take(indices: npt.NDArray[np.int64], raw: npt.NDArray[np.float32]) -> None:
-            nonlocal outputs
-            if not len(outputs):
-                shape = (table.count, *raw.shape[1:])
-                outputs = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-            outputs[indices] = raw
-            forget_pages(outputs)
-
-        self._run(table, take)
-        return outputs
+        with path.open("wb") as file:
+            writer = _Writer(file, table.lengths[:, 0] if self.module.trims else None)
+            self._run(table, writer.take)
+        return writer.finish(path, table.count)
 
     def _run(self, table: ExampleTable, take: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], None]) -> None:
         """Give each batch's examples and their outputs (n, ...); examples of like length together."""

@@ -98,7 +98,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "diagnostics": diagnostics, "ceilings": ceilings,
         "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
         "selection": "last",
-        "predictions_sha256": store.save_predictions(key, [row["id"] for row in rows], predictions, references),
+        "predictions_sha256": store.save_predictions(key, (row["id"] for row in rows), predictions, references),
         "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
         "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
         "environment": {

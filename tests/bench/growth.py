@@ -1,0 +1,332 @@
+"""How time and memory grow with rows, start-up with plugins, and planning with cells. Prints tables.
+
+python -m tests.bench.growth --rows 1000 10000 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import WORDS
+
+ROOT = Path(__file__).parents[2]
+TASK = """
+name = "grow-{kind}"
+title = "Growth"
+version = 1
+train = ["grow-{kind}"]
+eval = ["grow-{kind}"]
+eval_split = "train"
+heads = ["{head}"]
+metrics = ["{metric}"]
+curricula = ["grow-{kind}"]
+diagnostics = {diagnostics}
+[recipe]
+epochs = 1
+batch_size = 256
+micro_batch_tokens = 8192
+precision = "fp32"
+{recipe}
+"""
+KINDS = {  # head, schema, metric, diagnostics, recipe
+    "pairs": ("siamese", "pair-score", "spearman", ["truncated-rows"], "max_length = 64"),
+    "spans": (
+        "span", "span", "squad", ["truncated-rows", "tokenizer-ceiling"],
+        "max_length = 64\nstride = 16\nmax_question = 12",
+    ),
+}  # fmt: skip
+PHASES = ("prepare", "tokenise", "train", "predict", "record")
+PLUGIN = """
+from xbench.api import Dataset, Split, hookimpl
+
+@hookimpl
+def xbench_datasets():
+    for index in range({datasets}):
+        yield Dataset(f"more-{number}-{{index}}", ("en",), "pair-score", {{"train": Split(()), "test": Split(())}}, "", "", "", "")
+"""
+COMMANDS = {
+    "--help": ["--help"],
+    "tasks": ["tasks"],
+    "eval --dry-run": ["eval", "--model", "m", "--tasks", "sts", "--dry-run"],
+}
+PLANNED = (1_000, 10_000)
+
+
+# Rows that nobody has seen
+
+
+def pair_row(index: int, draw: random.Random) -> dict[str, Any]:
+    """Two sentences of 4 to 12 words."""
+    sides = [" ".join(draw.choices(WORDS, k=draw.randint(4, 12))) for _ in range(2)]
+    return {"id": f"row-{index}", "sentence1": sides[0], "sentence2": sides[1], "score": draw.randrange(51) / 10}
+
+
+def span_row(index: int, draw: random.Random) -> dict[str, Any]:
+    """A passage of 20 to 100 words and a question about one to three of them."""
+    words = draw.choices(WORDS, k=draw.randint(20, 100))
+    first = draw.randrange(len(words) - 3)
+    text, start = " ".join(words[first : first + draw.randint(1, 3)]), len(" ".join([*words[:first], ""]))
+    question = " ".join(draw.choices(WORDS, k=draw.randint(3, 10)))
+    answers = [{"text": text, "start": start}]
+    return {"id": f"row-{index}", "context": " ".join(words), "question": question, "answers": answers}
+
+
+def write_rows(path: Path, kind: str, count: int) -> None:
+    """A row a line, as JSON: a form that is read row by row, which SQuAD's own is not."""
+    draw, make = random.Random(count), pair_row if kind == "pairs" else span_row
+    with path.open("w", encoding="utf-8") as file:
+        for index in range(count):
+            file.write(json.dumps(make(index, draw)) + "\n")
+
+
+def read_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """The reader."""
+    with paths[0].open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+# One size, in a process of its own
+
+
+def measure(kind: str, count: int, folder: Path, model: Path) -> dict[str, dict[str, float]]:
+    """Prepare, tokenise, train one pass and evaluate, as ``xbench eval`` does it.
+
+    Returns:
+        Of each phase the seconds of processor time, on one thread, and the peak MB.
+    """
+    import torch
+
+    from xbench.data.rows import prepare
+    from xbench.execute import execute
+    from xbench.models.encoder import load_tokenizer
+    from xbench.models.resolve import resolve_model
+    from xbench.plan import Request, make_plan
+    from xbench.progress import Reporter
+    from xbench.provenance import peak_memory
+    from xbench.registry import Plugin, load_registry
+    from xbench.settings import Settings
+    from xbench.tasks import load_task
+    from xbench.training.device import start_afresh
+    from xbench.training.stage import example_table, head_context
+    from xbench.types import Dataset, Packaged, Split
+
+    torch.set_num_threads(1)
+    cpu = torch.device("cpu")
+    results: dict[str, dict[str, float]] = {}
+
+    class Marks(Reporter):
+        """Begins and ends a phase where the run says that it has come there."""
+
+        began = 0.0
+
+        def begin(self) -> None:
+            start_afresh(cpu)
+            self.began = time.process_time()
+
+        def end(self, name: str) -> None:
+            seconds = time.process_time() - self.began
+            results[name] = {"s": seconds, "mb": peak_memory(cpu)["peak_rss_mb"] or 0.0}
+
+        def stage_started(self, stage: Any, examples: int, steps: int) -> None:
+            self.begin()
+
+        def stage_done(self, stage: Any, seconds: float, found: bool) -> None:
+            self.end("train")
+
+        def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+            if passed == 0:
+                self.begin()
+            elif passed == examples:
+                self.end("predict")
+                self.begin()
+
+        def cell_done(self, cell: Any, record: Any, found: bool) -> None:
+            self.end("record")
+
+    head_name, schema, metric, diagnostics, recipe = KINDS[kind]
+    marks = Marks()
+    registry, owner = load_registry(), Plugin("growth", "bench")
+    source = Packaged((folder / f"{kind}-{count}.jsonl",), read_rows)
+    about = Dataset(
+        f"grow-{kind}", ("en",), schema, {"train": Split((source,))}, "", "", "", "", score_range=(0.0, 5.0)
+    )
+    registry.datasets.add(about.name, about, owner)
+    task = load_task(
+        TASK.format(kind=kind, head=head_name, metric=metric, diagnostics=json.dumps(diagnostics), recipe=recipe)
+    )
+    registry.tasks.add(task.name, task, owner)
+    place = Path(tempfile.mkdtemp(dir=folder))
+    settings = Settings(cache=place / "cache", out=place / "out", offline=True, device="cpu")
+    plan = make_plan(Request((str(model),), (task.name,)), registry)
+    marks.begin()
+    rows = prepare(about, "train", registry.schemas.get(schema), settings)
+    marks.end("prepare")
+    local, head = resolve_model(str(model), registry, settings), registry.heads.get(head_name)
+    tokenizer, context = load_tokenizer(local.folder), head_context(plan.cells[0].recipe, local, about)
+    marks.begin()
+    example_table(rows, head, local, tokenizer, context, None, 0, settings)
+    marks.end("tokenise")
+    outcome = execute(plan, registry, settings, marks)
+    assert not outcome.failures, outcome.failures
+    return results
+
+
+def grow(kinds: Sequence[str], sizes: Sequence[int]) -> None:
+    """Measure every size and say how far from flat time and memory are."""
+    from tests.tiny import tiny_model
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # /tmp may be memory
+        folder = Path(name)
+        model = tiny_model(folder / "model", "xlm-roberta")
+        for kind in kinds:
+            found = {}
+            for count in (WARM, *sizes):
+                write_rows(folder / f"{kind}-{count}.jsonl", kind, count)
+            for count in sizes:
+                found[count] = json.loads(_child("--child", kind, str(count), str(folder), str(model)))
+            _print_growth(kind, found)
+
+
+WARM = 64
+"""Rows that go through everything first, so that imports and what libraries keep count for no size."""
+
+
+def _child(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *_safe_path(), "-m", "tests.bench.growth", *arguments], check=True, cwd=ROOT,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()[-1]
+
+
+def _safe_path() -> list[str]:
+    return ["-P"] if sys.flags.safe_path else []
+
+
+def _print_growth(kind: str, found: Mapping[int, Mapping[str, Mapping[str, float]]]) -> None:
+    sizes = list(found)
+    print(f"\n{kind:<10} seconds for 1,000 rows, of" + " " * (9 * len(sizes) - 18) + "last to first   peak MB, of")
+    header = "".join(f"{size:>9,}" for size in sizes)
+    print(f"{'':<10}{header} {'':>14}  {header}   bytes a further row")
+    for phase in PHASES:
+        seconds = [1000 * found[size][phase]["s"] / size for size in sizes]
+        peaks = [found[size][phase]["mb"] for size in sizes]
+        slope = (peaks[-1] - peaks[0]) * 2**20 / max(1, sizes[-1] - sizes[0])
+        times = "".join(f"{value:>9.3f}" for value in seconds)
+        print(
+            f"{phase:<10}{times} {seconds[-1] / seconds[0]:>13.2f}x  "
+            + "".join(f"{v:>9.0f}" for v in peaks)
+            + f"   {slope:>10.0f}"
+        )
+
+
+# Start-up and planning
+
+
+def start_up(rounds: int, plugins: int = 100, datasets: int = 10) -> None:
+    """Time commands with the built-in plugins alone, and with many more: as files, and installed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = _write_plugins(folder, plugins, datasets)
+        by_file = [word for file in files for word in ("--plugin", str(file))]
+        ways: dict[str, tuple[list[str], dict[str, str]]] = {
+            "built-in": ([], {}),
+            f"{plugins} files": (by_file, {}),
+            f"{plugins} installed": (
+                [],
+                {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", str(ROOT)), name])},
+            ),
+        }
+        times: dict[tuple[str, str], list[float]] = {}
+        for _ in range(rounds):
+            for title, arguments in COMMANDS.items():
+                for way, (more, environment) in ways.items():
+                    words = arguments + ([] if title == "--help" else more)
+                    times.setdefault((title, way), []).append(_time_command(words, environment))
+    print(
+        f"\n{'seconds':<18}"
+        + "".join(f"{way:>16}" for way in ways)
+        + f"   ({plugins} plugins of {datasets} data sets each)"
+    )
+    for title in COMMANDS:
+        print(f"{title:<18}" + "".join(f"{statistics.median(times[title, way]):>16.3f}" for way in ways))
+
+
+def _write_plugins(folder: Path, plugins: int, datasets: int) -> list[Path]:
+    """Plugin files, and an installed distribution that names them all."""
+    files, points = [], ["[xbench]"]
+    for number in range(plugins):
+        files.append(folder / f"more_{number}.py")
+        files[-1].write_text(PLUGIN.format(number=number, datasets=datasets), encoding="utf-8")
+        points.append(f"more{number} = more_{number}")
+    about = folder / "many_plugins-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: many-plugins\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("\n".join(points) + "\n", encoding="utf-8")
+    return files
+
+
+def _time_command(words: Sequence[str], environment: Mapping[str, str]) -> float:
+    code = "import sys; from xbench.cli import main; sys.exit(main())"
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, *_safe_path(), "-c", code, *words], check=True, stdout=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return time.perf_counter() - started
+
+
+def planning(rounds: int) -> None:
+    """Time plans of the paper's Table I for as many seeds as the number of cells needs."""
+    from xbench.plan import Request, make_plan
+    from xbench.registry import load_registry
+
+    registry = load_registry()
+    print(f"\n{'cells':<10}{'stages':>9}{'seconds':>9}")
+    for cells in PLANNED:
+        request = Request(tuple(f"m{index}" for index in range(cells // 100)), ("sts",), seeds=tuple(range(5)))
+        times = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            plan = make_plan(request, registry)
+            times.append(time.perf_counter() - started)
+        assert len(plan.cells) == cells
+        print(f"{cells:<10,}{len(plan.stages):>9,}{statistics.median(times):>9.3f}")
+
+
+def main() -> None:
+    """Measure what is asked for, or everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--rounds", type=int, default=5, help="of start-up and planning")
+    parser.add_argument("--only", choices=["rows", "start", "plan"])
+    parser.add_argument("--child", nargs=4, metavar=("KIND", "ROWS", "FOLDER", "MODEL"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        kind, count, folder, model = options.child
+        measure(kind, WARM, Path(folder), Path(model))
+        print(json.dumps(measure(kind, int(count), Path(folder), Path(model))))
+        return
+    if options.only in (None, "plan"):
+        planning(options.rounds)
+    if options.only in (None, "start"):
+        start_up(options.rounds)
+    if options.only in (None, "rows"):
+        grow(options.kinds, options.rows)
+
+
+if __name__ == "__main__":
+    main()
