@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..data.rows import RowSet
-    from ..execute import Work
     from ..settings import Settings
+    from ..work import Work
 
 
 def train_stage(stage: Stage, key: str, work: Work) -> None:
