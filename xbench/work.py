@@ -58,7 +58,7 @@ class Work:
     stages: dict[str, Stage] = field(default_factory=dict)
     stage_keys: dict[str, str] = field(default_factory=dict)
     cell_keys: dict[Cell, str] = field(default_factory=dict)
-    missing: dict[object, str] = field(default_factory=dict)
+    missing: dict[str | tuple[str, str], str] = field(default_factory=dict)
     reasons: dict[Cell, str] = field(default_factory=dict)
 
     def chain(self, stage_id: str | None) -> list[Stage]:
@@ -125,7 +125,7 @@ def _prepare_rows(name: str, split: str, work: Work) -> None:
 
 def _missing_for(cell: Cell, work: Work) -> str | None:
     """Why a cell cannot be done, if it cannot."""
-    needs: list[object] = [cell.model, *_rows_of(cell, work)]
+    needs: list[str | tuple[str, str]] = [cell.model, *_rows_of(cell, work)]
     reason = next((work.missing[need] for need in needs if need in work.missing), None)
     if reason is None:
         try:

@@ -17,10 +17,10 @@ from ..plan import Cell
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
 from ..work import Drawn, eval_rows, fit_rows
 from .device import choose_device, start_afresh
-from .examples import ExampleTable
+from .examples import ExampleTable, head_context
 from .predict import Predictor
 from .record import Measured, make_record
-from .stage import example_table, head_context, used_vocabulary
+from .stage import example_table, used_vocabulary
 from .weights import build_module
 
 if TYPE_CHECKING:
