@@ -303,7 +303,8 @@ class Decoding:
     Attributes:
         rows: The evaluation rows, in order.
         row_of: (examples,) The index of each example's row.
-        outputs: One array an example, as the module gave it; without padding where the module ``trims``.
+        outputs: One array an example, as the module gave it; without padding where the module ``trims``. They are read
+            from a file, and cannot be changed.
         extra: What the examples carried along, by name: one integer array an example.
         context: The recipe and its company.
         reading: The name of the reading asked for.

@@ -17,9 +17,9 @@ from xbench.provenance import forget_peak_memory, peak_memory
 from xbench.recipe import build_recipe
 from xbench.registry import load_registry
 from xbench.settings import Settings
-from xbench.training.examples import build_examples
+from xbench.training.examples import build_examples, head_context
 from xbench.training.predict import Predictor
-from xbench.training.stage import head_context, used_vocabulary
+from xbench.training.stage import used_vocabulary
 from xbench.training.weights import build_module
 
 

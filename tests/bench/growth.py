@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,8 @@ from xbench.api import Dataset, Split, hookimpl
 @hookimpl
 def xbench_datasets():
     for index in range({datasets}):
-        yield Dataset(f"more-{number}-{{index}}", ("en",), "pair-score", {{"train": Split(()), "test": Split(())}}, "", "", "", "")
+        splits = {{"train": Split(()), "test": Split(())}}
+        yield Dataset(f"more-{number}-{{index}}", ("en",), "pair-score", splits, "", "", "", "")
 """
 COMMANDS = {
     "--help": ["--help"],
@@ -61,6 +62,8 @@ COMMANDS = {
     "eval --dry-run": ["eval", "--model", "m", "--tasks", "sts", "--dry-run"],
 }
 PLANNED = (1_000, 10_000)
+WARM = 64
+"""Rows that go through everything first, so that imports and what libraries keep count for no size."""
 
 
 # Rows that nobody has seen
@@ -119,7 +122,8 @@ def measure(kind: str, count: int, folder: Path, model: Path) -> dict[str, dict[
     from xbench.settings import Settings
     from xbench.tasks import load_task
     from xbench.training.device import start_afresh
-    from xbench.training.stage import example_table, head_context
+    from xbench.training.examples import head_context
+    from xbench.training.stage import example_table
     from xbench.types import Dataset, Packaged, Split
 
     torch.set_num_threads(1)
@@ -199,10 +203,6 @@ def grow(kinds: Sequence[str], sizes: Sequence[int]) -> None:
             _print_growth(kind, found)
 
 
-WARM = 64
-"""Rows that go through everything first, so that imports and what libraries keep count for no size."""
-
-
 def _child(*arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *_safe_path(), "-m", "tests.bench.growth", *arguments], check=True, cwd=ROOT,
@@ -216,20 +216,16 @@ def _safe_path() -> list[str]:
 
 
 def _print_growth(kind: str, found: Mapping[int, Mapping[str, Mapping[str, float]]]) -> None:
-    sizes = list(found)
-    print(f"\n{kind:<10} seconds for 1,000 rows, of" + " " * (9 * len(sizes) - 18) + "last to first   peak MB, of")
-    header = "".join(f"{size:>9,}" for size in sizes)
-    print(f"{'':<10}{header} {'':>14}  {header}   bytes a further row")
+    sizes, width = list(found), 10 * len(found)
+    titles = f"{'seconds for 1,000 of so many rows':<{width + 10}}{'peak MB':<{width + 3}}bytes for"
+    header = "".join(f"{size:>10,}" for size in sizes)
+    print(f"\n{kind:<10}{titles}\n{'':<10}{header}{'last/first':>12}{header}{'a further row':>16}")
     for phase in PHASES:
         seconds = [1000 * found[size][phase]["s"] / size for size in sizes]
         peaks = [found[size][phase]["mb"] for size in sizes]
         slope = (peaks[-1] - peaks[0]) * 2**20 / max(1, sizes[-1] - sizes[0])
-        times = "".join(f"{value:>9.3f}" for value in seconds)
-        print(
-            f"{phase:<10}{times} {seconds[-1] / seconds[0]:>13.2f}x  "
-            + "".join(f"{v:>9.0f}" for v in peaks)
-            + f"   {slope:>10.0f}"
-        )
+        times, memory = "".join(f"{one:>10.3f}" for one in seconds), "".join(f"{one:>10.0f}" for one in peaks)
+        print(f"{phase:<10}{times}{seconds[-1] / seconds[0]:>12.2f}{memory}{slope:>16.0f}")
 
 
 # Start-up and planning
@@ -241,25 +237,17 @@ def start_up(rounds: int, plugins: int = 100, datasets: int = 10) -> None:
         folder = Path(name)
         files = _write_plugins(folder, plugins, datasets)
         by_file = [word for file in files for word in ("--plugin", str(file))]
+        path = os.pathsep.join([os.environ.get("PYTHONPATH", str(ROOT)), name])
         ways: dict[str, tuple[list[str], dict[str, str]]] = {
-            "built-in": ([], {}),
-            f"{plugins} files": (by_file, {}),
-            f"{plugins} installed": (
-                [],
-                {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", str(ROOT)), name])},
-            ),
-        }
+            "built-in": ([], {}), f"{plugins} files": (by_file, {}), f"{plugins} installed": ([], {"PYTHONPATH": path}),
+        }  # fmt: skip
         times: dict[tuple[str, str], list[float]] = {}
         for _ in range(rounds):
             for title, arguments in COMMANDS.items():
                 for way, (more, environment) in ways.items():
                     words = arguments + ([] if title == "--help" else more)
                     times.setdefault((title, way), []).append(_time_command(words, environment))
-    print(
-        f"\n{'seconds':<18}"
-        + "".join(f"{way:>16}" for way in ways)
-        + f"   ({plugins} plugins of {datasets} data sets each)"
-    )
+    print(f"\n{'seconds':<18}" + "".join(f"{way:>16}" for way in ways) + f"   ({datasets} data sets a plugin)")
     for title in COMMANDS:
         print(f"{title:<18}" + "".join(f"{statistics.median(times[title, way]):>16.3f}" for way in ways))
 

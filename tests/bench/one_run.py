@@ -18,8 +18,9 @@ from xbench.registry import load_registry
 from xbench.settings import Settings
 from xbench.training.batching import epoch_order
 from xbench.training.device import choose_device, choose_precision
+from xbench.training.examples import head_context
 from xbench.training.loop import train
-from xbench.training.stage import example_table, head_context, training_vocabulary
+from xbench.training.stage import example_table, training_vocabulary
 from xbench.training.weights import build_module
 
 

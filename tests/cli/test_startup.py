@@ -42,6 +42,30 @@ def test_looking_around_imports_nothing_heavy(program: Program, arguments: list[
     assert not modules(program) & HEAVY
 
 
+MANY = """
+from xbench.api import Dataset, Split, hookimpl
+
+@hookimpl
+def xbench_datasets():
+    for index in range(10):
+        yield Dataset(f"more-{__name__.split('_')[-2]}-{index}", ("en",), "pair-score", {"test": Split(())}, *[""] * 4)
+"""
+
+
+@pytest.mark.parametrize("command", [["--help"], ["tasks"], ["eval", "--model", "m", "--tasks", "sts", "--dry-run"]])
+def test_more_plugins_and_datasets_import_nothing_but_themselves(program: Program, command: list[str]) -> None:
+    alone, few = program(*command), modules(program)
+    files = [program.folder / f"more_{number}.py" for number in range(30)]
+    for file in files:
+        file.write_text(MANY, encoding="utf-8")
+    more = [] if command == ["--help"] else [word for file in files for word in ("--plugin", str(file))]
+    again = program(*command, *more)
+    assert (again.returncode, again.stdout) == (alone.returncode, alone.stdout)
+    new = modules(program) - few
+    assert len(new) == len(more) // 2
+    assert all(name.startswith("xbench_plugin_more_") for name in new)
+
+
 @pytest.mark.parametrize("command", ["eval", "score"])
 def test_a_commands_examples_stand_in_lines_of_their_own(program: Program, command: str) -> None:
     lines = [line.strip() for line in program(command, "--help").stdout.splitlines()]

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from xbench_plugins.mrc.datasets import DATASETS

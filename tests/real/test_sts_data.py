@@ -6,7 +6,6 @@ import hashlib
 import json
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import pytest
 from xbench_plugins.sts.readers import read_sts17

@@ -14,8 +14,8 @@ import torch
 import xbench.training.loop as loop_module
 from tests.tiny import TinyRun, tiny_rows
 from xbench.registry import Registry
-from xbench.training.feeding import batches, host_batch, in_advance
-from xbench.training.loop import TrainingFailedError, read_late, train
+from xbench.training.feeding import batches, held_back, host_batch, in_advance
+from xbench.training.loop import TrainingFailedError, train
 
 CPU = torch.device("cpu")
 
@@ -64,18 +64,19 @@ def test_a_stream_that_is_left_early_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_losses_are_read_later_and_all_of_them() -> None:
-    asked: list[int] = []
+def test_what_is_read_later_is_all_of_it_in_order() -> None:
+    begun: list[int] = []
 
-    def steps() -> Iterator[tuple[torch.Tensor, int]]:
-        for step in range(6):
-            asked.append(step)
-            yield torch.tensor(float(step)), 10 + step
+    def items() -> Iterator[int]:
+        for item in range(6):
+            begun.append(item)
+            yield item
 
-    stream = read_late(steps(), 2)
-    assert next(stream) == (0.0, 10)
-    assert asked == [0, 1, 2]  # two more were begun before the first was read
-    assert list(stream) == [(float(step), 10 + step) for step in range(1, 6)]
+    stream = held_back(items(), 2)
+    assert next(stream) == 0
+    assert begun == [0, 1, 2]  # two more were begun before the first was read
+    assert list(stream) == [1, 2, 3, 4, 5]
+    assert list(held_back(range(3), 0)) == list(held_back(range(3), 9)) == [0, 1, 2]
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def run(tiny: Callable[..., Path], registry: Registry, tmp_path: Path) -> TinyRu
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches from a thread, losses two steps later."""
     monkeypatch.setattr(loop_module, "batches", lambda pieces, make, device: batches(pieces, make, device, ahead=3))
-    monkeypatch.setattr(loop_module, "read_late", lambda steps, lag: read_late(steps, 2))
+    monkeypatch.setattr(loop_module, "behind", lambda device: 2)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -102,6 +102,29 @@ def test_models_and_seeds_multiply(models: int, seeds: int, registry: Registry) 
     assert len(set(plan.cells)) == len(plan.cells) == 20 * models * seeds
 
 
+LARGE = """
+import json, sys
+from xbench.plan import Request, make_plan
+from xbench.registry import load_registry
+
+registry = load_registry()
+request = Request(tuple(f"m{index}" for index in range(20)), ("sts",), seeds=tuple(range(5)))
+modules, opened = set(sys.modules), []
+sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
+plan = make_plan(request, registry)
+files = list(opened)
+print(json.dumps([len(plan.stages), len(set(plan.cells)), files, sorted(set(sys.modules) - modules)]))
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_plan_of_two_thousand_cells_opens_no_file_and_imports_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, check=True, text=True)
+    planned, modules = map(json.loads, done.stdout.splitlines())
+    assert planned == [20 * 5 * 5, 20 * 5 * 20, [], []]
+    assert not {"torch", "transformers", "datasets", "numpy", "pyarrow"} & set(modules)
+
+
 def test_what_is_asked_for_twice_is_done_once(registry: Registry) -> None:
     twice = ask(
         models=("m", "m"), tasks=("sts", "sts"), seeds=(0, 0), curricula=("stsb", "stsb"),

@@ -42,7 +42,7 @@ from .options import json_option, make_settings, out_option, place_options, plug
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
 @plugin_option
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan with what it will take, and stop.")
 @json_option
 def command(
     models: str, tasks: str, curricula: tuple[str, ...], datasets: str, seeds: str, overrides: tuple[str, ...],
@@ -68,10 +68,12 @@ def command(
     plan = make_plan(request, registry)
     for line in plan.left_out:
         click.echo(f"note: {line}", err=True)
-    if dry_run:
-        _print_plan(plan, as_json)
-        return 0
     settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    if dry_run:
+        from .dry_run import print_plan
+
+        print_plan(plan, registry, settings, as_json)
+        return 0
     from ..leaderboard.publish import check_out
     from .progress import make_reporter
 
@@ -105,22 +107,6 @@ def _check_device(device: str) -> None:
     from ..training.device import choose_device
 
     choose_device(device)
-
-
-def _print_plan(plan: Plan, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(plan.as_json(), indent=2, ensure_ascii=False))
-        return
-    click.echo(f"{len(plan.stages)} fine-tunings, {len(plan.cells)} cells")
-    for stage in plan.stages:
-        after = f", after {_label(plan, stage.parent)}" if stage.parent else ""
-        click.echo(f"  train  {stage.label} on {'+'.join(stage.mixture)}{after}")
-    for cell in plan.cells:
-        click.echo(f"  score  {cell.label} ({cell.transfer})")
-
-
-def _label(plan: Plan, stage_id: str) -> str:
-    return next(stage.curriculum for stage in plan.stages if stage.id == stage_id)
 
 
 def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:

@@ -14,7 +14,7 @@ from ..plan import Cell
 from ..store import read_signed, sign
 
 if TYPE_CHECKING:
-    from ..execute import Work
+    from ..work import Work
     from .record import Measured
 
 Numbers = dict[str, int | float | None]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..data.rows import select
 from ..heads.blocks import HeadModule
@@ -15,30 +15,19 @@ from ..models.encoder import load_tokenizer, table_size
 from ..models.vocabulary import Vocabulary
 from ..plan import Cell
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
+from ..work import Drawn, eval_rows, fit_rows
 from .device import choose_device, start_afresh
-from .examples import ExampleTable
+from .examples import ExampleTable, head_context
 from .predict import OutputFile, Predictor
 from .record import Measured, make_record
-from .stage import example_table, head_context, used_vocabulary
+from .stage import example_table, used_vocabulary
 from .weights import build_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ..execute import Work
     from ..models.resolve import LocalModel
-
-EVAL_DRAW_SEED = 0
-"""``--limit-eval`` draws the same rows for every model, curriculum and seed."""
-
-
-class _Drawn(NamedTuple):
-    """Some rows: all of a split, or as many as a limit lets the seed draw."""
-
-    dataset: str
-    split: str
-    limit: int | None
-    seed: int
+    from ..work import Work
 
 
 @dataclass
@@ -68,11 +57,11 @@ class _Loaded:
     module: HeadModule
     vocabulary: Vocabulary
     pad_id: int
-    passes: Mapping[_Drawn, _Pass]
+    passes: Mapping[Drawn, _Pass]
     folder: Path
-    fitted: dict[tuple[str, _Drawn, int], Any] = field(default_factory=dict)
+    fitted: dict[tuple[str, Drawn, int], Any] = field(default_factory=dict)
 
-    def run(self, drawn: _Drawn, cell: Cell, work: Work) -> tuple[_Pass, OutputFile]:
+    def run(self, drawn: Drawn, cell: Cell, work: Work) -> tuple[_Pass, OutputFile]:
         """Predict, unless it is done: several readings and tasks share one pass."""
         one = self.passes[drawn]
         if one.outputs is None:
@@ -102,11 +91,11 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     first = next(iter(cells))
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
-    passes: dict[_Drawn, _Pass] = {}
+    passes: dict[Drawn, _Pass] = {}
     ready: dict[Cell, str] = {}
     for cell, key in cells.items():
         try:
-            for drawn in [_eval_rows(cell), *([] if cell.fit is None else [_fit_rows(cell)])]:
+            for drawn in [eval_rows(cell), *([] if cell.fit is None else [fit_rows(cell)])]:
                 if drawn not in passes:
                     passes[drawn] = _prepare(drawn, cell, head, model, tokenizer, work)
             ready[cell] = key
@@ -125,18 +114,8 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
                 yield cell, error
 
 
-def _eval_rows(cell: Cell) -> _Drawn:
-    return _Drawn(cell.dataset, cell.split, cell.limit_eval, EVAL_DRAW_SEED)
-
-
-def _fit_rows(cell: Cell) -> _Drawn:
-    assert cell.fit is not None
-    limited = cell.limit_train is not None
-    return _Drawn(*cell.fit, cell.limit_train, cell.seed if limited else EVAL_DRAW_SEED)
-
-
 def _prepare(
-    drawn: _Drawn, cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, work: Work
+    drawn: Drawn, cell: Cell, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, work: Work
 ) -> _Pass:
     rows = work.rows[drawn.dataset, drawn.split]
     context = head_context(cell.recipe, model, rows.dataset)
@@ -145,12 +124,12 @@ def _prepare(
 
 
 def _load(
-    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[_Drawn, _Pass], folder: Path, work: Work
+    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[Drawn, _Pass], folder: Path, work: Work
 ) -> _Loaded:
     """The model as it was trained, with only the embedding rows that the passes look up."""
     trust = work.settings.trust_remote_code
     vocabulary = used_vocabulary([one.table for one in passes.values()], table_size(model.folder, trust), pad_id)
-    weights, context = None, passes[_eval_rows(cell)].context
+    weights, context = None, passes[eval_rows(cell)].context
     if cell.stage is not None:
         stage = work.stages[cell.stage]
         weights = work.store.stage_weights(work.stage_keys[cell.stage])
@@ -161,7 +140,7 @@ def _load(
 
 def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
     """Run, fit, decode, and store the record."""
-    (one, outputs), head = loaded.run(_eval_rows(cell), cell, work), loaded.head
+    (one, outputs), head = loaded.run(eval_rows(cell), cell, work), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
     kept: dict[str, Any] | None = {} if work.registry.tasks.get(cell.task).figures else None
@@ -174,18 +153,18 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
         )
     )  # fmt: skip
     decode_s = time.perf_counter() - started
-    fit_rows = () if cell.fit is None else loaded.passes[_fit_rows(cell)].rows
-    measured = Measured(one.rows, predictions, one.table, one.context, fit_rows, kept, one.seconds, decode_s)
+    fitted_on = () if cell.fit is None else loaded.passes[fit_rows(cell)].rows
+    measured = Measured(one.rows, predictions, one.table, one.context, fitted_on, kept, one.seconds, decode_s)
     return make_record(cell, key, measured, choose_device(work.settings.device), work)
 
 
 def _fitted(cell: Cell, reading: Reading, loaded: _Loaded, work: Work) -> Any:
     """What a reading learns from the rows that its task names; once for all evaluation datasets."""
-    name = (reading.name, _fit_rows(cell), cell.seed)
+    name = (reading.name, fit_rows(cell), cell.seed)
     if name not in loaded.fitted:
         assert reading.fit is not None
         assert cell.fit is not None
-        one, outputs = loaded.run(_fit_rows(cell), cell, work)
+        one, outputs = loaded.run(fit_rows(cell), cell, work)
         if outputs.whole is None:
             kind = type(loaded.module).__name__
             raise TypeError(f"{kind} trims its outputs to each example's length: no reading can be fitted on it")

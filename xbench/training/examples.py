@@ -16,10 +16,16 @@ import numpy.typing as npt
 from ..data.mapped import MappedArrays, forget_pages
 from ..errors import UserError
 from ..files import new_folder, write_json
-from ..types import Example, Head, HeadContext, Row
+from ..keys import content_key
+from ..types import Dataset, Example, Head, HeadContext, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from ..data.rows import RowSet
+    from ..models.resolve import LocalModel
+    from ..recipe import Recipe
+    from ..settings import Settings
 
 ROWS_AT_ONCE = 1000
 _COLUMNS = {"ids": "<i4", "types": "<i1", "ends": "<i8", "targets": "<f4", "rows": "<i8", "truncated": "<i1"}
@@ -39,6 +45,7 @@ class ExampleTable:
         targets: (examples, numbers) float32.
         truncated: (examples,) Whether some of the row's text was cut away.
         lengths: (examples, sequences) Tokens of each sequence.
+        bytes: Of its files, the small one beside them left out.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,6 +66,7 @@ class ExampleTable:
         self._extra_names: list[str] = meta["extra"]
         if meta["bytes"] != _sizes(folder):
             raise ValueError(f"{folder} is damaged")
+        self.bytes: int = sum(meta["bytes"].values())
 
     def _column(self, name: str, kind: str | None = None) -> npt.NDArray[Any]:
         path = self._folder / f"{name}.bin"
@@ -93,6 +101,16 @@ class ExampleTable:
             used[self._ids[start : start + (1 << 20)]] = True
             forget_pages(self._ids)
 
+    def occurrences(self) -> npt.NDArray[np.int64]:
+        """(largest id + 1,) How often each token id stands in the examples."""
+        counts = np.zeros(0, np.int64)
+        for start in range(0, len(self._ids), 1 << 20):
+            some = np.bincount(self._ids[start : start + (1 << 20)], minlength=len(counts))
+            some[: len(counts)] += counts
+            counts = some
+            forget_pages(self._ids)
+        return counts
+
     def pad(
         self, indices: npt.NDArray[np.int64], place: npt.NDArray[np.int32], pad_id: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
@@ -119,6 +137,24 @@ class ExampleTable:
         return ids, real.astype(np.int64), types
 
 
+def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
+    """What a head may know, for one dataset of a run."""
+    return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range)
+
+
+def table_folder(
+    rows: RowSet, head: Head, model: LocalModel, context: HeadContext, limit: int | None, seed: int, settings: Settings
+) -> Path:
+    """Where the tokenised examples of a split, or of as many of its rows as a limit lets the seed draw, belong."""
+    content = {
+        "rows": rows.rows_sha256, "limit": [limit, seed] if limit is not None and limit < rows.rows else None,
+        "head": [head.name, head.version], "tokenizer": model.tokenizer_identity, "prompts": dict(model.prompts),
+        "max_length": context.recipe.max_length, "options": dict(context.recipe.options),
+        "labels": context.labels, "score_range": context.score_range,
+    }  # fmt: skip
+    return settings.cache / "examples" / content_key("examples", content)[:32]
+
+
 def build_examples(
     folder: Path, rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
 ) -> ExampleTable:
@@ -140,13 +176,28 @@ def build_examples(
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         return ExampleTable(folder)
     shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there at all
+    empty = f"the head {head.name} made no example of {len(rows)} rows"
+    return write_examples(folder, _examples(rows, head, tokenizer, context), empty)
+
+
+def write_examples(folder: Path, examples: Iterable[Example], empty: str = "there is no example") -> ExampleTable:
+    """Make a table of examples.
+
+    Args:
+        folder: Where it shall lie; not there yet.
+        examples: At least one.
+        empty: The message where there is none.
+
+    Raises:
+        UserError: There is none.
+    """
     with new_folder(folder) as unfinished:
         with contextlib.ExitStack() as stack:
             writer = _Writer(unfinished, stack)
-            for example in _examples(rows, head, tokenizer, context):
+            for example in examples:
                 writer.write(example)
         if not writer.meta["examples"]:
-            raise UserError(f"the head {head.name} made no example of {len(rows)} rows")
+            raise UserError(empty)
         write_json(unfinished / "meta.json", {**writer.meta, "bytes": _sizes(unfinished)})
     return ExampleTable(folder)
 

@@ -21,7 +21,9 @@ from .batching import epoch_order, micro_batches
 from .examples import ExampleTable
 
 AHEAD = 3
-"""Batches made while the device works on others."""
+"""Batches made while a GPU works on others."""
+BEHIND = 2
+"""Results that a GPU may owe when one is read: it never waits for the processor, nor falls far behind it."""
 T = TypeVar("T")
 Made = TypeVar("Made")
 
@@ -192,3 +194,37 @@ def in_advance(items: Iterable[T], make: Callable[[T], Made], depth: int) -> Gen
             yield first, made.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def behind(device: torch.device) -> int:
+    """How many results later one is read."""
+    return BEHIND if device.type == "cuda" else 0
+
+
+def to_host(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Begin to copy a tensor to the host; calling the result waits for it.
+
+    A GPU works through a queue. To ask at once for what it has not yet come to stops the processor from filling it.
+    """
+    if tensor.device.type != "cuda":
+        return lambda: tensor
+    there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    there.copy_(tensor, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def read() -> torch.Tensor:
+        copied.synchronize()
+        return there
+
+    return read
+
+
+def held_back(items: Iterable[T], lag: int) -> Iterator[T]:
+    """The same items in order, each when so many more are there, or no more come."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > lag:
+            yield waiting.popleft()
+    yield from waiting

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,14 +19,12 @@ from ..types import Batch
 from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
-from .feeding import Feed, Piece, batches, host_batch
+from .feeding import Feed, Piece, batches, behind, held_back, host_batch, to_host
 from .memory import MicroBatch, is_out_of_memory
 from .optimizer import Optimizer, make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
-LAG = 2
-"""Steps that a GPU may be behind when a loss is read: it never waits for the processor, nor runs far ahead."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -92,7 +89,8 @@ def train(
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), run.dropout:
         torch.manual_seed(seed)
-        for loss, examples in read_late(run.steps(), LAG if device.type == "cuda" else 0):
+        for coming, examples in held_back(run.steps(), behind(device)):
+            loss = float(coming())
             losses.append(loss)
             passed += examples
             if not math.isfinite(loss):
@@ -122,8 +120,8 @@ class _Run:
     dropout: SeededDropout
     micro_batch: MicroBatch
 
-    def steps(self) -> Iterator[tuple[torch.Tensor, int]]:
-        """Make all steps; gives of each the mean loss, still on its device, and the number of examples."""
+    def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
+        """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
         rate, memory = _rate(recipe, self.feed.steps), NowAndThen(device)
         done = 0
@@ -139,7 +137,7 @@ class _Run:
                     self.micro_batch.fits()
                     self.optimizer.step(recipe.lr * rate(step))
                     done += 1
-                    yield total, examples
+                    yield to_host(total), examples
             if too_large is not None:
                 self.optimizer.clear()
                 piece = too_large.piece
@@ -173,45 +171,6 @@ class _Run:
                     return _TooLarge(piece, str(error).partition("\n")[0]), piece.of
                 total += loss.detach()
         return total, piece.of
-
-
-def read_late(steps: Iterable[tuple[torch.Tensor, int]], lag: int) -> Iterator[tuple[float, int]]:
-    """Read losses some steps after they were computed.
-
-    A GPU works through a queue. Asking for a number that it has not yet come to would stop the processor from filling
-    the queue, once a step.
-
-    Args:
-        steps: Of each step the loss (), on its device, and the number of examples.
-        lag: How many steps later it is read; 0 at once.
-
-    Yields:
-        The same, as numbers, in order.
-    """
-    waiting: deque[tuple[Callable[[], float], int]] = deque()
-    for loss, examples in steps:
-        waiting.append((_on_its_way(loss), examples))
-        if len(waiting) > lag:
-            read, count = waiting.popleft()
-            yield read(), count
-    for read, count in waiting:
-        yield read(), count
-
-
-def _on_its_way(loss: torch.Tensor) -> Callable[[], float]:
-    """Begin to copy a number to the host; calling the result waits for it."""
-    if loss.device.type != "cuda":
-        return lambda: float(loss)
-    there = torch.empty((), dtype=loss.dtype, pin_memory=True)
-    there.copy_(loss, non_blocking=True)
-    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record()
-
-    def read() -> float:
-        copied.synchronize()
-        return float(there)
-
-    return read
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:

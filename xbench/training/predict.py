@@ -73,8 +73,8 @@ class _Writer:
     def _expect(self, holds: bool, raw: npt.NDArray[np.float32]) -> None:
         if not holds:
             raise TypeError(
-                f"a batch's outputs are {raw.shape}: the last dimension runs over tokens where the module sets `trims`, "
-                "and else all outputs have one size"
+                f"a batch's outputs are {raw.shape}: their last dimension runs over tokens where the module sets "
+                "`trims`, and else all have one size"
             )
 
     def finish(self, path: Path, count: int) -> OutputFile:

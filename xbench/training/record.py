@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..execute import cell_limits, cell_recipe
 from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
 from ..scoring import merge_scores
 from ..types import HeadContext, Prediction, Row
+from ..work import cell_limits, cell_recipe
 from .device import choose_precision
 from .diagnose import diagnose
 from .examples import ExampleTable
@@ -22,7 +22,7 @@ from .examples import ExampleTable
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..execute import Work
+    from ..work import Work
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.rows import select, share_limit
-from ..keys import content_key
 from ..models.encoder import load_tokenizer, table_size
-from ..models.resolve import LocalModel
 from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
 from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
-from ..types import Dataset, Head, HeadContext
+from ..types import Head, HeadContext
 from .device import choose_device, start_afresh
-from .examples import ExampleTable, build_examples
+from .examples import ExampleTable, build_examples, head_context, table_folder
 from .loop import train
 from .weights import build_module, save_weights
 
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..data.rows import RowSet
-    from ..execute import Work
+    from ..models.resolve import LocalModel
     from ..settings import Settings
+    from ..work import Work
 
 
 def train_stage(stage: Stage, key: str, work: Work) -> None:
@@ -98,24 +97,12 @@ def _tables(stage: Stage, head: Head, context: HeadContext, work: Work) -> tuple
     return tables, int(tokenizer.pad_token_id)
 
 
-def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
-    """What a head may know, for one dataset of a run."""
-    return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range)
-
-
 def example_table(
     rows: RowSet, head: Head, model: LocalModel, tokenizer: PreTrainedTokenizerBase, context: HeadContext,
     limit: int | None, seed: int, settings: Settings,
 ) -> ExampleTable:  # fmt: skip
     """The tokenised examples of a split, from the cache when they are there: no text is tokenised twice."""
-    limit = None if limit is None or limit >= rows.rows else limit
-    content = {
-        "rows": rows.rows_sha256, "limit": [limit, seed] if limit is not None else None,
-        "head": [head.name, head.version], "tokenizer": model.tokenizer_identity, "prompts": dict(model.prompts),
-        "max_length": context.recipe.max_length, "options": dict(context.recipe.options),
-        "labels": context.labels, "score_range": context.score_range,
-    }  # fmt: skip
-    folder = settings.cache / "examples" / content_key("examples", content)[:32]
+    folder = table_folder(rows, head, model, context, limit, seed, settings)
     return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
 
 

@@ -1,0 +1,301 @@
+"""What a plan will cost here: finds what is done, counts the rest, calibrates where nobody has, and adds up."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..data.rows import select, share_limit
+from ..errors import UserError
+from ..files import write_json
+from ..keys import content_key
+from ..plan import Cell, Plan, Stage
+from ..progress import Reporter
+from ..recipe import Recipe
+from ..registry import Registry
+from ..settings import Settings
+from ..store import read_signed, sign
+from ..training import TRAINING_VERSION
+from ..training.examples import ExampleTable, build_examples, head_context, table_folder
+from ..types import Dataset
+from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work, turns
+from .costs import MB, Calibration, Estimate, pass_estimate, stage_estimate
+from .counts import Cut, Part, pass_counts, training_counts, vocabulary_rows
+from .machine import Machine, this_machine
+from .past import Past, keep_estimate, past_errors
+
+SAMPLE = 500
+"""Rows of a split that are tokenised to count, where not all of them are tokenised yet."""
+SAMPLE_SEED = 0
+WHY = "a dry run fetches nothing"
+
+
+@dataclass(frozen=True)
+class PassForecast:
+    """A pass over a split, which serves one cell or several.
+
+    Attributes:
+        rows: The rows.
+        fits: Whether a reading is fitted on its outputs.
+        cells: That it serves.
+        estimate: What it costs.
+    """
+
+    rows: Drawn
+    fits: bool
+    cells: tuple[Cell, ...]
+    estimate: Estimate
+
+
+@dataclass
+class Forecast:
+    """What a plan will cost.
+
+    Attributes:
+        stages: By stage id, those that will be trained.
+        passes: In the order in which they will be made.
+        done_stages: The ids of stages that are there, or that nothing needs any more.
+        done_cells: Cells that have their records.
+        reasons: Why there is no estimate of something.
+        calibrated: What was measured to estimate from, a few words each.
+        machine: That it is made for; None where there was nothing to estimate.
+        past: How far off past estimates were; None where there is nothing to compare.
+    """
+
+    stages: dict[str, Estimate] = field(default_factory=dict)
+    passes: list[PassForecast] = field(default_factory=list)
+    done_stages: set[str] = field(default_factory=set)
+    done_cells: set[Cell] = field(default_factory=set)
+    reasons: list[str] = field(default_factory=list)
+    calibrated: list[str] = field(default_factory=list)
+    machine: Machine | None = None
+    past: Past | None = None
+
+    def parts(self) -> list[Estimate]:
+        """Of all that is left to do."""
+        return [*self.stages.values(), *(one.estimate for one in self.passes)]
+
+
+def forecast(
+    plan: Plan, registry: Registry, settings: Settings, say: Callable[[str], None] = lambda text: None
+) -> Forecast:
+    """Estimate what is left of a plan; fetches nothing.
+
+    Args:
+        plan: What to do.
+        registry: What the plugins declare.
+        settings: Folders and switches.
+        say: Told what takes its time here.
+
+    Returns:
+        Estimates of what can be estimated, and why the rest cannot be.
+    """
+    settings = dataclasses.replace(settings, offline=True, why_offline=WHY)
+    work = prepare_work(plan, registry, settings, Reporter())
+    found = Forecast()
+    found.reasons += _reasons(work)
+    found.done_cells = set(found_records(work))
+    todo = turns(work, found.done_cells)
+    waiting = [turn.stage for turn in todo if turn.stage is not None]
+    waiting = [stage for stage in waiting if work.store.stage(work.stage_keys[stage.id]) is None]
+    found.done_stages = set(work.stage_keys) - {stage.id for stage in waiting}
+    if not waiting and not any(turn.groups for turn in todo):
+        return found
+    try:
+        forecaster = _Forecaster(work, this_machine(settings), say, found)
+    except UserError as error:  # no such device
+        found.reasons.append(str(error))
+        return found
+    found.machine = forecaster.machine
+    found.past = past_errors(forecaster.machine, settings)
+    for turn in todo:
+        if turn.stage is not None and turn.stage in waiting:
+            forecaster.attempt(partial(forecaster.stage, turn.stage))
+        for group in turn.groups:
+            forecaster.attempt(partial(forecaster.passes, tuple(group)))
+    return found
+
+
+def _reasons(work: Work) -> list[str]:
+    """Why some cells cannot be done, shortly: what is not here by name, then what does not fit."""
+    names = [name if isinstance(name, str) else "/".join(name) for name in work.missing]
+    lines = [f"not on this machine, and {WHY}: {', '.join(names)}"] if names else []
+    others = dict.fromkeys(reason for reason in work.reasons.values() if reason not in work.missing.values())
+    return [*lines, *others]
+
+
+@dataclass(frozen=True)
+class _Forecaster:
+    """Adds estimates to a forecast, one after the other; what one of them makes, the next ones find made."""
+
+    work: Work
+    machine: Machine
+    say: Callable[[str], None]
+    found: Forecast
+    tables: set[Path] = field(default_factory=set)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+
+    def attempt(self, add: Callable[[], None]) -> None:
+        """Add an estimate, or the reason why there is none: the plan is shown in any case."""
+        try:
+            add()
+        except UserError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001  # such as a bug in a head: the run itself will show its traceback
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return
+        if reason not in self.found.reasons:
+            self.found.reasons.append(reason)
+
+    def stage(self, stage: Stage) -> None:
+        """Estimate a stage, and keep the estimate."""
+        calibration = self.calibration(True, stage)
+        cut = self.cut(calibration, stage.recipe)
+        parts, new = self.stage_parts(stage), self.new_tables(stage)
+        rows = stored = calibration.table_rows
+        if stage.recipe.vocabulary != "full" and stage.recipe.weight_decay == 0:
+            chain = [part for one in self.work.chain(stage.id) for part in self.stage_parts(one)]
+            rows, stored = (vocabulary_rows(some, calibration.table_rows) for some in (parts, chain))
+        estimate = stage_estimate(
+            calibration, training_counts(parts, stage.recipe, stage.seed, cut), cut, rows, max(rows, stored),
+            sum(part.tokens for part in new), sum(_table_mb(part) for part in new), _sampled(parts),
+        )  # fmt: skip
+        self.found.stages[stage.id] = estimate
+        keep_estimate(self.work.stage_keys[stage.id], estimate, self.machine, self.work.settings)
+
+    def passes(self, cells: Sequence[Cell]) -> None:
+        """Estimate the passes that serve some cells of one loaded model."""
+        served: dict[tuple[bool, Drawn], list[Cell]] = {}
+        for cell in cells:
+            served.setdefault((False, eval_rows(cell)), []).append(cell)
+            if cell.fit is not None and (False, fit_rows(cell)) not in served:
+                served.setdefault((True, fit_rows(cell)), []).append(cell)
+        first = cells[0]
+        calibration = self.calibration(False, first)
+        cut = self.cut(calibration, first.recipe)
+        drawn = {rows: self.pass_part(rows, first) for _, rows in served}
+        rows = vocabulary_rows(list(drawn.values()), calibration.table_rows)
+        for place, ((fits, where), those) in enumerate(served.items()):
+            part = drawn[where]
+            new = [part] if self.is_new(where, first, self.work.rows[where.dataset, where.split].dataset) else []
+            estimate = pass_estimate(
+                calibration, pass_counts(part, cut), cut, rows, sum(part.tokens for part in new),
+                sum(_table_mb(part) for part in new), _sampled([part]), loads=place == 0,
+            )  # fmt: skip
+            self.found.passes.append(PassForecast(where, fits, tuple(those), estimate))
+
+    def cut(self, calibration: Calibration, recipe: Recipe) -> Cut:
+        """How batches are cut into pieces here."""
+        return Cut(calibration.packed, recipe.micro_batch_tokens or self.machine.budget, self.machine.piece_tokens)
+
+    # Examples
+
+    def drawn(self, stage: Stage) -> list[Drawn]:
+        """The rows that a stage trains on."""
+        sizes = [self.work.rows[name, stage.split].rows for name in stage.mixture]
+        limits = share_limit(stage.limit, sizes)
+        return [Drawn(name, stage.split, limit, stage.seed) for name, limit in zip(stage.mixture, limits, strict=True)]
+
+    def stage_parts(self, stage: Stage) -> list[Part]:
+        """The examples of each dataset of a stage's mixture."""
+        return [self.part(drawn, stage, self.stage_dataset(stage)) for drawn in self.drawn(stage)]
+
+    def stage_dataset(self, stage: Stage) -> Dataset:
+        """Whose labels and scores a stage's head knows."""
+        return self.work.registry.datasets.get(stage.mixture[0])
+
+    def new_tables(self, stage: Stage) -> list[Part]:
+        """Those that the stage will be the first one to tokenise."""
+        dataset = self.stage_dataset(stage)
+        return [self.part(one, stage, dataset) for one in self.drawn(stage) if self.is_new(one, stage, dataset)]
+
+    def pass_part(self, drawn: Drawn, cell: Cell) -> Part:
+        """The examples of a pass."""
+        return self.part(drawn, cell, self.work.rows[drawn.dataset, drawn.split].dataset)
+
+    def folder(self, drawn: Drawn, of: Stage | Cell, dataset: Dataset) -> Path:
+        """Where the examples of some rows belong."""
+        work = self.work
+        model, rows = work.models[of.model], work.rows[drawn.dataset, drawn.split]
+        context, head = head_context(of.recipe, model, dataset), work.registry.heads.get(of.head)
+        return table_folder(rows, head, model, context, drawn.limit, drawn.seed, work.settings)
+
+    def is_new(self, drawn: Drawn, of: Stage | Cell, dataset: Dataset) -> bool:
+        """Whether these examples are not here, nor made by anything asked about before."""
+        folder = self.folder(drawn, of, dataset)
+        new = folder not in self.tables and not folder.is_dir()
+        self.tables.add(folder)
+        return new
+
+    def part(self, drawn: Drawn, of: Stage | Cell, dataset: Dataset) -> Part:
+        """The examples of some rows: all of them where they are here, or few enough; else a sample, which is kept."""
+        work = self.work
+        rows = work.rows[drawn.dataset, drawn.split]
+        wanted = rows.rows if drawn.limit is None else min(drawn.limit, rows.rows)
+        sample = drawn if wanted <= SAMPLE else drawn._replace(limit=SAMPLE, seed=SAMPLE_SEED)
+        for some in (drawn, sample):
+            with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+                return Part(ExampleTable(self.folder(some, of, dataset)), 1.0 if some is drawn else wanted / SAMPLE)
+        from ..models.encoder import load_tokenizer
+
+        model, head = work.models[of.model], work.registry.heads.get(of.head)
+        self.say(f"tokenising {min(wanted, SAMPLE)} rows of {drawn.dataset}/{drawn.split} to count")
+        table = build_examples(
+            self.folder(sample, of, dataset), select(rows.open(), sample.limit, sample.seed), head,
+            load_tokenizer(model.folder, work.settings.trust_remote_code), head_context(of.recipe, model, dataset),
+        )  # fmt: skip
+        return Part(table, 1.0 if sample is drawn else wanted / SAMPLE)
+
+    # Calibration
+
+    def calibration(self, trains: bool, of: Stage | Cell) -> Calibration:
+        """What training, or reading, costs with a model, head and precision: from the cache, or measured now."""
+        work, machine, recipe = self.work, self.machine, of.recipe
+        model, head = work.models[of.model], work.registry.heads.get(of.head)
+        precision = machine.precision(recipe.precision if trains else recipe.eval_precision)
+        content: dict[str, Any] = {
+            "trains": trains, "model": model.identity, "head": [head.name, head.version], "precision": precision,
+            "optimizer": recipe.optimizer if trains else None, "budget": recipe.micro_batch_tokens or machine.budget,
+            "machine": dataclasses.asdict(machine), "training": TRAINING_VERSION,
+        }  # fmt: skip
+        key = content_key("calibration", content)
+        if key not in self.calibrations:
+            path = work.settings.cache / "calibrations" / f"{key}.json"
+            self.calibrations[key] = _read_calibration(path) or self.measure(trains, of, path)
+            way = "training" if trains else "reading"
+            self.found.calibrated.append(f"{way} {model.name} {head.name} in {precision}")
+        return self.calibrations[key]
+
+    def measure(self, trains: bool, of: Stage | Cell, path: Path) -> Calibration:
+        """Calibrate, and keep the result."""
+        from ..training.calibrate import calibrate
+
+        work = self.work
+        where = (of.mixture[0], of.split) if isinstance(of, Stage) else (of.dataset, of.split)
+        way = "training" if trains else "reading"
+        self.say(f"calibrating {way} with {of.model} {of.head}: some seconds, once")
+        head = work.registry.heads.get(of.head)
+        measured = calibrate(trains, work.models[of.model], head, of.recipe, work.rows[where], work.settings)
+        write_json(path, sign(measured.as_json()))
+        return measured
+
+
+def _read_calibration(path: Path) -> Calibration | None:
+    kept = read_signed(path)
+    with contextlib.suppress(KeyError):
+        return None if kept is None else Calibration.from_json(kept)
+    return None
+
+
+def _table_mb(part: Part) -> float:
+    return part.table.bytes * part.scale / MB
+
+
+def _sampled(parts: Sequence[Part]) -> bool:
+    return any(part.scale > 1 for part in parts)

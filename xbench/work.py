@@ -1,0 +1,280 @@
+"""Finds what a plan needs and computes its keys: what is here, what is done, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .data.rows import RowSet, prepare, share_limit
+from .errors import UserError
+from .keys import content_key
+from .models.resolve import LocalModel, check_length, resolve_model
+from .plan import Cell, Plan, Stage
+from .progress import Reporter
+from .registry import Registry
+from .settings import Settings
+from .store import Store
+from .training import TRAINING_VERSION
+from .types import Head, Scalar
+
+if TYPE_CHECKING:
+    import torch
+
+    from .training.memory import MicroBatch
+
+EVAL_DRAW_SEED = 0
+"""``--limit-eval`` draws the same rows for every model, curriculum and seed."""
+
+
+class Drawn(NamedTuple):
+    """Some rows: all of a split, or as many as a limit lets the seed draw."""
+
+    dataset: str
+    split: str
+    limit: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that training a stage or scoring a cell needs to know, with names resolved and keys computed.
+
+    Attributes:
+        registry: What the plugins declare.
+        settings: Folders and switches.
+        store: Finished work.
+        reporter: Hears of the progress.
+        models: By the text that the user wrote.
+        rows: By dataset and split.
+        stages: By id.
+        stage_keys: By stage id; of the stages whose model and rows are here.
+        cell_keys: Of the cells whose model and rows are here.
+        missing: What is not here, with the reason: a model's text, or a dataset and its split.
+        reasons: Of the other cells: why they cannot be done.
+        micro_batches: How much goes through an encoder at once, for each kind of run.
+    """
+
+    registry: Registry
+    settings: Settings
+    store: Store
+    reporter: Reporter
+    models: dict[str, LocalModel] = field(default_factory=dict)
+    rows: dict[tuple[str, str], RowSet] = field(default_factory=dict)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    stage_keys: dict[str, str] = field(default_factory=dict)
+    cell_keys: dict[Cell, str] = field(default_factory=dict)
+    missing: dict[str | tuple[str, str], str] = field(default_factory=dict)
+    reasons: dict[Cell, str] = field(default_factory=dict)
+    micro_batches: dict[tuple[object, ...], MicroBatch] = field(default_factory=dict)
+
+    def micro_batch(self, use: str, of: Stage | Cell, device: torch.device) -> MicroBatch:
+        """How many tokens go through a stage's or a cell's encoder at once; the same for all of their kind.
+
+        Args:
+            use: ``train`` or ``read``, which differ in what they hold.
+            of: The stage or the cell.
+            device: That it runs on.
+        """
+        from .training.device import token_budget
+        from .training.memory import MicroBatch
+
+        asked = token_budget(of.recipe.micro_batch_tokens, device)
+        kind = (use, of.model, of.head, of.recipe.max_length, asked)
+        if kind not in self.micro_batches:
+            self.micro_batches[kind] = MicroBatch(asked, self.reporter.note)
+        return self.micro_batches[kind]
+
+    def chain(self, stage_id: str | None) -> list[Stage]:
+        """A stage and those before it, the first one first."""
+        chain: list[Stage] = []
+        while stage_id is not None:
+            chain.append(self.stages[stage_id])
+            stage_id = chain[-1].parent
+        return chain[::-1]
+
+
+def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: Reporter) -> Work:
+    """Find every model and all rows that a plan needs, and compute the keys of its stages and cells.
+
+    Args:
+        plan: What to do.
+        registry: What the plugins declare.
+        settings: Folders and switches; offline, nothing is fetched.
+        reporter: Hears of rows that nobody has recorded.
+
+    Returns:
+        What is here, and what is missing.
+    """
+    work = Work(registry, settings, Store(settings), reporter, stages={stage.id: stage for stage in plan.stages})
+    for text in dict.fromkeys(cell.model for cell in plan.cells):
+        try:
+            work.models[text] = resolve_model(text, registry, settings)
+        except (UserError, OSError) as error:
+            work.missing[text] = str(error)
+    for name, split in dict.fromkeys(where for cell in plan.cells for where in _rows_of(cell, work)):
+        _prepare_rows(name, split, work)
+    for stage in plan.stages:
+        here = stage.model in work.models and all((name, stage.split) in work.rows for name in stage.mixture)
+        if here and (stage.parent is None or stage.parent in work.stage_keys):
+            work.stage_keys[stage.id] = _stage_key(stage, work)
+    for cell in plan.cells:
+        reason = _missing_for(cell, work)
+        if reason is None:
+            work.cell_keys[cell] = _cell_key(cell, work)
+        else:
+            work.reasons[cell] = reason
+    return work
+
+
+def _rows_of(cell: Cell, work: Work) -> list[tuple[str, str]]:
+    """The splits that a cell needs, those of its stages first; none without its model, since nothing can be done."""
+    if cell.model not in work.models:
+        return []
+    trained = [(name, stage.split) for stage in work.chain(cell.stage) for name in stage.mixture]
+    return [*trained, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit])]
+
+
+def _prepare_rows(name: str, split: str, work: Work) -> None:
+    dataset = work.registry.datasets.get(name)
+    try:
+        rows = prepare(dataset, split, work.registry.schemas.get(dataset.schema), work.settings)
+    except (UserError, OSError) as error:
+        work.missing[name, split] = str(error)
+        return
+    work.rows[name, split] = rows
+    if not rows.pinned:
+        work.reporter.note(f"{name} {split}: the rows are unpinned (nobody has recorded what they should be)")
+
+
+def _missing_for(cell: Cell, work: Work) -> str | None:
+    """Why a cell cannot be done, if it cannot."""
+    needs: list[str | tuple[str, str]] = [cell.model, *_rows_of(cell, work)]
+    reason = next((work.missing[need] for need in needs if need in work.missing), None)
+    if reason is None:
+        try:
+            check_length(work.models[cell.model], cell.recipe.max_length)
+        except UserError as error:
+            reason = str(error)
+    return reason
+
+
+def _stage_key(stage: Stage, work: Work) -> str:
+    """The content key of a stage: the same work has the same key, whoever asks for it."""
+    head = work.registry.heads.get(stage.head)
+    model = work.models[stage.model]
+    base = {"model": model.identity} if stage.parent is None else {"parent": work.stage_keys[stage.parent]}
+    sets = [work.rows[name, stage.split] for name in stage.mixture]
+    # A limit that takes all rows is none: the same work has the same key.
+    all_rows = all(share is None for share in share_limit(stage.limit, [one.rows for one in sets]))
+    limit = None if all_rows else stage.limit
+    content = {
+        **base, "rows": [one.rows_sha256 for one in sets], "head": [head.name, head.version], "seed": stage.seed,
+        "limit": limit, "labels": sets[0].dataset.labels, "score_range": sets[0].dataset.score_range,
+        "recipe": stage.recipe.training_identity(head.decoding), "training": TRAINING_VERSION,
+    }  # fmt: skip
+    return content_key("stage", content)
+
+
+def _cell_key(cell: Cell, work: Work) -> str:
+    """The content key of a cell."""
+    registry, model = work.registry, work.models[cell.model]
+    head, task = registry.heads.get(cell.head), registry.tasks.get(cell.task)
+    limits = cell_limits(cell, work)
+    fit = None if cell.fit is None else [*cell.fit, work.rows[cell.fit].rows_sha256, limits["train"]]
+    content = {
+        "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
+        "task": [task.name, task.version], "head": [head.name, head.version], "curriculum": cell.curriculum,
+        "reading": cell.reading, "fit": fit,
+        "selection": "last", "seed": cell.seed, "rows": work.rows[cell.dataset, cell.split].rows_sha256,
+        "dataset": [cell.dataset, cell.split], "decoding": cell_recipe(cell, head), "limit": limits["eval"],
+        "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
+        "diagnostics": [[name, registry.diagnostics.get(name).version] for name in task.diagnostics],
+    }  # fmt: skip
+    return content_key("cell", content)
+
+
+def cell_limits(cell: Cell, work: Work) -> dict[str, int | None]:
+    """Rows to train (or fit) and to evaluate on, at most; a limit that takes all rows is none."""
+    chain = work.chain(cell.stage)
+    mixtures = [[work.rows[name, stage.split].rows for name in stage.mixture] for stage in chain]
+    mixtures += [] if cell.fit is None else [[work.rows[cell.fit].rows]]
+    limited = any(share is not None for sizes in mixtures for share in share_limit(cell.limit_train, sizes))
+    (evaluated,) = share_limit(cell.limit_eval, [work.rows[cell.dataset, cell.split].rows])
+    return {"train": cell.limit_train if limited else None, "eval": evaluated}
+
+
+def cell_recipe(cell: Cell, head: Head) -> dict[str, Scalar]:
+    """What of the recipe can change a cell's predictions of given weights.
+
+    A stage's key holds all options that training used; a frozen encoder has no stage, so its cells hold them all.
+    """
+    return cell.recipe.decoding_identity((*head.decoding, *(() if cell.stage is not None else head.options)))
+
+
+def eval_rows(cell: Cell) -> Drawn:
+    """The rows that a cell is scored on."""
+    return Drawn(cell.dataset, cell.split, cell.limit_eval, EVAL_DRAW_SEED)
+
+
+def fit_rows(cell: Cell) -> Drawn:
+    """The rows that a cell's reading is fitted on; it must have such."""
+    assert cell.fit is not None
+    limited = cell.limit_train is not None
+    return Drawn(*cell.fit, cell.limit_train, cell.seed if limited else EVAL_DRAW_SEED)
+
+
+def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
+    """The records of cells that are already done."""
+    records: dict[Cell, Mapping[str, Any]] = {}
+    for cell, key in work.cell_keys.items():
+        record = work.store.record(cell, key)
+        # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
+        figures = work.registry.tasks.get(cell.task).figures
+        if record is not None and not (figures and work.store.lost(record)):
+            records[cell] = record
+    return records
+
+
+class Turn(NamedTuple):
+    """What is done together: a stage is trained unless it is there, then the cells that read it are scored.
+
+    Attributes:
+        stage: None for frozen encoders.
+        groups: Cells with their keys; one loaded model serves a group. There may be none, where only a later stage
+            needs this one.
+    """
+
+    stage: Stage | None
+    groups: list[dict[Cell, str]]
+
+
+def turns(work: Work, done: Container[Cell]) -> list[Turn]:
+    """What is left to do, in order.
+
+    Args:
+        work: Its keys tell what can be done.
+        done: Cells that have their records.
+    """
+    unfinished: dict[str | None, dict[Cell, str]] = {}
+    needed: set[str] = set()
+    for cell, key in work.cell_keys.items():
+        if cell not in done:
+            unfinished.setdefault(cell.stage, {})[cell] = key
+            needed.update(stage.id for stage in work.chain(cell.stage))
+    stages = [None, *(stage for stage in work.stages.values() if stage.id in needed)]
+    return [Turn(stage, _groups(unfinished.get(None if stage is None else stage.id, {}))) for stage in stages]
+
+
+def _groups(pending: Mapping[Cell, str]) -> list[dict[Cell, str]]:
+    """Cells that one loaded model serves: the same model, head and recipe."""
+    groups: list[dict[Cell, str]] = []
+    for cell, key in pending.items():
+        for group in groups:
+            first = next(iter(group))
+            if (first.model, first.head, first.recipe) == (cell.model, cell.head, cell.recipe):
+                group[cell] = key
+                break
+        else:
+            groups.append({cell: key})
+    return groups
