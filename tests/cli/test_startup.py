@@ -83,8 +83,9 @@ def test_a_device_that_is_not_there_stops_before_any_data_is_read(project: Progr
     assert done.returncode == 2
     assert done.stderr == f"xbench: --device {device}: this machine has none; use --device cpu\n"
     assert not (project.folder / "cache").exists()
-    assert project(*command, "--dry-run").returncode == 0
-    assert not modules(project) & HEAVY
+    planned = project(*command, "--dry-run", CUDA_VISIBLE_DEVICES="")
+    assert planned.returncode == 0
+    assert planned.stdout.endswith(f"no estimate: --device {device}: this machine has none; use --device cpu\n")
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
@@ -94,6 +95,16 @@ def test_a_device_that_is_always_there_costs_no_torch(project: Program, device: 
         (project.folder / f"{split}.csv").unlink()
     assert project(*command).returncode == 2
     assert not modules(project) & HEAVY
+
+
+def test_what_was_counted_and_measured_is_estimated_again_without_torch(project: Program) -> None:
+    command = ["eval", "--plugin", "my_task.py", "--model", "./model", "--tasks", "my-pairs", "--device", "cpu"]
+    first = project(*command, "--dry-run")
+    assert first.returncode == 0, first.stderr
+    assert "torch" in modules(project)
+    again = project(*command, "--dry-run")
+    assert not modules(project) & HEAVY
+    assert (again.stdout, again.stderr) == (first.stdout, "")
 
 
 def test_a_finished_evaluation_is_found_again_without_torch(project: Program) -> None:

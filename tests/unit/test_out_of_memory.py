@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from tests.tiny import TinyRun, tiny_rows
+from tests.unit.test_mrc_head import WINDOWS, span_rows
 from xbench.errors import UserError
 from xbench.heads.blocks import HeadModule
 from xbench.registry import Registry
 from xbench.training.loop import train
 from xbench.training.memory import MicroBatch, is_out_of_memory
+from xbench.training.predict import Predictor
 from xbench.types import Batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,6 +109,38 @@ def test_a_later_run_begins_with_what_has_fitted_and_says_nothing_more(run: Tiny
 def test_a_single_example_that_does_not_fit_is_the_end(run: TinyRun, backward: bool) -> None:
     with pytest.raises(UserError, match=r"out of memory with a single example of \d+ tokens: use a smaller recipe"):
         trained(run, Small(2, backward), MicroBatch(4096))
+
+
+@pytest.mark.parametrize("head", ["cross-encoder", "span"])
+def test_a_pass_goes_on_with_less_at_once_and_gives_the_same(
+    tiny: Callable[..., Path], registry: Registry, tmp_path: Path, head: str
+) -> None:
+    rows, settings = (span_rows(20), WINDOWS) if head == "span" else (tiny_rows(40), {})
+    run = TinyRun(tiny("xlm-roberta", 0.1), registry.heads.get(head), [rows], tmp_path, settings)
+    heard: list[str] = []
+    passed: list[tuple[int, float]] = []
+    module, small = run.build(), Small(60, False)
+    expected = Predictor(module, "fp32", 4096, run.whole(), run.pad_id).predict(run.tables[0])
+    small.put_on(module)
+    predictor = Predictor(
+        module, "fp32", 0, run.whole(), run.pad_id, lambda count, share: passed.append((count, share)),
+        MicroBatch(4096, heard.append),
+    )  # fmt: skip
+    outputs = predictor.predict_to_file(run.tables[0], tmp_path / "outputs").each
+    assert 1 <= small.refused <= 8
+    assert len(heard) == 1
+    assert passed[0] == (0, 0.0)
+    assert passed[-1] == (run.tables[0].count, 1.0)
+    assert [count for count, _ in passed] == sorted(count for count, _ in passed)
+    for one, other in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_single_example_that_does_not_fit_ends_a_pass(run: TinyRun) -> None:
+    module = run.build()
+    Small(2, False).put_on(module)
+    with pytest.raises(UserError, match=r"out of memory with a single example of \d+ tokens"):
+        Predictor(module, "fp32", 0, run.whole(), run.pad_id).predict(run.tables[0])
 
 
 def test_another_error_is_not_taken_for_it(run: TinyRun) -> None:

@@ -33,6 +33,7 @@ class Calibration:
         held_mb: Memory that does not depend on the piece at hand, above that.
         token_mb: Memory for each token of a piece.
         square_mb: Memory for each unit of squared length of a piece.
+        left_mb: Memory that stays with the process when the model has gone.
         body: Weights of encoder and head without the embedding table.
         width: Of the embedding table.
         table_rows: Of the whole embedding table.
@@ -53,6 +54,7 @@ class Calibration:
     held_mb: float
     token_mb: float
     square_mb: float
+    left_mb: float
     body: int
     width: int
     table_rows: int
@@ -85,11 +87,11 @@ class Calibration:
         weights = self.body + rows * self.width
         return self.token_s * tokens + self.square_s * counts.squares + self.weight_s * weights * counts.steps
 
-    def memory_mb(self, counts: Counts, rows: int) -> float:
-        """The most memory: on a GPU its own, else what is resident."""
+    def memory_mb(self, counts: Counts, rows: int, left_mb: float) -> float:
+        """The most memory: on a GPU its own, else what is resident; with what earlier work has left."""
         more = (rows - self.rows) * self.width * (BYTES_TRAINED if self.trains else BYTES_READ) / MB
         running = self.held_mb + more + self.token_mb * counts.widest + self.square_mb * counts.widest_squares
-        return self.resting_mb + max(running, self.load_mb)
+        return self.resting_mb + left_mb + max(running, self.load_mb)
 
     def file_mb(self, rows: int) -> float:
         """Of a stage's weights on the disk, with so many rows of the embedding table."""
@@ -119,7 +121,7 @@ class Estimate:
 
 def stage_estimate(
     calibration: Calibration, counts: Counts, cut: Cut, rows: int, stored: int, new_tokens: float, new_mb: float,
-    sampled: bool,
+    left_mb: float, sampled: bool,
 ) -> Estimate:  # fmt: skip
     """What a stage costs.
 
@@ -131,21 +133,20 @@ def stage_estimate(
         stored: Of the embedding table, in its file: its own and its parent's.
         new_tokens: To be tokenised.
         new_mb: Of tokenised examples that are not here yet.
+        left_mb: Memory that earlier work of the process has left.
         sampled: Whether counts were extrapolated.
     """
     weights_mb = calibration.file_mb(stored)
     whole_s = calibration.load_s + calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
-    return Estimate(
-        whole_s + calibration.write_s * weights_mb, whole_s, calibration.memory_mb(counts, rows), weights_mb + new_mb,
-        weights_mb, sampled,
-    )  # fmt: skip
+    seconds, memory_mb = whole_s + calibration.write_s * weights_mb, calibration.memory_mb(counts, rows, left_mb)
+    return Estimate(seconds, whole_s, memory_mb, weights_mb + new_mb, weights_mb, sampled)
 
 
 def pass_estimate(
-    calibration: Calibration, counts: Counts, cut: Cut, rows: int, new_tokens: float, new_mb: float, sampled: bool,
-    loads: bool,
+    calibration: Calibration, counts: Counts, cut: Cut, rows: int, new_tokens: float, new_mb: float, left_mb: float,
+    sampled: bool, loads: bool,
 ) -> Estimate:  # fmt: skip
     """What a pass over a split costs; ``loads`` for the first one of a loaded model, the others as above."""
     seconds = calibration.load_s if loads else 0.0
     seconds += calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
-    return Estimate(seconds, seconds, calibration.memory_mb(counts, rows), new_mb, 0.0, sampled)
+    return Estimate(seconds, seconds, calibration.memory_mb(counts, rows, left_mb), new_mb, 0.0, sampled)

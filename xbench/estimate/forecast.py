@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work
 from .costs import MB, Calibration, Estimate, pass_estimate, stage_estimate
 from .counts import Cut, Part, pass_counts, training_counts, vocabulary_rows
 from .machine import Machine, this_machine
-from .past import Past, keep_estimate, past_errors
+from .past import Past, any_kept, keep_estimate, past_errors
 
 SAMPLE = 500
 """Rows of a split that are tokenised to count, where not all of them are tokenised yet."""
@@ -96,29 +96,43 @@ def forecast(
         Estimates of what can be estimated, and why the rest cannot be.
     """
     settings = dataclasses.replace(settings, offline=True, why_offline=WHY)
-    work = prepare_work(plan, registry, settings, Reporter())
     found = Forecast()
+    try:
+        # A device that somebody asked for by name is looked at before any row; else rows may tell that there is nothing
+        # to estimate, and nothing needs torch.
+        if settings.device not in ("auto", "cpu") or any_kept(settings):
+            found.machine = this_machine(settings)
+        _fill(found, prepare_work(plan, registry, settings, Reporter()), say)
+    except UserError as error:  # no such device
+        found.reasons.append(str(error))
+    if found.machine is not None:
+        found.past = past_errors(found.machine, settings)
+    return found
+
+
+def _fill(found: Forecast, work: Work, say: Callable[[str], None]) -> None:
+    """Find what is done, and estimate the rest."""
     found.reasons += _reasons(work)
     found.done_cells = set(found_records(work))
     todo = turns(work, found.done_cells)
-    waiting = [turn.stage for turn in todo if turn.stage is not None]
-    waiting = [stage for stage in waiting if work.store.stage(work.stage_keys[stage.id]) is None]
-    found.done_stages = set(work.stage_keys) - {stage.id for stage in waiting}
+    found.done_stages = _done_stages(work, found.done_cells)
+    waiting = [turn.stage for turn in todo if turn.stage is not None and turn.stage.id not in found.done_stages]
     if not waiting and not any(turn.groups for turn in todo):
-        return found
-    try:
-        forecaster = _Forecaster(work, this_machine(settings), say, found)
-    except UserError as error:  # no such device
-        found.reasons.append(str(error))
-        return found
-    found.machine = forecaster.machine
-    found.past = past_errors(forecaster.machine, settings)
+        return
+    found.machine = found.machine or this_machine(work.settings)
+    forecaster = _Forecaster(work, found.machine, say, found)
     for turn in todo:
         if turn.stage is not None and turn.stage in waiting:
             forecaster.attempt(partial(forecaster.stage, turn.stage))
         for group in turn.groups:
             forecaster.attempt(partial(forecaster.passes, tuple(group)))
-    return found
+
+
+def _done_stages(work: Work, done: Container[Cell]) -> set[str]:
+    """The stages that are there, and those whose cells all have their records."""
+    cells = [*work.cell_keys, *work.reasons]
+    wanted = {stage.id for cell in cells if cell not in done for stage in work.chain(cell.stage)}
+    return {name for name, key in work.stage_keys.items() if name not in wanted or work.store.stage(key) is not None}
 
 
 def _reasons(work: Work) -> list[str]:
@@ -139,6 +153,11 @@ class _Forecaster:
     found: Forecast
     tables: set[Path] = field(default_factory=set)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
+    ran: list[Calibration] = field(default_factory=list)
+
+    def left_mb(self) -> float:
+        """Memory that what is done before has left in the process."""
+        return max((calibration.left_mb for calibration in self.ran), default=0.0)
 
     def attempt(self, add: Callable[[], None]) -> None:
         """Add an estimate, or the reason why there is none: the plan is shown in any case."""
@@ -164,9 +183,10 @@ class _Forecaster:
             rows, stored = (vocabulary_rows(some, calibration.table_rows) for some in (parts, chain))
         estimate = stage_estimate(
             calibration, training_counts(parts, stage.recipe, stage.seed, cut), cut, rows, max(rows, stored),
-            sum(part.tokens for part in new), sum(_table_mb(part) for part in new), _sampled(parts),
+            sum(part.tokens for part in new), sum(_table_mb(part) for part in new), self.left_mb(), _sampled(parts),
         )  # fmt: skip
         self.found.stages[stage.id] = estimate
+        self.ran.append(calibration)
         keep_estimate(self.work.stage_keys[stage.id], estimate, self.machine, self.work.settings)
 
     def passes(self, cells: Sequence[Cell]) -> None:
@@ -180,13 +200,14 @@ class _Forecaster:
         calibration = self.calibration(False, first)
         cut = self.cut(calibration, first.recipe)
         drawn = {rows: self.pass_part(rows, first) for _, rows in served}
-        rows = vocabulary_rows(list(drawn.values()), calibration.table_rows)
+        rows, left_mb = vocabulary_rows(list(drawn.values()), calibration.table_rows), self.left_mb()
+        self.ran.append(calibration)
         for place, ((fits, where), those) in enumerate(served.items()):
             part = drawn[where]
             new = [part] if self.is_new(where, first, self.work.rows[where.dataset, where.split].dataset) else []
             estimate = pass_estimate(
                 calibration, pass_counts(part, cut), cut, rows, sum(part.tokens for part in new),
-                sum(_table_mb(part) for part in new), _sampled([part]), loads=place == 0,
+                sum(_table_mb(part) for part in new), left_mb, _sampled([part]), loads=place == 0,
             )  # fmt: skip
             self.found.passes.append(PassForecast(where, fits, tuple(those), estimate))
 

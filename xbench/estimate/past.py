@@ -65,6 +65,11 @@ def keep_estimate(key: str, estimate: Estimate, machine: Machine, settings: Sett
     write_json(settings.cache / FOLDER / f"{key}.json", sign(content))
 
 
+def any_kept(settings: Settings) -> bool:
+    """Whether any estimate was kept."""
+    return (settings.cache / FOLDER).is_dir()
+
+
 def past_errors(machine: Machine, settings: Settings) -> Past | None:
     """Compare all estimates that were kept with the stages trained since, on the same device with as many threads.
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from ..estimate.costs import MB, TABLE_ROW_ID, Calibration
 from ..estimate.counts import Counts, Cut, batch_counts
 from ..estimate.machine import Machine
 from ..heads.blocks import HeadModule
-from ..keys import file_sha256
+from ..keys import file_sha256, text_sha256
 from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel
 from ..models.vocabulary import Vocabulary, restricted_vocabulary
@@ -41,28 +41,46 @@ from .weights import build_module, save_weights
 ROWS_TOKENISED = 200
 ROWS_HELD = 8192
 """Of the embedding table, spread over all of it, as the pieces of real texts are."""
-LENGTHS = (24, 96, 384)
-"""Tokens of a sequence, as far as the model takes them."""
-FILLED = 0.9
-"""Of the tokens at once, by a batch: longer sequences than expected still go in one piece."""
-SPREAD = 0.25
-"""Lengths vary by this share: a new shape costs time of its own, and real batches bring new ones all along."""
-STEPS = 3
-"""Of each length; the first one, which warms up, is not counted."""
+OPTIMIZED = 4
+"""Steps of the optimizer alone."""
+
+
+class Shape(NamedTuple):
+    """What some steps are made of.
+
+    Attributes:
+        shortest: Tokens of a sequence; lengths are drawn, since real batches bring new ones all along.
+        longest: As far as the model takes them.
+        share: Of the tokens at once, that a batch fills.
+        steps: The first one warms up and is not counted.
+    """
+
+    shortest: int
+    longest: int
+    share: float
+    steps: int
+
+
+SHAPES = (Shape(18, 30, 0.9, 3), Shape(72, 120, 0.3, 3), Shape(288, 480, 0.5, 3))
+"""Shares differ, so that memory for tokens can be told from what is held anyway."""
+MIXED = Shape(16, 128, 0.5, 10)
+"""How much a process grows by pieces of ever other sizes, beyond what the largest one of them takes."""
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """A step with sequences of one length: the middle one by time a token, since others may use the machine meanwhile.
+    """A step of one shape: the middle one by time a token, since others may use the machine meanwhile.
 
     Attributes:
         counts: What went through.
         seconds: That it took.
-        peak_mb: The most memory in all steps of that length.
+        widest: The largest piece of all steps.
+        peak_mb: The most memory in all steps.
     """
 
     counts: Counts
     seconds: float
+    widest: Counts
     peak_mb: float
 
 
@@ -106,40 +124,78 @@ def calibrate(
     Returns:
         What was measured.
     """
-    device, trust = choose_device(settings.device), settings.trust_remote_code
+    device = choose_device(settings.device)
     start_afresh(device)
     context = head_context(recipe, model, rows.dataset)
-    started = time.perf_counter()
-    tokenizer = load_tokenizer(model.folder, trust)
-    load_s, pad_id = time.perf_counter() - started, int(tokenizer.pad_token_id)
-    some = rows.open()[:ROWS_TOKENISED]
-    list(head.examples(some[:2], 0, tokenizer, context))
-    started = time.perf_counter()
-    examples = list(head.examples(some, 0, tokenizer, context))
-    tokens = sum(len(one.ids) for example in examples for one in example.sequences)
-    tokenise_s = (time.perf_counter() - started) / max(1, tokens)
-    pattern = min(examples, key=lambda example: max(len(one.ids) for one in example.sequences))
-    del tokenizer
+    text = _Text.look(model, head, context, rows, settings.trust_remote_code)
     start_afresh(device)
     resting = _peak(device)
-    vocabulary = _vocabulary(table_size(model.folder, trust), pad_id, pattern)
+    measured = _with_module(trains, model, head, context, text, resting, device, settings)
+    start_afresh(device)
+    return dataclasses.replace(measured, left_mb=max(0.0, _peak(device) - resting))
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What some real rows tell.
+
+    Attributes:
+        pattern: The shortest example, whose targets the head knows; made longer by random tokens.
+        tokenise_s: Seconds a token.
+        load_s: Seconds to load the tokenizer.
+        pad_id: Its padding id.
+    """
+
+    pattern: Example
+    tokenise_s: float
+    load_s: float
+    pad_id: int
+
+    @classmethod
+    def look(cls, model: LocalModel, head: Head, context: HeadContext, rows: RowSet, trust: bool) -> _Text:
+        """Tokenise some rows; the tokenizer goes when this is done."""
+        clock = _Clock()
+        clock()
+        tokenizer = load_tokenizer(model.folder, trust)
+        clock()
+        some = rows.open()[:ROWS_TOKENISED]
+        list(head.examples(some[:2], 0, tokenizer, context))  # warms up
+        clock()
+        examples = list(head.examples(some, 0, tokenizer, context))
+        clock()
+        tokens = sum(len(one.ids) for example in examples for one in example.sequences)
+        pattern = min(examples, key=lambda example: max(len(one.ids) for one in example.sequences))
+        started, loaded, ready, ended = clock.times
+        return cls(pattern, (ended - ready) / max(1, tokens), loaded - started, int(tokenizer.pad_token_id))
+
+
+def _with_module(
+    trains: bool, model: LocalModel, head: Head, context: HeadContext, text: _Text, resting: float,
+    device: torch.device, settings: Settings,
+) -> Calibration:  # fmt: skip
+    """Load the module and measure; it goes when this is done."""
+    trust = settings.trust_remote_code
+    vocabulary = _vocabulary(table_size(model.folder, trust), text)
     started = time.perf_counter()
     module = build_module(model, head, context, vocabulary, 0, None, trust).to(device)
-    load_s += time.perf_counter() - started
+    load_s = text.load_s + time.perf_counter() - started
     load_mb = _peak(device) - resting
     with tempfile.TemporaryDirectory(dir=settings.cache, prefix=".calibration.") as folder:
-        bench = _Bench(module, context, vocabulary, pad_id, pattern, model.max_length, device, Path(folder))
-        measured = list(bench.training() if trains else bench.passes())
+        bench = _Bench(module, context, vocabulary, text, model.max_length, device, Path(folder))
+        *measured, mixed = bench.training() if trains else bench.passes()
         weight_s = bench.optimizing() if trains else 0.0
         write_s, file_mb = bench.writing() if trains else (0.0, 0.0)
     width = int(cast("torch.nn.Embedding", module.encoder.get_input_embeddings()).embedding_dim)
     held = len(vocabulary.ids)
     body = sum(weight.numel() for weight in module.parameters()) - held * width
-    token_s, square_s = _seconds(measured, piece_tokens(device), weight_s * (body + held * width))
+    token_s, square_s = _seconds([*measured, mixed], piece_tokens(device), weight_s * (body + held * width))
     held_mb, token_mb, square_mb = _memory(measured, resting)
+    grown_mb = (
+        mixed.peak_mb - resting - held_mb - token_mb * mixed.widest.widest - square_mb * mixed.widest.widest_squares
+    )
     return Calibration(
-        trains, token_s, square_s, weight_s, load_s, tokenise_s, write_s / max(file_mb, 1e-9), resting, load_mb,
-        held_mb, token_mb, square_mb, body, width, len(vocabulary.place), held,
+        trains, token_s, square_s, weight_s, load_s, text.tokenise_s, write_s / max(file_mb, 1e-9), resting, load_mb,
+        held_mb + max(0.0, grown_mb), token_mb, square_mb, 0.0, body, width, len(vocabulary.place), held,
         max(0, round(file_mb * MB) - held * (4 * width + TABLE_ROW_ID)), module.packs(),
     )  # fmt: skip
 
@@ -150,13 +206,13 @@ def _peak(device: torch.device) -> float:
     return peak["peak_rss_mb"] or 0.0 if peak["peak_gpu_mb"] is None else peak["peak_gpu_mb"]
 
 
-def _vocabulary(size: int, pad_id: int, pattern: Example) -> Vocabulary:
+def _vocabulary(size: int, text: _Text) -> Vocabulary:
     used = np.zeros(size, np.bool_)
     used[np.linspace(0, size - 1, min(size, ROWS_HELD)).astype(np.int64)] = True
-    used[pad_id] = True
-    for tokens in pattern.sequences:
+    used[text.pad_id] = True
+    for tokens in text.pattern.sequences:
         used[list(tokens.ids)] = True
-    return restricted_vocabulary(used, pad_id)
+    return restricted_vocabulary(used, text.pad_id)
 
 
 @dataclass(frozen=True)
@@ -167,8 +223,7 @@ class _Bench:
         module: Encoder and head, on its device.
         context: The recipe and its company.
         vocabulary: The embedding rows that it holds.
-        pad_id: The tokenizer's padding id.
-        pattern: A real example, whose targets the head knows; made longer by random tokens.
+        text: A pattern for examples, and the padding id.
         max_length: The most tokens that a sequence may have.
         device: Where the module is.
         folder: For files.
@@ -177,8 +232,7 @@ class _Bench:
     module: HeadModule
     context: HeadContext
     vocabulary: Vocabulary
-    pad_id: int
-    pattern: Example
+    text: _Text
     max_length: int | None
     device: torch.device
     folder: Path
@@ -190,12 +244,12 @@ class _Bench:
         return Cut(self.module.packs(), budget, piece_tokens(self.device))
 
     def training(self) -> Iterator[_Measured]:
-        """Steps with each length."""
-        for table, batch_size in self._tables():
+        """Steps of each shape."""
+        for table, batch_size in (self._table(shape) for shape in (*SHAPES, MIXED)):
             recipe = dataclasses.replace(self.context.recipe, batch_size=batch_size, epochs=1, lr=0.0)
             clock = _Clock()
             self._forget()
-            train(self.module, [table], recipe, 0, self.vocabulary, self.pad_id, clock)
+            train(self.module, [table], recipe, 0, self.vocabulary, self.text.pad_id, clock)
             order = epoch_order([table.count], recipe.mixing_alpha, 0, 0)
             steps = [
                 batch_counts([table.lengths], [order[start : start + batch_size]], self.cut, Counts()).times(1.0, 1)
@@ -204,13 +258,14 @@ class _Bench:
             yield self._middle(steps, clock.times)
 
     def passes(self) -> Iterator[_Measured]:
-        """Batches with each length, forward only."""
+        """Batches of each shape, forward only."""
         recipe = self.context.recipe
-        for table, _ in self._tables():
+        for shape in (*SHAPES, MIXED):
+            table, _ = self._table(shape._replace(share=1.0, steps=3))
             clock = _Clock()
             self._forget()
             predictor = Predictor(
-                self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id, clock
+                self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.text.pad_id, clock
             )
             predictor.predict(table)
             pieces = list(micro_batches(table.lengths, *self.cut))
@@ -227,31 +282,34 @@ class _Bench:
         spent = [end - start for start, end in itertools.pairwise(times)]
         order = sorted(range(len(counts)), key=lambda step: spent[step] / counts[step].tokens)
         middle = order[(len(order) - 1) // 2]
-        return _Measured(counts[middle], spent[middle], _peak(self.device))
+        widest = Counts(
+            widest=max(one.widest for one in counts), widest_squares=max(one.widest_squares for one in counts)
+        )
+        return _Measured(counts[middle], spent[middle], widest, _peak(self.device))
 
     def _forget(self) -> None:
         return_free_memory(self.device)
         forget_peak_memory()
 
-    def _tables(self) -> Iterator[tuple[ExampleTable, int]]:
-        """Examples of each length, and how many of them are a batch."""
+    def _table(self, shape: Shape) -> tuple[ExampleTable, int]:
+        """Examples of a shape, and how many of them are a batch."""
         draw = np.random.default_rng(0)
-        ids = self.vocabulary.ids[self.vocabulary.ids != self.pad_id]
-        most = self.max_length or 2 * LENGTHS[-1]
-        least = max(len(one.ids) for one in self.pattern.sequences)
-        for length in sorted({max(min(length, most), least) for length in LENGTHS}):
-            batch_size = max(1, int(FILLED * self.cut.budget / (length * len(self.pattern.sequences))))
-            examples = (self._example(length, most, ids, draw) for _ in range(STEPS * batch_size))
-            yield write_examples(self.folder / str(length), examples), batch_size
+        ids = self.vocabulary.ids[self.vocabulary.ids != self.text.pad_id]
+        sequences = self.text.pattern.sequences
+        most, least = self.max_length or shape.longest, max(len(one.ids) for one in sequences)
+        longest = max(least, min(most, shape.longest))
+        shortest = max(least, min(shape.shortest, longest * shape.shortest // shape.longest))
+        batch_size = max(1, int(shape.share * self.cut.budget * 2 / ((shortest + longest) * len(sequences))))
+        examples = (self._example(shortest, longest, ids, draw) for _ in range(shape.steps * batch_size))
+        return write_examples(self.folder / text_sha256(str(shape))[:16], examples), batch_size
 
-    def _example(self, length: int, most: int, ids: npt.NDArray[np.int64], draw: np.random.Generator) -> Example:
+    def _example(self, shortest: int, longest: int, ids: npt.NDArray[np.int64], draw: np.random.Generator) -> Example:
         sequences = []
-        for tokens in self.pattern.sequences:
-            wanted = min(most, round(length * draw.uniform(1 - SPREAD, 1 + SPREAD)))
-            more = draw.choice(ids, max(0, wanted - len(tokens.ids))).tolist()
+        for tokens in self.text.pattern.sequences:
+            more = draw.choice(ids, int(draw.integers(shortest, longest + 1)) - len(tokens.ids)).tolist()
             types = None if tokens.types is None else [*tokens.types, *[tokens.types[-1]] * len(more)]
             sequences.append(Tokens([*tokens.ids, *more], types))
-        return dataclasses.replace(self.pattern, sequences=tuple(sequences))
+        return dataclasses.replace(self.text.pattern, sequences=tuple(sequences))
 
     def optimizing(self) -> float:
         """Seconds of the optimizer's step, for each weight: the quickest of some."""
@@ -260,7 +318,7 @@ class _Bench:
             parameter.grad = torch.zeros_like(parameter)
         optimizer = make_optimizer(self.module, self.context.recipe, self.device)
         clock = _Clock()
-        for _ in range(STEPS + 1):
+        for _ in range(OPTIMIZED):
             if self.device.type == "cuda":
                 torch.cuda.synchronize()
             clock()
@@ -288,7 +346,7 @@ def _seconds(measured: Sequence[_Measured], piece: int, step_s: float) -> list[f
 
 def _memory(measured: Sequence[_Measured], resting: float) -> list[float]:
     """Fit MB held whatever the piece, a token of the piece, and a unit of squared length of it."""
-    rows = [[1, one.counts.widest, one.counts.widest_squares] for one in measured]
+    rows = [[1, one.widest.widest, one.widest.widest_squares] for one in measured]
     return _fit(rows, [max(0.0, one.peak_mb - resting) for one in measured])
 
 

@@ -70,6 +70,7 @@ class _Loaded:
             predictor = Predictor(
                 self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id,
                 lambda passed, share: work.reporter.pass_step(label, passed, examples, share),
+                work.micro_batch("read", cell, choose_device(work.settings.device)),
             )  # fmt: skip
             path = self.folder / f"{len(list(self.folder.iterdir()))}.outputs"
             one.outputs = predictor.predict_to_file(one.table, path)

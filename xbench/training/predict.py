@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,8 @@ from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
 from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
-from .feeding import make_batch
+from .feeding import batches, behind, held_back, host_batch, to_host
+from .memory import MicroBatch, is_out_of_memory
 
 OnBatch = Callable[[int, float], None]
 
@@ -98,6 +100,7 @@ class Predictor:
         vocabulary: The embedding rows that the module holds.
         pad_id: The tokenizer's padding id.
         on_batch: Told before the first and after each batch: examples passed, and which share of all tokens they hold.
+        micro_batch: How many tokens go through at once; None takes the budget.
     """
 
     module: HeadModule
@@ -106,6 +109,7 @@ class Predictor:
     vocabulary: Vocabulary
     pad_id: int
     on_batch: OnBatch = lambda passed, share: None
+    micro_batch: MicroBatch | None = None
 
     def predict(self, table: ExampleTable) -> list[npt.NDArray[np.float32]]:
         """Raw outputs for all examples.
@@ -143,17 +147,54 @@ class Predictor:
     def _run(self, table: ExampleTable, take: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], None]) -> None:
         """Give each batch's examples and their outputs (n, ...); examples of like length together."""
         device = next(self.module.parameters()).device
-        budget, piece = token_budget(self.budget, device), piece_tokens(device)
+        micro_batch = self.micro_batch or MicroBatch(token_budget(self.budget, device))
         tokens = table.lengths.sum(1)  # (examples,)
-        memory = NowAndThen(device)
-        passed, done, total = 0, 0, max(1, int(tokens.sum()))
+        memory, total = NowAndThen(device), max(1, int(tokens.sum()))
+        passed, done, left = 0, 0, np.ones(table.count, np.bool_)
         self.on_batch(0, 0.0)
         self.module.eval()
         # One autocast for all batches: it keeps the cast weights until it ends.
         with torch.inference_mode(), autocast(choose_precision(self.precision, device), device):
-            for indices in micro_batches(table.lengths, self.module.packs(), budget, piece):
-                memory.return_free_memory()
-                batch = make_batch(table, indices, self.vocabulary, self.pad_id, device)
-                take(indices, self.module(batch).float().cpu().numpy())
-                passed, done = passed + len(indices), done + int(tokens[indices].sum())
-                self.on_batch(passed, done / total)
+            while left.any():
+                too_large = None
+                for indices, coming in held_back(
+                    self._outputs(table, left, micro_batch.tokens, device), behind(device)
+                ):
+                    if isinstance(coming, str):
+                        too_large = indices, coming
+                        continue  # others before it are still on their way
+                    memory.return_free_memory()
+                    take(indices, coming().numpy())
+                    left[indices] = False
+                    micro_batch.fits()
+                    passed, done = passed + len(indices), done + int(tokens[indices].sum())
+                    self.on_batch(passed, done / total)
+                if too_large is not None:
+                    indices, reason = too_large
+                    lengths = table.lengths[indices]  # (n, sequences)
+                    micro_batch.halve(len(indices), int(lengths.max()) * int(lengths.size), device, reason)
+
+    def _outputs(
+        self, table: ExampleTable, left: npt.NDArray[np.bool_], budget: int, device: torch.device
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Callable[[], torch.Tensor] | str]]:
+        """Each batch's examples, and their outputs on their way to the host.
+
+        Where memory does not hold a batch, what the error said stands in their place, and it is the last one.
+        """
+        examples = np.flatnonzero(left)
+        cuts = micro_batches(table.lengths[examples], self.module.packs(), budget, piece_tokens(device))
+        stream = batches(
+            (examples[cut] for cut in cuts),
+            lambda indices, pinned: host_batch(table, indices, self.vocabulary, self.pad_id, pinned),
+            device,
+        )
+        with closing(stream):
+            for indices, batch in stream:
+                try:
+                    coming = to_host(self.module(batch).float())
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    yield indices, str(error).partition("\n")[0]
+                    return
+                yield indices, coming
