@@ -223,10 +223,10 @@ def packed(mode: SeededDropout, lengths: Sequence[int]) -> Masks:
     tokens = functional.dropout(torch.ones(1, sum(lengths), 6), 0.5)[0].split(list(lengths))
     weights: dict[int, torch.Tensor] = {}
     for group in (range(1, len(lengths), 2), range(0, len(lengths), 2)):
-        like = torch.empty(len(group), 4, max(lengths) + 3, max(lengths) + 3)
-        some = [lengths[at] for at in group]
-        for at, mask in zip(group, mode.attention_mask(like, group, some, 0.5), strict=True):
-            weights[at] = mask[:, : lengths[at], : lengths[at]]
+        marked = torch.ones(len(group), 4, max(lengths) + 3, max(lengths) + 3)
+        mode.mark_dropped(marked, group, [lengths[at] for at in group], 0.5)
+        for at, one in zip(group, marked, strict=True):
+            weights[at] = one[:, : lengths[at], : lengths[at]].clamp(min=0)
     pooled = functional.dropout(torch.ones(len(lengths), 50), 0.5)
     return [[tokens[at] != 0, weights[at] != 0, pooled[at] != 0] for at in range(len(lengths))]
 

@@ -15,7 +15,7 @@ from xbench.models.attention import attend, attend_back
 from xbench.models.encoder import load_encoder
 from xbench.models.packing import encode_packed
 from xbench.recipe import build_recipe
-from xbench.training.dropout import SeededDropout
+from xbench.training.dropout import SeededDropout, kept_scale
 from xbench.training.optimizer import BlockedOptimizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -31,7 +31,9 @@ def plain_attention(projected: torch.Tensor, lengths: Sequence[int], rate: float
         weights = (query @ key.transpose(-2, -1)).softmax(-1)  # (heads, length, length)
         mode = SeededDropout.active()
         if rate and mode is not None:
-            weights = weights * mode.attention_mask(weights[None], [at], [length], rate)[0]
+            marked = torch.ones_like(weights)[None]
+            mode.mark_dropped(marked, [at], [length], rate)
+            weights = weights * marked[0].clamp(min=0) * kept_scale(rate)
         outs.append((weights @ value).transpose(0, 1).reshape(length, HEADS * WIDTH))
         start += length
     return torch.cat(outs)
@@ -52,7 +54,9 @@ def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rat
         expected = plain_attention(beside, lengths, rate)
     torch.testing.assert_close(out, expected.detach(), atol=1e-12, rtol=1e-12)
     expected.backward(coming)
-    torch.testing.assert_close(attend_back(coming, projected, HEADS, kept, packing), beside.grad, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        attend_back(coming, projected, HEADS, rate, kept, packing), beside.grad, atol=1e-12, rtol=0
+    )
 
 
 def test_without_the_mode_attention_drops_at_its_rate_and_scale() -> None:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..training.dropout import SeededDropout
+from ..training.dropout import SeededDropout, kept_scale
 
 if TYPE_CHECKING:
     from .packing import Group, Packing
 
-Kept = list[tuple[torch.Tensor, torch.Tensor | None]]
-"""For each group the softmax's result and its dropout mask, (n * heads, longest, longest)."""
+_where_positive = torch.ops.aten.threshold_backward
+Kept = list[torch.Tensor]
+"""For each group the softmax's result, (n * heads, longest, longest): negative where dropout takes it away.
+
+A softmax has no sign, and at hundreds of tokens masks of their own would be the most that a layer keeps.
+"""
 
 
 def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -> tuple[torch.Tensor, Kept]:
@@ -35,14 +39,17 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
         if group.padding is not None:
             _by_head(scores, heads).masked_fill_(group.padding[:, None, None, :], -torch.inf)
         share = torch.softmax(scores, -1)
-        mask = _attention_mask(group, _by_head(share, heads), rate).view_as(share) if rate else None
-        torch.bmm(share if mask is None else share * mask, value, out=mixed)  # (n * heads, longest, width)
-        kept.append((share, mask))
+        if rate:
+            _mark_dropped(group, _by_head(share, heads), rate)
+        torch.bmm(torch.relu(share) if rate else share, value, out=mixed)  # (n * heads, longest, width)
+        if rate:
+            mixed.mul_(kept_scale(rate))
+        kept.append(share)
     return packing.join(out, heads, 1), kept
 
 
 def attend_back(
-    coming: torch.Tensor, projected: torch.Tensor, heads: int, kept: Kept, packing: Packing
+    coming: torch.Tensor, projected: torch.Tensor, heads: int, rate: float, kept: Kept, packing: Packing
 ) -> torch.Tensor:
     """The gradient of what `attend` was given.
 
@@ -50,6 +57,7 @@ def attend_back(
         coming: (tokens, hidden) The gradient of what it gave.
         projected: As it was given.
         heads: As it was given.
+        rate: As it was given.
         kept: What it gave besides.
         packing: As it was given.
 
@@ -59,14 +67,17 @@ def attend_back(
     out = packing.empty(projected, heads, 3, projected.shape[1] // (3 * heads))
     split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 3)
     backs = packing.split(coming, heads, 1)
-    for group, (share, mask), (query, key, value), (back,), parts in zip(
+    for group, share, (query, key, value), (back,), parts in zip(
         packing.groups, kept, split, backs, outs, strict=True
     ):  # (n * heads, longest, width) each
         if group.padding is not None:  # it repeats a real token's row, which must not count twice
             _by_head(back, heads).masked_fill_(group.padding[:, None, :, None], 0)
-        torch.bmm((share if mask is None else share * mask).transpose(1, 2), back, out=parts[2])
+        if rate:
+            back.mul_(kept_scale(rate))
+        torch.bmm((torch.relu(share) if rate else share).transpose(1, 2), back, out=parts[2])
         inner = torch.bmm(back, value.transpose(1, 2))  # (n * heads, longest, longest)
-        inner = inner if mask is None else inner.mul_(mask)
+        if rate:
+            inner, share = _where_positive(inner, share, 0), share.abs()
         inner = torch._softmax_backward_data(inner, share, -1, share.dtype)
         torch.bmm(inner, key, out=parts[0])
         torch.bmm(inner.transpose(1, 2), query, out=parts[1])
@@ -78,9 +89,10 @@ def _by_head(values: torch.Tensor, heads: int) -> torch.Tensor:
     return values.view(values.shape[0] // heads, heads, *values.shape[1:])
 
 
-def _attention_mask(group: Group, share: torch.Tensor, rate: float) -> torch.Tensor:
-    """(n, heads, longest, longest) 0 or 1/(1-rate)."""
+def _mark_dropped(group: Group, share: torch.Tensor, rate: float) -> None:
+    """(n, heads, longest, longest) made negative in place where it is dropped."""
     mode = SeededDropout.active()
     if mode is not None:
-        return mode.attention_mask(share, group.sequences, group.lengths, rate)
-    return torch.nn.functional.dropout(torch.ones_like(share), rate)
+        mode.mark_dropped(share, group.sequences, group.lengths, rate)
+    else:
+        share.copysign_(torch.rand_like(share, dtype=torch.float32).sub_(rate))

@@ -163,7 +163,8 @@ class _Layer(torch.autograd.Function):
             out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(low, projected, mixed, low_middle, wide, active)
-            ctx.kept, ctx.states, ctx.weights, ctx.packing = kept, (middle_state, out_state), weights, packing
+            ctx.kept, ctx.states, ctx.rate = kept, (middle_state, out_state), rate
+            ctx.weights, ctx.packing = weights, packing
         return out
 
     @staticmethod
@@ -179,7 +180,7 @@ class _Layer(torch.autograd.Function):
             residual = residual.add_(_linear_back(coming, low_middle, weights, "wide"))  # (tokens, hidden)
             residual, coming = _norm_back(residual, ctx.states[0], weights, 0, kind)
             coming = _linear_back(coming, mixed, weights, "mix")
-            coming = attend_back(coming, projected, weights.heads, ctx.kept, ctx.packing)
+            coming = attend_back(coming, projected, weights.heads, ctx.rate, ctx.kept, ctx.packing)
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
             weight, _ = weights.projection(kind)
             _add_projection(weights, coming.t() @ low, coming.sum(0))

@@ -74,22 +74,26 @@ class SeededDropout(TorchFunctionMode):
         self._active.remove(self)
         super().__exit__(*error)  # type: ignore[no-untyped-call]
 
-    def attention_mask(
-        self, like: torch.Tensor, sequences: Sequence[int], lengths: Sequence[int], p: float
-    ) -> torch.Tensor:
-        """The dropout mask of some sequences' attention weights, as `mask`.
+    def mark_dropped(self, weights: torch.Tensor, sequences: Sequence[int], lengths: Sequence[int], p: float) -> None:
+        """Make those of some sequences' attention weights negative, in place, that are dropped or padding.
 
         Args:
-            like: (n, heads, longest, longest)
+            weights: (n, heads, longest, longest), contiguous, none negative.
             sequences: (n,) Their places among the sequences of the piece.
             lengths: (n,) Their real tokens.
             p: The rate.
         """
+        if round(p * LEVELS) in (0, LEVELS):
+            weights.mul_(-1 if round(p * LEVELS) else 1)
+            return
         known = all(
             at < len(self._lengths) and self._lengths[at] == count for at, count in zip(sequences, lengths, strict=True)
         )
         streams = [self._streams[at] if known else self._shared for at in sequences]
-        return self._draw(like, p, list(zip(_attention_places(lengths), streams, strict=True)))
+        kept = self._kept(tuple(weights.shape), p, list(zip(_attention_places(lengths), streams, strict=True)))
+        whole = _WHOLE[weights.dtype.itemsize]
+        sign = kept.sub_(1).to(whole).bitwise_and_(torch.iinfo(whole).min)  # 0, or the sign's bit alone
+        weights.view(whole).bitwise_or_(sign)
 
     def __torch_function__(
         self,
@@ -123,20 +127,23 @@ class SeededDropout(TorchFunctionMode):
         return self._draw(like, p, self._places(tuple(like.shape)))
 
     def _draw(self, like: torch.Tensor, p: float, places: Sequence[tuple[Place, np.random.SFC64]]) -> torch.Tensor:
+        if round(p * LEVELS) in (0, LEVELS):
+            return torch.full_like(like, 1 if round(p * LEVELS) == 0 else 0)
+        # Multiplied as whole numbers with the scale's bits: comparing and converting take ten times as long.
+        whole = _WHOLE[like.dtype.itemsize]
+        bits = torch.tensor(kept_scale(p), dtype=like.dtype).view(whole)
+        return self._kept(tuple(like.shape), p, places).to(whole).mul_(bits).view(like.dtype)
+
+    def _kept(self, shape: tuple[int, ...], p: float, places: Sequence[tuple[Place, np.random.SFC64]]) -> torch.Tensor:
+        """0 with probability p and at padding, else 1; int16."""
         dropped = round(p * LEVELS)
-        if dropped in (0, LEVELS):
-            return torch.full_like(like, 1 if dropped == 0 else 0)
-        raw = np.zeros(tuple(like.shape), np.uint16)  # 0, which is dropped, at padding
+        raw = np.zeros(shape, np.uint16)  # 0, which is dropped, at padding
         for place, stream in places:
             part = raw[place]
             part[...] = stream.random_raw(-(-part.size // 4)).view(np.uint16)[: part.size].reshape(part.shape)
         raw ^= LEVELS // 2  # torch knows no 16-bit numbers without a sign
         least = dropped - LEVELS // 2
-        kept = torch.from_numpy(raw.view(np.int16)).clamp_(least - 1, least).sub_(least - 1)  # 0 or 1
-        # Multiplied as whole numbers with the scale's bits: comparing and converting take ten times as long.
-        whole = _WHOLE[like.dtype.itemsize]
-        bits = torch.tensor(LEVELS / (LEVELS - dropped), dtype=like.dtype).view(whole)
-        return kept.to(whole).mul_(bits).view(like.dtype)
+        return torch.from_numpy(raw.view(np.int16)).clamp_(least - 1, least).sub_(least - 1)
 
     def _places(self, shape: tuple[int, ...]) -> list[tuple[Place, np.random.SFC64]]:
         """The parts of a mask and the stream that draws each.
@@ -180,6 +187,11 @@ class SeededDropout(TorchFunctionMode):
                 scores = (scores + attn_mask).clamp_(min=lowest)
         weights = scores.softmax(-1).to(query.dtype)
         return (weights * self.mask(weights, dropout_p)) @ value
+
+
+def kept_scale(p: float) -> float:
+    """What is kept is multiplied with this, so that the mean stays."""
+    return LEVELS / max(1, LEVELS - round(p * LEVELS))
 
 
 def _attention_places(lengths: Sequence[int]) -> list[Place]:
