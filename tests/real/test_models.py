@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import shutil
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,19 +47,6 @@ TRICKY = [
     "x",
     "a" * 200,
 ]
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Iterator[Settings]:
-    """One cache for the file; the assembled model takes half a gigabyte, so nothing is left behind."""
-    cache = tmp_path_factory.mktemp("cache")
-    yield Settings(cache=cache, data=data_root, offline=True, device="cpu")
-    shutil.rmtree(cache)
-
-
-@pytest.fixture(scope="module")
-def e5(registry: Registry, settings: Settings) -> LocalModel:
-    return resolve_model("e5-small-q4", registry, settings)
 
 
 def packaged() -> bytes:
