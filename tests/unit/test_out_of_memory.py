@@ -180,9 +180,9 @@ from xbench.training.memory import MicroBatch
 
 model, work, limit, tokens = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(1)
-settings = {"score_scale": "raw", "batch_size": 1024, "epochs": 1, "max_length": 120}
+settings = {"score_scale": "raw", "batch_size": 2048, "epochs": 1, "max_length": 120}
 head = load_registry().heads.get("cross-encoder")
-run = TinyRun(model, head, [tiny_rows(1536, longest=50)], work, settings)
+run = TinyRun(model, head, [tiny_rows(3072, longest=50)], work, settings)
 module = run.build()
 heard = []
 micro_batch = MicroBatch(tokens, heard.append)
@@ -207,7 +207,7 @@ def test_a_process_that_may_not_have_more_memory_goes_on(tiny: Callable[..., Pat
         return result
 
     free = process("free", 0, 8192)
-    limited = process("limited", 450 * 2**20, 2**20)
+    limited = process("limited", 400 * 2**20, 2**20)
     assert free["heard"] == []
     assert len(limited["heard"]) == 1
     assert 256 < limited["tokens"] < 2**17
