@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,7 +26,6 @@ from xbench.types import Batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -186,6 +186,8 @@ run = TinyRun(model, head, [tiny_rows(3072, longest=50)], work, settings)
 module = run.build()
 heard = []
 micro_batch = MicroBatch(tokens, heard.append)
+# What a process holds besides, such as heaps of autograd's threads, is there before the limit.
+train(run.build(), TinyRun(model, head, [tiny_rows(64)], work / "warm", settings).tables, run.recipe, 0, run.whole(), 1)
 if limit:
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + limit, -1))
@@ -200,14 +202,16 @@ def test_a_process_that_may_not_have_more_memory_goes_on(tiny: Callable[..., Pat
         (tmp_path / name).mkdir()
         command = [sys.executable, "-c", LIMITED, str(tiny("xlm-roberta", 0.1)), str(tmp_path / name)]
         done = subprocess.run(
-            [*command, str(limit), str(tokens)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+            [*command, str(limit), str(tokens)], cwd=ROOT, capture_output=True, text=True, check=False,
+            # An address space counts what malloc keeps free, too; large pieces by mmap go back when they are freed.
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(128 * 1024)},
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
 
     free = process("free", 0, 8192)
-    limited = process("limited", 400 * 2**20, 2**20)
+    limited = process("limited", 200 * 2**20, 2**20)
     assert free["heard"] == []
     assert len(limited["heard"]) == 1
     assert 256 < limited["tokens"] < 2**17
