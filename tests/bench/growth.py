@@ -18,7 +18,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.tiny import WORDS
+import torch
+
+from tests.tiny import WORDS, tiny_model
+from xbench.data.rows import prepare
+from xbench.execute import execute
+from xbench.models.encoder import load_tokenizer
+from xbench.models.resolve import resolve_model
+from xbench.plan import Request, make_plan
+from xbench.progress import Reporter
+from xbench.provenance import peak_memory
+from xbench.registry import Plugin, Registry, load_registry
+from xbench.settings import Settings
+from xbench.tasks import Task, load_task
+from xbench.training.device import start_afresh
+from xbench.training.examples import head_context
+from xbench.training.stage import example_table
+from xbench.types import Dataset, Packaged, Split
 
 ROOT = Path(__file__).parents[2]
 TASK = """
@@ -103,94 +119,90 @@ def read_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 # One size, in a process of its own
 
 
+class Marks(Reporter):
+    """Begins and ends a phase where the run says that it has come there.
+
+    Attributes:
+        results: Of each phase the seconds of processor time and the peak MB.
+    """
+
+    def __init__(self) -> None:
+        self.results: dict[str, dict[str, float]] = {}
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """A phase begins."""
+        start_afresh(torch.device("cpu"))
+        self._began = time.process_time()
+
+    def end(self, name: str) -> None:
+        """It ends."""
+        seconds = time.process_time() - self._began
+        self.results[name] = {"s": seconds, "mb": peak_memory(torch.device("cpu"))["peak_rss_mb"] or 0.0}
+
+    def stage_started(self, stage: Any, examples: int, steps: int) -> None:
+        """See `Reporter`."""
+        self.begin()
+
+    def stage_done(self, stage: Any, seconds: float, found: bool) -> None:
+        """See `Reporter`."""
+        self.end("train")
+
+    def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
+        """See `Reporter`."""
+        if passed == 0:
+            self.begin()
+        elif passed == examples:
+            self.end("predict")
+            self.begin()
+
+    def cell_done(self, cell: Any, record: Any, found: bool) -> None:
+        """See `Reporter`."""
+        self.end("record")
+
+
+def declare(kind: str, path: Path, registry: Registry) -> tuple[Dataset, Task]:
+    """Add the rows and a task on them to what the plugins declare."""
+    head, schema, metric, diagnostics, recipe = KINDS[kind]
+    owner, source = Plugin("growth", "bench"), Packaged((path,), read_rows)
+    about = Dataset(
+        f"grow-{kind}", ("en",), schema, {"train": Split((source,))}, "", "", "", "", score_range=(0.0, 5.0)
+    )
+    registry.datasets.add(about.name, about, owner)
+    task = load_task(
+        TASK.format(kind=kind, head=head, metric=metric, diagnostics=json.dumps(diagnostics), recipe=recipe)
+    )
+    registry.tasks.add(task.name, task, owner)
+    return about, task
+
+
 def measure(kind: str, count: int, folder: Path, model: Path) -> dict[str, dict[str, float]]:
     """Prepare, tokenise, train one pass and evaluate, as ``xbench eval`` does it.
 
     Returns:
         Of each phase the seconds of processor time, on one thread, and the peak MB.
     """
-    import torch
-
-    from xbench.data.rows import prepare
-    from xbench.execute import execute
-    from xbench.models.encoder import load_tokenizer
-    from xbench.models.resolve import resolve_model
-    from xbench.plan import Request, make_plan
-    from xbench.progress import Reporter
-    from xbench.provenance import peak_memory
-    from xbench.registry import Plugin, load_registry
-    from xbench.settings import Settings
-    from xbench.tasks import load_task
-    from xbench.training.device import start_afresh
-    from xbench.training.examples import head_context
-    from xbench.training.stage import example_table
-    from xbench.types import Dataset, Packaged, Split
-
     torch.set_num_threads(1)
-    cpu = torch.device("cpu")
-    results: dict[str, dict[str, float]] = {}
-
-    class Marks(Reporter):
-        """Begins and ends a phase where the run says that it has come there."""
-
-        began = 0.0
-
-        def begin(self) -> None:
-            start_afresh(cpu)
-            self.began = time.process_time()
-
-        def end(self, name: str) -> None:
-            seconds = time.process_time() - self.began
-            results[name] = {"s": seconds, "mb": peak_memory(cpu)["peak_rss_mb"] or 0.0}
-
-        def stage_started(self, stage: Any, examples: int, steps: int) -> None:
-            self.begin()
-
-        def stage_done(self, stage: Any, seconds: float, found: bool) -> None:
-            self.end("train")
-
-        def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
-            if passed == 0:
-                self.begin()
-            elif passed == examples:
-                self.end("predict")
-                self.begin()
-
-        def cell_done(self, cell: Any, record: Any, found: bool) -> None:
-            self.end("record")
-
-    head_name, schema, metric, diagnostics, recipe = KINDS[kind]
-    marks = Marks()
-    registry, owner = load_registry(), Plugin("growth", "bench")
-    source = Packaged((folder / f"{kind}-{count}.jsonl",), read_rows)
-    about = Dataset(
-        f"grow-{kind}", ("en",), schema, {"train": Split((source,))}, "", "", "", "", score_range=(0.0, 5.0)
-    )
-    registry.datasets.add(about.name, about, owner)
-    task = load_task(
-        TASK.format(kind=kind, head=head_name, metric=metric, diagnostics=json.dumps(diagnostics), recipe=recipe)
-    )
-    registry.tasks.add(task.name, task, owner)
+    marks, registry = Marks(), load_registry()
+    about, task = declare(kind, folder / f"{kind}-{count}.jsonl", registry)
     place = Path(tempfile.mkdtemp(dir=folder))
     settings = Settings(cache=place / "cache", out=place / "out", offline=True, device="cpu")
     plan = make_plan(Request((str(model),), (task.name,)), registry)
     marks.begin()
-    rows = prepare(about, "train", registry.schemas.get(schema), settings)
+    rows = prepare(about, "train", registry.schemas.get(about.schema), settings)
     marks.end("prepare")
-    local, head = resolve_model(str(model), registry, settings), registry.heads.get(head_name)
+    local, head = resolve_model(str(model), registry, settings), registry.heads.get(task.heads[0])
     tokenizer, context = load_tokenizer(local.folder), head_context(plan.cells[0].recipe, local, about)
     marks.begin()
     example_table(rows, head, local, tokenizer, context, None, 0, settings)
     marks.end("tokenise")
     outcome = execute(plan, registry, settings, marks)
     assert not outcome.failures, outcome.failures
-    return results
+    return marks.results
 
 
 def grow(kinds: Sequence[str], sizes: Sequence[int]) -> None:
     """Measure every size and say how far from flat time and memory are."""
-    from tests.tiny import tiny_model
-
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # /tmp may be memory
         folder = Path(name)
         model = tiny_model(folder / "model", "xlm-roberta")
@@ -278,9 +290,6 @@ def _time_command(words: Sequence[str], environment: Mapping[str, str]) -> float
 
 def planning(rounds: int) -> None:
     """Time plans of the paper's Table I for as many seeds as the number of cells needs."""
-    from xbench.plan import Request, make_plan
-    from xbench.registry import load_registry
-
     registry = load_registry()
     print(f"\n{'cells':<10}{'stages':>9}{'seconds':>9}")
     for cells in PLANNED:

@@ -19,11 +19,10 @@ from tests.tiny import SHAPES, TinyRun, tiny_rows
 from xbench.errors import UserError
 from xbench.measures import MetricContext
 from xbench.registry import Registry
-from xbench.training.feeding import make_batch
+from xbench.training.feeding import host_batch
 from xbench.training.predict import Predictor
 from xbench.types import Dataset, Decoding, Fitting, Row
 
-CPU = torch.device("cpu")
 ROWS = tiny_rows(14, seed=2)
 PARALLEL: list[Row] = [{name: row[name] for name in ("id", "sentence1", "sentence2")} for row in ROWS]
 
@@ -68,7 +67,7 @@ def test_an_embedding_is_the_mean_of_the_tokens_of_prompt_and_sentence(
 def test_training_brings_the_cosine_to_the_score(make: Callable[..., TinyRun]) -> None:
     run = make("bert")
     module = run.build().eval()
-    batch = make_batch(run.tables[0], np.arange(len(ROWS)), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(len(ROWS)), run.whole(), run.pad_id)
     with torch.no_grad():
         both = module(batch)
         loss = module.loss(both, batch)
@@ -82,7 +81,7 @@ def test_pairs_without_scores_are_no_training_data(make: Callable[..., TinyRun])
     run = make("bert", PARALLEL)
     object.__setattr__(run.context, "score_range", None)
     module = run.build()
-    batch = make_batch(run.tables[0], np.arange(4), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(4), run.whole(), run.pad_id)
     with pytest.raises(UserError, match="scored pairs"):
         module.loss(module(batch), batch)
 

@@ -12,11 +12,10 @@ import torch
 from tests.tiny import SHAPES, WORDS, TinyRun
 from xbench.errors import UserError
 from xbench.registry import Registry
-from xbench.training.feeding import make_batch
+from xbench.training.feeding import host_batch
 from xbench.training.predict import Predictor
 from xbench.types import Dataset, Decoding, Row
 
-CPU = torch.device("cpu")
 DATASET = Dataset("made-up", ("en",), "text-label", {}, "CC0", "nobody", "", "")
 
 
@@ -80,7 +79,7 @@ def test_logits_come_from_the_first_token_and_the_loss_is_their_cross_entropy(
 ) -> None:
     run = make(shape, rows(12, labels), labels)
     module = run.build().eval()
-    batch = make_batch(run.tables[0], np.arange(12), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(12), run.whole(), run.pad_id)
     with torch.no_grad():
         logits = module(batch)
         first = module.encode(batch)[:, 0]

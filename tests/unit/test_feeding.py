@@ -17,8 +17,6 @@ from xbench.registry import Registry
 from xbench.training.feeding import batches, held_back, host_batch, in_advance
 from xbench.training.loop import TrainingFailedError, train
 
-CPU = torch.device("cpu")
-
 
 def test_what_is_made_beforehand_comes_in_order_and_no_more_than_asked() -> None:
     taken: list[int] = []

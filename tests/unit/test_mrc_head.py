@@ -15,7 +15,7 @@ from transformers import AutoModel
 from tests.tiny import SHAPES, WORDS, TinyRun
 from xbench.registry import Registry
 from xbench.training.device import autocast
-from xbench.training.feeding import make_batch
+from xbench.training.feeding import host_batch
 from xbench.training.predict import Predictor
 from xbench.types import Batch, Dataset, Decoding, Row
 
@@ -58,7 +58,7 @@ def make(tiny: Callable[..., Path], registry: Registry, tmp_path: Path) -> Calla
 
 
 def whole_batch(run: TinyRun) -> Batch:
-    return make_batch(run.tables[0], np.arange(run.tables[0].count), run.whole(), run.pad_id, CPU)
+    return host_batch(run.tables[0], np.arange(run.tables[0].count), run.whole(), run.pad_id)
 
 
 def logits(run: TinyRun, budget: int = 0, module: Any = None) -> Logits:
@@ -92,7 +92,7 @@ def test_logits_are_one_linear_layer_on_what_the_encoder_gives_without_padding(
     )
     expected = []
     for index in range(run.tables[0].count):
-        batch = make_batch(run.tables[0], np.array([index]), run.whole(), run.pad_id, CPU)
+        batch = host_batch(run.tables[0], np.array([index]), run.whole(), run.pad_id)
         types = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
         with torch.no_grad():
             hidden = plain(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **types).last_hidden_state
@@ -174,7 +174,7 @@ def test_padding_neither_takes_nor_gives_a_gradient(make: Callable[..., TinyRun]
     def gradients(pieces: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         module = run.build()
         for piece in pieces:
-            batch = make_batch(run.tables[0], np.array(piece), run.whole(), run.pad_id, CPU)
+            batch = host_batch(run.tables[0], np.array(piece), run.whole(), run.pad_id)
             module.loss(module(batch), batch).sum().backward()  # type: ignore[no-untyped-call]
         return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
 

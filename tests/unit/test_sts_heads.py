@@ -16,12 +16,11 @@ from xbench.errors import UserError
 from xbench.models.encoder import table_size
 from xbench.registry import Registry
 from xbench.training.examples import ExampleTable
-from xbench.training.feeding import make_batch
+from xbench.training.feeding import host_batch
 from xbench.training.predict import Predictor
 from xbench.training.stage import used_vocabulary
 from xbench.types import Dataset, Decoding, Row
 
-CPU = torch.device("cpu")
 PROMPTS = {"sentence": "bado dodo: "}
 ROWS = tiny_rows(30, seed=4)
 DATASET = Dataset("made-up", ("en",), "pair-score", {}, "CC0", "nobody", "", "")
@@ -85,7 +84,7 @@ def test_segment_ids_are_passed_where_the_tokenizer_gives_them(
     make: Callable[..., TinyRun], shape: str, head: str
 ) -> None:
     run = make(shape, head)
-    batch = make_batch(run.tables[0], np.arange(4), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(4), run.whole(), run.pad_id)
     if not shape.startswith("bert"):
         assert batch.token_type_ids is None
         return
@@ -149,7 +148,7 @@ def test_padding_changes_no_output(make: Callable[..., TinyRun], shape: str, hea
 
     def forward(chosen: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return module(make_batch(table, chosen, vocabulary, run.pad_id, CPU)).numpy()
+            return module(host_batch(table, chosen, vocabulary, run.pad_id)).numpy()
 
     alone = np.concatenate([forward(np.array([index])) for index in range(table.count)])
     for size in (2, 3, 7, table.count):
@@ -178,7 +177,7 @@ def test_the_loss_is_the_squared_error_on_the_scale_asked_for(
     rows = [{**row, "score": score} for row, score in zip(ROWS, (2.0, 4.5), strict=False)]
     run = make("xlm-roberta", "cross-encoder", rows, score_scale=scale)
     module = run.build()
-    batch = make_batch(run.tables[0], np.arange(2), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(2), run.whole(), run.pad_id)
     torch.testing.assert_close(module.loss(torch.tensor(expected), batch), torch.zeros(2), atol=1e-6, rtol=0)
     away = module.loss(torch.tensor(expected) + torch.tensor([0.5, -2.0]), batch)
     torch.testing.assert_close(away, torch.tensor([0.25, 4.0]), atol=1e-5, rtol=0)
@@ -187,7 +186,7 @@ def test_the_loss_is_the_squared_error_on_the_scale_asked_for(
 def test_siamese_learns_the_score_on_the_scale_of_a_cosine(make: Callable[..., TinyRun]) -> None:
     rows = [{**row, "score": score} for row, score in zip(ROWS, (0.0, 5.0), strict=False)]
     run = make("xlm-roberta", "siamese", rows)
-    batch = make_batch(run.tables[0], np.arange(2), run.whole(), run.pad_id, CPU)
+    batch = host_batch(run.tables[0], np.arange(2), run.whole(), run.pad_id)
     torch.testing.assert_close(run.build().loss(torch.tensor([0.0, 1.0]), batch), torch.zeros(2))
 
 

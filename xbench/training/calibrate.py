@@ -19,7 +19,7 @@ import torch
 
 from ..data.rows import RowSet
 from ..estimate.costs import MB, TABLE_ROW_ID, Calibration
-from ..estimate.counts import Counts, Cut, batch_counts
+from ..estimate.counts import Counts, Cut
 from ..estimate.machine import Machine
 from ..heads.blocks import HeadModule
 from ..keys import file_sha256, text_sha256
@@ -30,9 +30,10 @@ from ..provenance import environment, forget_peak_memory, peak_memory
 from ..recipe import Recipe
 from ..settings import Settings
 from ..types import Example, Head, HeadContext, Tokens
-from .batching import epoch_order, micro_batches
+from .batching import micro_batches
 from .device import choose_device, has_bf16, piece_tokens, return_free_memory, start_afresh, token_budget
 from .examples import ExampleTable, head_context, write_examples
+from .feeding import Feed
 from .loop import train
 from .optimizer import make_optimizer
 from .predict import Predictor
@@ -259,12 +260,11 @@ class _Bench:
             clock = _Clock()
             self._forget()
             train(self.module, [table], recipe, 0, self.vocabulary, self.text.pad_id, clock)
-            order = epoch_order([table.count], recipe.mixing_alpha, 0, 0)
-            steps = [
-                batch_counts([table.lengths], [order[start : start + batch_size]], self.cut, Counts()).times(1.0, 1)
-                for start in range(batch_size, table.count, batch_size)
-            ]
-            yield self._middle(steps, clock.times)
+            steps: dict[int, Counts] = {}
+            for piece in Feed([table], recipe, 0).pieces(1, *self.cut):  # the clock begins behind the first step
+                counts = steps.get(piece.step, Counts(steps=1))
+                steps[piece.step] = counts.add(table.lengths[piece.indices], self.cut.packed)
+            yield self._middle(list(steps.values()), clock.times)
 
     def passes(self) -> Iterator[_Measured]:
         """Batches of each shape, forward only."""

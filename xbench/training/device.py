@@ -113,8 +113,8 @@ class NowAndThen:
             self._last = time.perf_counter()
 
 
-def start_afresh(device: torch.device) -> None:
-    """Give back what earlier work of this process has left, and count the peak of memory from here on.
+def give_back(device: torch.device) -> None:
+    """Give back what earlier work of this process has left.
 
     A trained module holds itself by cycles, and would otherwise still be there while the next one is loaded.
 
@@ -125,6 +125,11 @@ def start_afresh(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return_free_memory(device)
+
+
+def start_afresh(device: torch.device) -> None:
+    """Give back what earlier work has left, and count the peak of memory from here on."""
+    give_back(device)
     forget_peak_memory()
 
 

@@ -46,12 +46,6 @@ class Piece:
     step: int
     of: int
 
-    @property
-    def tokens(self) -> int:
-        """As they lie in a rectangle, padding included."""
-        lengths = self.table.lengths[self.indices]  # (n, sequences)
-        return int(lengths.max()) * int(lengths.size)
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -132,13 +126,6 @@ def host_batch(
     assert target is not None
     lengths = table.lengths[indices].T.reshape(-1)  # (n, sequences) -> (sequences * n,)
     return Batch(input_ids, attention_mask, token_type_ids, target, lengths)
-
-
-def make_batch(
-    table: ExampleTable, indices: npt.NDArray[np.int64], vocabulary: Vocabulary, pad_id: int, device: torch.device
-) -> Batch:
-    """`host_batch`, on a device."""
-    return send(host_batch(table, indices, vocabulary, pad_id), device)
 
 
 def send(batch: Batch, device: torch.device) -> Batch:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
@@ -20,7 +19,7 @@ from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_
 from .dropout import SeededDropout
 from .examples import ExampleTable
 from .feeding import Feed, Piece, batches, behind, held_back, host_batch, to_host
-from .memory import MicroBatch, is_out_of_memory
+from .memory import MicroBatch, TooLarge, is_out_of_memory
 from .optimizer import Optimizer, make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
@@ -100,13 +99,6 @@ def train(
     return TrainingResult(losses, passed, time.perf_counter() - started, run.precision, micro_batch.tokens)
 
 
-class _TooLarge(NamedTuple):
-    """A piece that memory did not hold, and the error's words: the error itself would hold the piece's tensors."""
-
-    piece: Piece
-    reason: str
-
-
 @dataclass(frozen=True)
 class _Run:
     """A run, put together."""
@@ -126,12 +118,12 @@ class _Run:
         rate, memory = _rate(recipe, self.feed.steps), NowAndThen(device)
         done = 0
         while done < self.feed.steps:
-            too_large: _TooLarge | None = None
+            too_large: TooLarge | None = None
             with closing(self._batches(done, device)) as stream:
                 for step, batches_of_step in itertools.groupby(stream, key=lambda pair: pair[0].step):
                     memory.return_free_memory()
                     total, examples = self._add_gradients(batches_of_step, device)
-                    if isinstance(total, _TooLarge):
+                    if isinstance(total, TooLarge):
                         too_large = total
                         break
                     self.micro_batch.fits()
@@ -140,8 +132,7 @@ class _Run:
                     yield to_host(total), examples
             if too_large is not None:
                 self.optimizer.clear()
-                piece = too_large.piece
-                self.micro_batch.halve(len(piece.indices), piece.tokens, device, too_large.reason)
+                self.micro_batch.halve(too_large, device)
 
     def _batches(self, first: int, device: torch.device) -> Generator[tuple[Piece, Batch]]:
         """The pieces from a step on, with their batches."""
@@ -155,20 +146,21 @@ class _Run:
 
     def _add_gradients(
         self, of_step: Iterable[tuple[Piece, Batch]], device: torch.device
-    ) -> tuple[torch.Tensor | _TooLarge, int]:
+    ) -> tuple[torch.Tensor | TooLarge, int]:
         """Add one effective batch's gradient; gives its mean loss, or what ran out of memory, and its examples."""
         total = torch.zeros((), device=device)
         # One autocast context for all pieces: each weight is cast once a step, not once a piece.
         with autocast(self.precision, device):
             for piece, batch in of_step:
-                self.dropout.next_piece(piece.step, piece.positions, piece.table.lengths[piece.indices])
+                lengths = piece.table.lengths[piece.indices]  # (examples, sequences)
+                self.dropout.next_piece(piece.step, piece.positions, lengths)
                 try:
                     loss = self.module.loss(self.module(batch), batch).sum() / piece.of
                     loss.backward()  # type: ignore[no-untyped-call]
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
-                    return _TooLarge(piece, str(error).partition("\n")[0]), piece.of
+                    return TooLarge.of(lengths, error), piece.of
                 total += loss.detach()
         return total, piece.of
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..errors import UserError
-from .device import return_free_memory
+from .device import give_back
 
 _SAYINGS = (
     "can't allocate memory", "out of memory", "std::bad_alloc", "bad allocation", "CUBLAS_STATUS_ALLOC_FAILED",
@@ -24,6 +26,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(saying in str(error) for saying in _SAYINGS)
+
+
+class TooLarge(NamedTuple):
+    """A piece that memory did not hold, without its error: that one's traceback holds the piece's tensors.
+
+    Attributes:
+        examples: Of the piece.
+        tokens: Of the piece, padding included.
+        reason: What the error said.
+    """
+
+    examples: int
+    tokens: int
+    reason: str
+
+    @classmethod
+    def of(cls, lengths: npt.NDArray[np.int64], error: Exception) -> TooLarge:
+        """What is to be known of a piece of sequences of these lengths, (examples, sequences)."""
+        return cls(len(lengths), int(lengths.max()) * int(lengths.size), str(error).partition("\n")[0])
 
 
 class MicroBatch:
@@ -44,30 +65,25 @@ class MicroBatch:
         self.tokens = tokens
         self._asked, self._say, self._told = tokens, say, False
 
-    def halve(self, examples: int, tokens: int, device: torch.device, reason: str) -> None:
+    def halve(self, piece: TooLarge, device: torch.device) -> None:
         """Go down after a piece did not fit, and free what it has left.
 
-        To be called when the error is no longer being handled: its traceback holds the piece's tensors.
+        To be called when the error is no longer being handled.
 
         Args:
-            examples: Of the piece.
-            tokens: Of the piece, padding included.
+            piece: The piece.
             device: That it ran on.
-            reason: What the error said.
 
         Raises:
             UserError: It was one example, which cannot be cut.
         """
-        if examples == 1:
+        if piece.examples == 1:
             raise UserError(
-                f"out of memory with a single example of {tokens} tokens: use a smaller recipe.max_length, a smaller "
-                f"model, or a machine with more memory ({reason})"
+                f"out of memory with a single example of {piece.tokens} tokens: use a smaller recipe.max_length, a "
+                f"smaller model, or a machine with more memory ({piece.reason})"
             )
-        self.tokens = max(1, min(self.tokens, tokens) // 2)
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        return_free_memory(device)
+        self.tokens = max(1, min(self.tokens, piece.tokens) // 2)
+        give_back(device)
 
     def fits(self) -> None:
         """A piece went through: say, the first time after memory ran out, what is done about it."""

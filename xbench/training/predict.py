@@ -20,7 +20,7 @@ from .batching import micro_batches
 from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
 from .feeding import batches, behind, held_back, host_batch, to_host
-from .memory import MicroBatch, is_out_of_memory
+from .memory import MicroBatch, TooLarge, is_out_of_memory
 
 OnBatch = Callable[[int, float], None]
 
@@ -156,12 +156,12 @@ class Predictor:
         # One autocast for all batches: it keeps the cast weights until it ends.
         with torch.inference_mode(), autocast(choose_precision(self.precision, device), device):
             while left.any():
-                too_large = None
+                too_large: TooLarge | None = None
                 for indices, coming in held_back(
                     self._outputs(table, left, micro_batch.tokens, device), behind(device)
                 ):
-                    if isinstance(coming, str):
-                        too_large = indices, coming
+                    if isinstance(coming, TooLarge):
+                        too_large = coming
                         continue  # others before it are still on their way
                     memory.return_free_memory()
                     take(indices, coming().numpy())
@@ -170,16 +170,14 @@ class Predictor:
                     passed, done = passed + len(indices), done + int(tokens[indices].sum())
                     self.on_batch(passed, done / total)
                 if too_large is not None:
-                    indices, reason = too_large
-                    lengths = table.lengths[indices]  # (n, sequences)
-                    micro_batch.halve(len(indices), int(lengths.max()) * int(lengths.size), device, reason)
+                    micro_batch.halve(too_large, device)
 
     def _outputs(
         self, table: ExampleTable, left: npt.NDArray[np.bool_], budget: int, device: torch.device
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Callable[[], torch.Tensor] | str]]:
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Callable[[], torch.Tensor] | TooLarge]]:
         """Each batch's examples, and their outputs on their way to the host.
 
-        Where memory does not hold a batch, what the error said stands in their place, and it is the last one.
+        Where memory does not hold a batch, this stands in their place, and it is the last one.
         """
         examples = np.flatnonzero(left)
         cuts = micro_batches(table.lengths[examples], self.module.packs(), budget, piece_tokens(device))
@@ -195,6 +193,6 @@ class Predictor:
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
-                    yield indices, str(error).partition("\n")[0]
+                    yield indices, TooLarge.of(table.lengths[indices], error)
                     return
                 yield indices, coming
