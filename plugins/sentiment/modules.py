@@ -28,7 +28,7 @@ class Classifier(HeadModule):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, shape (examples, labels), float32."""
-        first = self.encode(batch)[:, 0]  # (examples, hidden)
+        first = self.encode_first(batch)  # (examples, hidden)
         return self.block(first).float()  # type: ignore[no-any-return]
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:

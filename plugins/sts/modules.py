@@ -26,7 +26,7 @@ class CrossEncoder(HeadModule):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Predicted scores on the scale that was trained, shape (examples,)."""
-        first = self.encode(batch)[:, 0]  # (examples, hidden)
+        first = self.encode_first(batch)  # (examples, hidden)
         return self.block(first).squeeze(-1).float()  # type: ignore[no-any-return]
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:

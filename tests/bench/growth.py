@@ -31,8 +31,8 @@ from xbench.provenance import peak_memory
 from xbench.registry import Plugin, Registry, load_registry
 from xbench.settings import Settings
 from xbench.tasks import Task, load_task
-from xbench.training.device import start_afresh
 from xbench.training.examples import head_context
+from xbench.training.heap import start_afresh
 from xbench.training.stage import example_table
 from xbench.types import Dataset, Packaged, Split
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from xbench.training.dropout import SeededDropout
+from xbench.training.dropout import LEVELS, SeededDropout, _bounds
 
 attention = functional.scaled_dot_product_attention
 
@@ -44,10 +44,24 @@ def test_the_rate_and_the_scale_are_those_of_dropout(p: float) -> None:
     assert abs(float(dropped.mean()) - 1) < 5 * deviation / (1 - p) + 1e-5
 
 
+@pytest.mark.parametrize("p", [1 / 65536, 0.001, 0.1, 0.3, 0.5, 0.7, 0.999, 65535 / 65536])
+def test_each_numbers_rate_is_exact_though_a_byte_decides(p: float) -> None:
+    """Wherever its bound is taken from, and over any 256 neighbours."""
+    level = min(round(p * LEVELS), LEVELS - round(p * LEVELS))
+    bounds = _bounds(level, 3).astype(int)
+    assert len(bounds) == 4 * 256
+    windows = np.lib.stride_tricks.sliding_window_view(bounds, 256)
+    assert (windows.sum(1) == level).all()  # 256 numbers, 256 values of a byte
+    assert bounds.max() - bounds.min() <= 1
+    for width in (16, 32, 64):  # neighbours share what is above: no block has many more large bounds than another
+        shares = np.lib.stride_tricks.sliding_window_view(bounds, width).sum(1)
+        assert shares.max() - shares.min() <= 4
+
+
 def test_neighbouring_elements_are_dropped_independently() -> None:
     with SeededDropout(2):
         dropped = (functional.dropout(torch.ones(400_000), 0.5) == 0).float()
-    for lag in (1, 2, 3, 4, 8):  # four masks come out of one 64-bit number
+    for lag in (1, 2, 3, 4, 7, 8, 16, 256):  # eight come out of one 64-bit number
         agree = float((dropped[lag:] == dropped[:-lag]).float().mean())
         assert abs(agree - 0.5) < 5 * 0.5 / 400_000**0.5
 

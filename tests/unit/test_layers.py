@@ -15,6 +15,7 @@ from xbench.models.attention import attend, attend_back
 from xbench.models.encoder import load_encoder
 from xbench.models.packing import encode_packed
 from xbench.recipe import build_recipe
+from xbench.training.batching import packed_size
 from xbench.training.dropout import SeededDropout, kept_scale
 from xbench.training.optimizer import BlockedOptimizer
 
@@ -43,28 +44,31 @@ def plain_attention(projected: torch.Tensor, lengths: Sequence[int], rate: float
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rate: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    projected = torch.randn(sum(lengths), 3 * HEADS * WIDTH, generator=generator, dtype=torch.float64)
-    coming = torch.randn(sum(lengths), HEADS * WIDTH, generator=generator, dtype=torch.float64)
-    beside = projected.clone().requires_grad_()
+    tokens, size = sum(lengths), packed_size(sum(lengths))
+    projected = torch.randn(size, 3 * HEADS * WIDTH, generator=generator, dtype=torch.float64)
+    coming = torch.randn(size, HEADS * WIDTH, generator=generator, dtype=torch.float64)
+    coming[tokens:] = 0
+    beside = projected[:tokens].clone().requires_grad_()
     sizes, packing = np.array(lengths)[:, None], packing_of(lengths)
     with SeededDropout(4) as mode:
         mode.next_piece(0, np.arange(len(lengths)), sizes)
         out, kept = attend(projected, HEADS, rate, packing)
         mode.next_piece(0, np.arange(len(lengths)), sizes)
         expected = plain_attention(beside, lengths, rate)
-    torch.testing.assert_close(out, expected.detach(), atol=1e-12, rtol=1e-12)
-    expected.backward(coming)
-    torch.testing.assert_close(
-        attend_back(coming, projected, HEADS, rate, kept, packing), beside.grad, atol=1e-12, rtol=0
-    )
+    scale = kept_scale(rate)  # it belongs in the value
+    torch.testing.assert_close(out[:tokens] * scale, expected.detach(), atol=1e-12, rtol=1e-12)
+    expected.backward(coming[:tokens])
+    back = attend_back(coming * scale, projected, HEADS, rate, kept, packing)
+    torch.testing.assert_close(back[:tokens], beside.grad, atol=1e-12, rtol=0)
+    assert not back[tokens:].any()
 
 
 def test_without_the_mode_attention_drops_at_its_rate_and_scale() -> None:
     length, rate = 200, 0.3
-    projected = torch.zeros(length, 3, HEADS, length)  # every weight is 1/length
-    projected[:, 2] = torch.eye(length)[:, None]
+    projected = torch.zeros(packed_size(length), 3, HEADS, length)  # every weight is 1/length
+    projected[:length, 2] = kept_scale(rate) * torch.eye(length)[:, None]
     torch.manual_seed(0)
-    kept = attend(projected.flatten(1), HEADS, rate, packing_of([length]))[0] * length
+    kept = attend(projected.flatten(1), HEADS, rate, packing_of([length]))[0][:length] * length
     share = float((kept != 0).float().mean())
     assert abs(1 - share - rate) < 5 * (rate * (1 - rate) / kept.numel()) ** 0.5
     torch.testing.assert_close(kept, (kept != 0) / (1 - rate), atol=1e-5, rtol=0)

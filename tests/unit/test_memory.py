@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from xbench.provenance import peak_memory
-from xbench.training.device import start_afresh
+from xbench.training.heap import Heap, start_afresh
 
 STATUS = Path("/proc/self/status")
 CPU = torch.device("cpu")
@@ -38,3 +38,27 @@ def test_what_earlier_work_has_left_is_given_back_and_no_longer_counted() -> Non
     start_afresh(CPU)
     assert resident() - before < 0.2 * MEGABYTES
     assert (peak_memory(CPU)["peak_rss_mb"] or 0) - before < 0.2 * MEGABYTES
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="what a process holds is told by Linux alone")
+def test_a_heap_that_has_grown_too_far_is_given_back_and_one_in_use_is_kept() -> None:
+    start_afresh(CPU)
+    heap = Heap(CPU)
+
+    def step(megabytes: int) -> None:
+        _ = [torch.ones(2**12) for _ in range(megabytes * 2**6)]
+
+    heap.tidy()
+    step(100)
+    heap.tidy()  # far above what was there before the first step
+    before = resident()
+    step(100)
+    heap.tidy()
+    needed = resident()
+    assert needed - before > 90  # kept: the next step finds it
+    step(100)
+    heap.tidy()
+    assert abs(resident() - needed) < 10
+    step(100 + int(needed))
+    heap.tidy()
+    assert resident() - before < 20

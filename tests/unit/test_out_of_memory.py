@@ -47,17 +47,20 @@ class Small:
 
     def put_on(self, module: HeadModule) -> None:
         """Watch what goes through a module."""
-        encode = module.encode
 
-        def limited(batch: Batch) -> torch.Tensor:
-            hidden = encode(batch)
-            if batch.input_ids.numel() > self.tokens:
-                if not self.backward:
-                    self.refuse()
-                hidden.register_hook(lambda grad: self.refuse())
-            return hidden
+        def limit(encode: Callable[[Batch], torch.Tensor]) -> Callable[[Batch], torch.Tensor]:
+            def limited(batch: Batch) -> torch.Tensor:
+                hidden = encode(batch)
+                if batch.input_ids.numel() > self.tokens:
+                    if not self.backward:
+                        self.refuse()
+                    hidden.register_hook(lambda grad: self.refuse())
+                return hidden
 
-        module.encode = limited  # type: ignore[method-assign]
+            return limited
+
+        module.encode = limit(module.encode)  # type: ignore[method-assign]
+        module.encode_first = limit(module.encode_first)  # type: ignore[method-assign]
 
     def refuse(self) -> None:
         self.refused += 1

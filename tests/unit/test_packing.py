@@ -21,9 +21,11 @@ from xbench.models.packing import (
     LARGEST_GROUP,
     Packing,
     can_pack,
+    encode_first,
     encode_packed,
     pack,
 )
+from xbench.training.batching import packed_size
 from xbench.training.dropout import SeededDropout
 from xbench.types import Batch
 
@@ -124,6 +126,58 @@ def test_packing_changes_neither_hidden_states_nor_gradients(
     assert dropped == training
 
 
+def encode_first_of_all(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    return encode_packed(encoder, batch)[:, 0]
+
+
+def passes_first(
+    encode: Callable[[PreTrainedModel, Batch], torch.Tensor], encoder: PreTrainedModel, batch: Batch
+) -> tuple[torch.Tensor, Gradients]:
+    """The first tokens' hidden states, and the gradient of each weight for some random loss of them."""
+    encoder.zero_grad()
+    hidden = encode(encoder, batch)  # (sequences, hidden)
+    (hidden * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    return hidden.detach(), {name: w.grad.clone() for name, w in encoder.named_parameters() if w.grad is not None}
+
+
+def assert_the_first_alone_are_as_among_all(encoder: PreTrainedModel, batch: Batch) -> None:
+    ours, gradients = passes_first(encode_first, encoder, batch)
+    expected, theirs = passes_first(encode_first_of_all, encoder, batch)
+    torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+    largest = max(float(gradient.abs().max()) for gradient in theirs.values())
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_tokens_alone_are_as_among_all(encoder: PreTrainedModel, kind: str, lengths: tuple[int, ...]) -> None:
+    batch = batch_of(encoder, lengths, segments=kind.endswith("segments"))
+    assert_the_first_alone_are_as_among_all(encoder.eval(), batch)
+    assert not encode_first(encoder, batch)[torch.tensor(lengths) == 0].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_at_the_first_tokens_alone_is_as_among_all(encoder: PreTrainedModel, kind: str) -> None:
+    """And which others are in the piece changes nothing."""
+    batch = batch_of(encoder, UNEQUAL, segments=kind.endswith("segments"))
+    encoder.train()
+
+    def run(chosen: list[int], encode: Callable[[PreTrainedModel, Batch], torch.Tensor] = encode_first) -> torch.Tensor:
+        types = None if batch.token_type_ids is None else batch.token_type_ids[chosen]
+        some = Batch(batch.input_ids[chosen], batch.attention_mask[chosen], types, batch.targets[chosen])
+        with SeededDropout(5) as dropout:
+            dropout.next_piece(3, np.array(chosen), np.array(UNEQUAL)[chosen][:, None])
+            return encode(encoder, some)
+
+    whole = run(list(range(len(UNEQUAL))))
+    torch.testing.assert_close(run(list(range(len(UNEQUAL))), encode_first_of_all), whole, atol=2e-5, rtol=0)
+    assert (whole - encode_first(encoder.eval(), batch)).abs().max() > 0.01
+    encoder.train()
+    for chosen in ([3, 0], [5], [9, 8, 7, 1]):
+        torch.testing.assert_close(run(chosen), whole[chosen], atol=2e-5, rtol=0)
+
+
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers by torch's attention for varying lengths, which runs on the CPU too."""
@@ -139,6 +193,7 @@ def test_the_way_of_gpus_changes_neither_hidden_states_nor_gradients(
 ) -> None:
     batch = batch_of(encoder, lengths, segments=kind.endswith("segments"))
     assert_packing_changes_nothing(encoder.eval(), batch)
+    assert_the_first_alone_are_as_among_all(encoder, batch)
     counted = dataclasses.replace(batch, lengths=np.array(lengths))
     assert torch.equal(encode_packed(encoder, counted), encode_packed(encoder, batch))
 
@@ -191,7 +246,9 @@ def test_the_encoder_sees_the_real_tokens_as_one_row(encoder: PreTrainedModel, k
     )
     hidden = encode_packed(encoder, batch)
     table = encoder.get_input_embeddings().weight
-    assert torch.equal(seen[0], table[batch.input_ids[batch.attention_mask.bool()]][None])
+    tokens = sum(UNEQUAL)
+    assert seen[0].shape == (1, packed_size(tokens), HIDDEN)
+    assert torch.equal(seen[0][:, :tokens], table[batch.input_ids[batch.attention_mask.bool()]][None])
     assert hidden.shape == (len(UNEQUAL), max(UNEQUAL), HIDDEN)
     assert not hidden[batch.attention_mask == 0].any()
 
@@ -239,7 +296,9 @@ def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) 
     assert packing.where.tolist() == mask_of(lengths).flatten().nonzero()[:, 0].tolist()
     assert sorted(at for group in packing.groups for at in group.sequences) == list(range(len(lengths)))
     starts = np.cumsum([0, *lengths])
-    tokens = 100 * torch.arange(sum(lengths))[:, None] + torch.arange(12)  # (tokens, 2 parts * 3 heads * 2 numbers)
+    size = packed_size(sum(lengths))
+    assert size > sum(lengths)
+    tokens = 100 * torch.arange(size)[:, None] + torch.arange(12)  # (size, 2 parts * 3 heads * 2 numbers)
     split = packing.split(tokens, 3, 2)  # (2, n * 3, longest, 2) for each group
     for group, cells in zip(packing.groups, split, strict=True):
         for row, (at, length) in enumerate(zip(group.sequences, group.lengths, strict=True)):
@@ -247,10 +306,14 @@ def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) 
             for part, head in itertools.product(range(2), range(3)):
                 numbers = cells[part, 3 * row + head, :length]  # (length, 2)
                 assert torch.equal(numbers, tokens[starts[at] : starts[at + 1], 6 * part + 2 * head :][:, :2])
+                padding = cells[part, 3 * row + head, length:]
+                assert torch.equal(padding, tokens[sum(lengths), 6 * part + 2 * head :][:2].expand_as(padding))
     flat = packing.empty(tokens, 3, 2, 2)
     for target, cells in zip(packing.views(flat, 3, 2), split, strict=True):
         target.copy_(cells)
-    assert torch.equal(packing.join(flat, 3, 2), tokens)
+    joined = packing.join(flat, 3, 2)
+    assert torch.equal(joined[: sum(lengths)], tokens[: sum(lengths)])
+    assert not joined[sum(lengths) :].any()
 
 
 def test_sequences_of_very_different_lengths_are_not_grouped() -> None:

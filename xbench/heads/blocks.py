@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..models.packing import can_pack, encode_packed
+from ..models.packing import can_pack, encode_first, encode_packed
 from ..types import Batch, HeadContext
 
 
@@ -47,6 +47,17 @@ class HeadModule(nn.Module):
         output = self.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **types)
         hidden: torch.Tensor = output.last_hidden_state
         return hidden
+
+    def encode_first(self, batch: Batch) -> torch.Tensor:
+        """Run the encoder as `encode` does, for a head that reads the first token alone: the rest need not be made.
+
+        Args:
+            batch: Padded sequences.
+
+        Returns:
+            (sequences, hidden) the last layer's output at the first token of each.
+        """
+        return encode_first(self.encoder, batch) if self.packs() else self.encode(batch)[:, 0]
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Raw outputs, first dimension examples."""

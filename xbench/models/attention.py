@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..training.dropout import SeededDropout, kept_scale
+from ..training.dropout import SeededDropout
 
 if TYPE_CHECKING:
     from .packing import Group, Packing
@@ -23,7 +24,8 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
     """softmax(Q K') with dropout, times V, within each sequence.
 
     Args:
-        projected: (tokens, 3 * hidden) Query, key and value; the scores' scaling is in the query.
+        projected: (tokens, 3 * hidden) Query, key and value; the scores' scaling is in the query, dropout's in the
+            value.
         heads: How many there are.
         rate: Of dropout.
         packing: Which tokens are a sequence.
@@ -36,14 +38,11 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
     split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 1)
     for group, (query, key, value), (mixed,) in zip(packing.groups, split, outs, strict=True):
         scores = torch.bmm(query, key.transpose(1, 2))  # (n * heads, longest, longest)
-        if group.padding is not None:
-            _by_head(scores, heads).masked_fill_(group.padding[:, None, None, :], -torch.inf)
+        _hide_padding(_by_head(scores, heads), group.lengths)
         share = torch.softmax(scores, -1)
         if rate:
             _mark_dropped(group, _by_head(share, heads), rate)
         torch.bmm(torch.relu(share) if rate else share, value, out=mixed)  # (n * heads, longest, width)
-        if rate:
-            mixed.mul_(kept_scale(rate))
         kept.append(share)
     return packing.join(out, heads, 1), kept
 
@@ -67,13 +66,9 @@ def attend_back(
     out = packing.empty(projected, heads, 3, projected.shape[1] // (3 * heads))
     split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 3)
     backs = packing.split(coming, heads, 1)
-    for group, share, (query, key, value), (back,), parts in zip(
-        packing.groups, kept, split, backs, outs, strict=True
-    ):  # (n * heads, longest, width) each
-        if group.padding is not None:  # it repeats a real token's row, which must not count twice
-            _by_head(back, heads).masked_fill_(group.padding[:, None, :, None], 0)
-        if rate:
-            back.mul_(kept_scale(rate))
+    for share, (query, key, value), (back,), parts in zip(
+        kept, split, backs, outs, strict=True
+    ):  # (n * heads, longest, width) each; of padding `back` is 0
         torch.bmm((torch.relu(share) if rate else share).transpose(1, 2), back, out=parts[2])
         inner = torch.bmm(back, value.transpose(1, 2))  # (n * heads, longest, longest)
         if rate:
@@ -87,6 +82,21 @@ def attend_back(
 def _by_head(values: torch.Tensor, heads: int) -> torch.Tensor:
     """(n * heads, ...) -> (n, heads, ...)."""
     return values.view(values.shape[0] // heads, heads, *values.shape[1:])
+
+
+def _hide_padding(scores: torch.Tensor, lengths: tuple[int, ...]) -> None:
+    """Minus infinity in the columns of padding, in place.
+
+    Args:
+        scores: (n, heads, longest, longest)
+        lengths: (n,) Falling.
+    """
+    first = 0
+    for length, alike in itertools.groupby(lengths):
+        end = first + len(tuple(alike))
+        if length < scores.shape[-1]:
+            scores[first:end, :, :, length:].fill_(-torch.inf)
+        first = end
 
 
 def _mark_dropped(group: Group, share: torch.Tensor, rate: float) -> None:

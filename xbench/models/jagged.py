@@ -21,12 +21,16 @@ class Jagged:
 
     Attributes:
         where: (tokens,) The place of each real token in the flattened rectangle.
+        first: (some,) Which token is the first of each sequence that is not empty.
+        filled: (some,) Which sequences these are.
         offsets: (sequences + 1,) Where each sequence that is not empty begins, and where the last one ends.
         shortest: Tokens of the shortest sequence.
         longest: Tokens of the longest.
     """
 
     where: torch.Tensor
+    first: torch.Tensor
+    filled: torch.Tensor
     offsets: torch.Tensor
     shortest: int
     longest: int
@@ -43,30 +47,34 @@ def lay_out(lengths: npt.NDArray[np.int64], width: int, device: torch.device) ->
     real = np.arange(width) < lengths[:, None]  # (sequences, width)
     some = lengths[lengths > 0]  # the kernels take no empty sequence
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(some)])
-    where, offsets = (_send(torch.from_numpy(array), device) for array in (np.flatnonzero(real).astype(np.int64), ends))
-    return Jagged(where, offsets, int(some.min()), int(some.max()))
+    arrays = (np.flatnonzero(real), ends[:-1], np.flatnonzero(lengths), ends)
+    where, first, filled, offsets = (_send(torch.from_numpy(array), device) for array in arrays)
+    return Jagged(where, first, filled, offsets, int(some.min()), int(some.max()))
 
 
 def _send(host: torch.Tensor, device: torch.device) -> torch.Tensor:
     return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
 
 
-def run_jagged(hidden: torch.Tensor, layer: Any, layout: Jagged) -> torch.Tensor:
+def run_jagged(hidden: torch.Tensor, layer: Any, layout: Jagged, only: torch.Tensor | None = None) -> torch.Tensor:
     """One layer of the encoder.
 
     Args:
         hidden: (tokens, hidden)
         layer: transformers' layer of a BERT, RoBERTa or XLM-R.
         layout: Which tokens are a sequence.
+        only: (some,) The tokens whose output is wanted; None wants all.
 
     Returns:
-        (tokens, hidden)
+        (tokens, hidden) or (some, hidden)
     """
     own = layer.attention.self
     query, key, value = (_nest(part(hidden), own, layout) for part in (own.query, own.key, own.value))
     rate = own.dropout.p if own.dropout.training else 0.0
     mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=rate, scale=own.scaling)
     flat = mixed.transpose(1, 2).values().reshape(hidden.shape[0], -1)  # (tokens, heads, width) -> (tokens, hidden)
+    if only is not None:
+        flat, hidden = flat[only], hidden[only]  # (some, hidden)
     attended = layer.attention.output(flat, hidden)
     out: torch.Tensor = layer.output(layer.intermediate(attended), attended)
     return out

@@ -2,8 +2,9 @@
 
 transformers' layer is two dozen operations, each with a node of autograd's, a result of its own and, in bf16, casts
 before and after it. On a CPU these take as long as the matrix products. Here a layer is one node: one product for
-query, key and value, the scaling of the scores folded into the query's weights, results changed in place, weights cast
-once for each optimizer step, and their gradients added where they belong instead of being cast and added after.
+query, key and value, the scaling of the scores folded into the query's weights and dropout's into the value's, results
+changed in place, weights cast once for each optimizer step, and their gradients added where they belong instead of
+being cast and added after.
 
 The residual stream and layer norms are float32, as are the weights' gradients; products are of the type that autocast
 asks for.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..training.dropout import SeededDropout
+from ..training.dropout import SeededDropout, kept_scale
 from .attention import attend, attend_back
 
 if TYPE_CHECKING:
@@ -55,11 +56,15 @@ class LayerWeights:
         for module in (*self.parts, self.mix, self.wide, self.narrow, *self.norms):
             yield from module.parameters()
 
-    def projection(self, kind: torch.dtype) -> Pair:
-        """(3 * hidden, hidden) and (3 * hidden,) of query, key and value; the query's are scaled."""
+    def scales(self, rate: float) -> tuple[float, float, float]:
+        """What the weights of query, key and value are multiplied with: for the scores, and for dropout at a rate."""
+        return self.scaling, 1.0, kept_scale(rate)
+
+    def projection(self, kind: torch.dtype, rate: float) -> Pair:
+        """(3 * hidden, hidden) and (3 * hidden,) of query, key and value, scaled."""
         if kind == torch.float32:
-            return self._project(kind)  # not kept: it would be a quarter of the weights once more
-        return self._kept("projection", self.parts, kind, lambda: self._project(kind))
+            return self._project(kind, rate)  # not kept: it would be a quarter of the weights once more
+        return self._kept(f"projection {rate}", self.parts, kind, lambda: self._project(kind, rate))
 
     def linear(self, name: str, kind: torch.dtype) -> Pair:
         """The weight (out, in) and the bias (out,) of ``mix``, ``wide`` or ``narrow``."""
@@ -68,12 +73,12 @@ class LayerWeights:
             return linear.weight, linear.bias
         return self._kept(name, (linear,), kind, lambda: (linear.weight.to(kind), linear.bias.to(kind)))
 
-    def _project(self, kind: torch.dtype) -> Pair:
-        hidden = self.parts[0].out_features
+    def _project(self, kind: torch.dtype, rate: float) -> Pair:
         weight = torch.cat([part.weight for part in self.parts])  # (3 * hidden, in)
         bias = torch.cat([part.bias for part in self.parts])  # (3 * hidden,)
-        weight[:hidden].mul_(self.scaling)
-        bias[:hidden].mul_(self.scaling)
+        for whole in (weight, bias):
+            for part, scale in zip(whole.chunk(3), self.scales(rate), strict=True):
+                part.mul_(scale)
         return weight.to(kind), bias.to(kind)
 
     def _kept(
@@ -87,20 +92,23 @@ class LayerWeights:
         return found[1]
 
 
-def run_layer(hidden: torch.Tensor, weights: LayerWeights, packing: Packing) -> torch.Tensor:
+def run_layer(
+    hidden: torch.Tensor, weights: LayerWeights, packing: Packing, only: torch.Tensor | None = None
+) -> torch.Tensor:
     """One layer of the encoder.
 
     Args:
         hidden: (tokens, hidden), float32.
         weights: The layer's.
         packing: Which tokens are a sequence.
+        only: (some,) The tokens whose output is wanted; None wants all.
 
     Returns:
-        (tokens, hidden), float32.
+        (tokens, hidden) or (some, hidden), float32.
     """
     # Autograd derives what an input with a gradient goes through; below may be none, with everything there frozen.
     trained = next((weight for weight in weights.parameters() if weight.requires_grad), None)
-    out: torch.Tensor = _Layer.apply(hidden, trained, weights, packing)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _Layer.apply(hidden, trained, weights, packing, only)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -143,28 +151,32 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     @torch.no_grad()
     def forward(
-        ctx: Any, hidden: torch.Tensor, trained: torch.Tensor | None, weights: LayerWeights, packing: Packing
-    ) -> torch.Tensor:
-        """(tokens, hidden) -> (tokens, hidden), float32."""
+        ctx: Any, hidden: torch.Tensor, trained: torch.Tensor | None, weights: LayerWeights, packing: Packing,
+        only: torch.Tensor | None,
+    ) -> torch.Tensor:  # fmt: skip
+        """(tokens, hidden) -> (tokens or some, hidden), float32."""
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         with torch.autocast("cpu", enabled=False):
             low = hidden.to(kind)
-            weight, bias = weights.projection(kind)
-            projected = torch.addmm(bias, low, weight.t())  # (tokens, 3 * hidden)
             rate = _rate(weights.attention_dropout)
+            weight, bias = weights.projection(kind, rate)
+            projected = torch.addmm(bias, low, weight.t())  # (tokens, 3 * hidden)
             mixed, kept = attend(projected, weights.heads, rate, packing)  # (tokens, hidden)
+            wanted = None if only is None else (low.shape[0], only)
+            if only is not None:
+                mixed, hidden = mixed.index_select(0, only), hidden.index_select(0, only)  # (some, hidden)
             weight, bias = weights.linear("mix", kind)
-            middle, middle_state = _add_and_norm(hidden, torch.addmm(bias, mixed, weight.t()), weights, 0)
+            middle, middle_state = _add_and_norm(hidden, torch.addmm(bias, mixed, weight.t()), weights, 0, wanted)
             low_middle = middle.to(kind)
             weight, bias = weights.linear("wide", kind)
             wide = torch.addmm(bias, low_middle, weight.t())  # (tokens, intermediate)
             active = torch.nn.functional.gelu(wide)
             weight, bias = weights.linear("narrow", kind)
-            out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1)
+            out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1, wanted)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(low, projected, mixed, low_middle, wide, active)
             ctx.kept, ctx.states, ctx.rate = kept, (middle_state, out_state), rate
-            ctx.weights, ctx.packing = weights, packing
+            ctx.weights, ctx.packing, ctx.only = weights, packing, only
         return out
 
     @staticmethod
@@ -180,11 +192,15 @@ class _Layer(torch.autograd.Function):
             residual = residual.add_(_linear_back(coming, low_middle, weights, "wide"))  # (tokens, hidden)
             residual, coming = _norm_back(residual, ctx.states[0], weights, 0, kind)
             coming = _linear_back(coming, mixed, weights, "mix")
+            if ctx.only is not None:  # (some, hidden) -> (tokens, hidden)
+                residual, coming = (
+                    part.new_zeros(low.shape).index_add_(0, ctx.only, part) for part in (residual, coming)
+                )
             coming = attend_back(coming, projected, weights.heads, ctx.rate, ctx.kept, ctx.packing)
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
-            weight, _ = weights.projection(kind)
-            _add_projection(weights, coming.t() @ low, coming.sum(0))
-            return residual.add_(coming @ weight), None, None, None
+            weight, _ = weights.projection(kind, ctx.rate)
+            _add_projection(weights, coming.t() @ low, coming.sum(0), weights.scales(ctx.rate))
+            return residual.add_(coming @ weight), None, None, None, None
 
 
 @dataclass
@@ -205,11 +221,12 @@ class _NormState:
 
 
 def _add_and_norm(
-    residual: torch.Tensor, coming: torch.Tensor, weights: LayerWeights, place: int
-) -> tuple[torch.Tensor, _NormState]:
-    """norm(residual + dropout(coming)); (tokens, hidden) each."""
+    residual: torch.Tensor, coming: torch.Tensor, weights: LayerWeights, place: int,
+    wanted: tuple[int, torch.Tensor] | None,
+) -> tuple[torch.Tensor, _NormState]:  # fmt: skip
+    """norm(residual + dropout(coming)); (tokens, hidden) each, or some of so many tokens."""
     dropout, norm = weights.dropouts[place], weights.norms[place]
-    mask = _mask(coming, _rate(dropout)) if _rate(dropout) else None
+    mask = _mask(coming, _rate(dropout), wanted) if _rate(dropout) else None
     added = residual + (coming if mask is None else coming.mul_(mask))
     out, mean, inverse = _norm(added, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
     return out, _NormState(added, mean, inverse, mask)
@@ -238,10 +255,11 @@ def _linear_back(coming: torch.Tensor, given: torch.Tensor, weights: LayerWeight
     return back
 
 
-def _add_projection(weights: LayerWeights, weight: torch.Tensor, bias: torch.Tensor) -> None:
+def _add_projection(
+    weights: LayerWeights, weight: torch.Tensor, bias: torch.Tensor, scales: tuple[float, float, float]
+) -> None:
     """Share (3 * hidden, hidden) and (3 * hidden,) out to query, key and value."""
-    parts = zip(weights.parts, weight.chunk(3), bias.chunk(3), strict=True)
-    for scale, (part, own, own_bias) in zip((weights.scaling, 1.0, 1.0), parts, strict=True):
+    for part, own, own_bias, scale in zip(weights.parts, weight.chunk(3), bias.chunk(3), scales, strict=True):
         _add(part.weight, own, scale)
         _add(part.bias, own_bias, scale)
 
@@ -255,12 +273,16 @@ def _add(parameter: torch.Tensor, gradient: torch.Tensor, scale: float = 1.0) ->
         parameter.grad.add_(gradient, alpha=scale)
 
 
-def _mask(like: torch.Tensor, rate: float) -> torch.Tensor:
+def _mask(like: torch.Tensor, rate: float, wanted: tuple[int, torch.Tensor] | None) -> torch.Tensor:
     """(tokens, hidden) 0 or 1/(1-rate)."""
     mode = SeededDropout.active()
-    if mode is not None:
+    if mode is None:
+        return torch.nn.functional.dropout(torch.ones_like(like), rate)
+    if wanted is None:
         return mode.mask(like[None], rate)[0]
-    return torch.nn.functional.dropout(torch.ones_like(like), rate)
+    # Drawn for all tokens: what a sequence draws must not depend on what is left out.
+    size, rows = wanted
+    return mode.mask(like.new_empty(1, size, like.shape[1]), rate)[0].index_select(0, rows)
 
 
 def _rate(dropout: torch.nn.Dropout) -> float:

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from ..training.batching import cut_sorted
+from ..training.batching import cut_sorted, packed_size
 from ..types import Batch
-from .jagged import lay_out, run_jagged
+from .jagged import Jagged, lay_out, run_jagged
 from .layers import LayerWeights, look_up, run_layer
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
@@ -37,26 +37,33 @@ class Group:
     Attributes:
         sequences: (n,) Their places in the batch.
         lengths: (n,) Their tokens, falling.
-        rows: (n, longest) Where each token stands in the pack; padding repeats a sequence's first token.
-        padding: (n, longest) True for padding; None when there is none.
+        rows: (n, longest) Where each token stands in the pack; padding is the first spare row.
     """
 
     sequences: tuple[int, ...]
     lengths: tuple[int, ...]
     rows: torch.Tensor
-    padding: torch.Tensor | None
 
 
 @dataclass(frozen=True)
 class Packing:
-    """How a padded batch lies in a pack.
+    """How a padded batch lies in a pack: its real tokens, then spare rows.
+
+    Spare rows repeat a token. No sequence attends to them and nothing reads what comes of them, so that their gradient
+    is 0 throughout. They bring the pack to a size that is fast to multiply, and attention takes its padding from them.
 
     Attributes:
         where: (tokens,) The place of each real token in the flattened rectangle.
+        sources: (size,) The place of what each row of the pack begins as.
+        first: (some,) The row of the first token of each sequence that is not empty.
+        filled: (some,) Which sequences these are.
         groups: Every sequence is in one.
     """
 
     where: torch.Tensor
+    sources: torch.Tensor
+    first: torch.Tensor
+    filled: torch.Tensor
     groups: tuple[Group, ...]
     _places: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
@@ -64,48 +71,47 @@ class Packing:
         """Lay a pack out for attention, in one go.
 
         Args:
-            packed: (tokens, parts * hidden)
+            packed: (size, parts * hidden)
             heads: Of the attention.
             parts: 3 for query, key and value.
 
         Returns:
             (parts, n * heads, longest, width) for each group.
         """
-        small = packed.view(-1, packed.shape[1] // (parts * heads))  # (tokens * parts * heads, width)
+        small = packed.view(-1, packed.shape[1] // (parts * heads))  # (size * parts * heads, width)
         return self.views(small.index_select(0, self._indices(heads, parts)[0]), heads, parts)
 
     def empty(self, like: torch.Tensor, heads: int, parts: int, width: int) -> torch.Tensor:
-        """Room for what `split` gives, to be filled through `views`: (cells, width)."""
-        return like.new_empty(parts * heads * sum(group.rows.numel() for group in self.groups), width)
+        """Room for what `split` gives, to be filled through `views`, and a row of zeros: (cells + 1, width)."""
+        room = like.new_empty(parts * heads * sum(group.rows.numel() for group in self.groups) + 1, width)
+        room[-1].zero_()
+        return room
 
     def views(self, flat: torch.Tensor, heads: int, parts: int) -> list[torch.Tensor]:
-        """(cells, width) -> (parts, n * heads, longest, width) for each group."""
+        """(cells or cells + 1, width) -> (parts, n * heads, longest, width) for each group."""
         sizes = [parts * heads * group.rows.numel() for group in self.groups]
         shapes = [(parts, len(group.lengths) * heads, group.rows.shape[1], flat.shape[1]) for group in self.groups]
-        return [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
+        cells = torch.split(flat[: sum(sizes)], sizes)
+        return [part.view(shape) for part, shape in zip(cells, shapes, strict=True)]
 
-    def join(self, flat: torch.Tensor, heads: int, parts: int) -> torch.Tensor:
-        """The way back from `split`: (cells, width) -> (tokens, parts * hidden); padding is left out."""
+    def join(self, room: torch.Tensor, heads: int, parts: int) -> torch.Tensor:
+        """The way back from `split`: (cells + 1, width) -> (size, parts * hidden); 0 in spare rows."""
         back = self._indices(heads, parts)[1]
-        return flat.index_select(0, back).view(-1, parts * heads * flat.shape[1])
+        return room.index_select(0, back).view(-1, parts * heads * room.shape[1])
 
     def _indices(self, heads: int, parts: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(cells,) which row of (tokens * parts * heads, width) a cell holds, and (tokens * parts * heads,) back."""
+        """(cells,) which row of (size * parts * heads, width) a cell holds, and (size * parts * heads,) back."""
         if (heads, parts) not in self._places:
             inner = (
                 torch.arange(parts)[:, None, None, None] * heads + torch.arange(heads)[:, None]
             )  # (parts, 1, heads, 1)
-            there = [inner + parts * heads * group.rows[:, None] for group in self.groups]  # (parts, n, heads, longest)
-            real = [
-                torch.ones_like(cells, dtype=torch.bool)
-                if group.padding is None
-                else ~group.padding[:, None].expand_as(cells)
-                for cells, group in zip(there, self.groups, strict=True)
-            ]
-            flat, kept = (torch.cat([one.reshape(-1) for one in some]) for some in (there, real))
-            back = flat.new_empty(self.where.shape[0] * parts * heads)
-            back[flat[kept]] = kept.nonzero()[:, 0]
-            self._places[heads, parts] = flat, back
+            there = torch.cat(
+                [(inner + parts * heads * group.rows[:, None]).reshape(-1) for group in self.groups]
+            )  # each (parts, n, heads, longest)
+            back = there.new_full((self.sources.shape[0] * parts * heads,), there.shape[0])
+            real = there < self.where.shape[0] * parts * heads
+            back[there[real]] = real.nonzero()[:, 0]
+            self._places[heads, parts] = there, back
         return self._places[heads, parts]
 
 
@@ -138,25 +144,52 @@ def encode_packed(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
     Returns:
         (sequences, length, hidden) the last layer's output, 0 at padding.
     """
+    layout = _layout(batch)
+    hidden = _run(encoder, batch, layout, first_only=False)[: layout.where.shape[0]]  # (tokens, hidden)
     sequences, length = batch.input_ids.shape
-    device = batch.input_ids.device
-    lengths = batch.attention_mask.sum(1).cpu().numpy() if batch.lengths is None else batch.lengths
-    layout = pack(lengths, length) if by_hand(device) else lay_out(lengths, length, device)
-    where = layout.where
-    types = {} if batch.token_type_ids is None else {"token_type_ids": _take(batch.token_type_ids, where)}
-    modules: Any = encoder
-    rows = look_up(modules.get_input_embeddings(), _take(batch.input_ids, where)[0])  # (tokens, hidden)
-    embedded = modules.embeddings(
-        inputs_embeds=rows[None], position_ids=_take(_positions(encoder, batch), where), **types
-    )
-    hidden: torch.Tensor = embedded[0].float()  # (tokens, hidden)
-    for layer in modules.encoder.layer:
-        if isinstance(layout, Packing):
-            hidden = run_layer(hidden, _weights(layer), layout)
-        else:
-            hidden = run_jagged(hidden, layer, layout)
-    flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, where, hidden.float())
+    flat = hidden.new_zeros(sequences * length, hidden.shape[-1]).index_copy(0, layout.where, hidden)
     return flat.view(sequences, length, hidden.shape[-1])
+
+
+def encode_first(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """The output at the first token alone: of the last layer only its attention runs on all tokens.
+
+    Args:
+        encoder: One that `can_pack`.
+        batch: Sequences padded at their ends.
+
+    Returns:
+        (sequences, hidden), 0 for an empty sequence.
+    """
+    layout = _layout(batch)
+    hidden = _run(encoder, batch, layout, first_only=True)  # (some, hidden)
+    return hidden.new_zeros(batch.input_ids.shape[0], hidden.shape[-1]).index_copy(0, layout.filled, hidden)
+
+
+def _layout(batch: Batch) -> Packing | Jagged:
+    device, width = batch.input_ids.device, batch.input_ids.shape[1]
+    lengths = batch.attention_mask.sum(1).cpu().numpy() if batch.lengths is None else batch.lengths
+    return pack(lengths, width) if by_hand(device) else lay_out(lengths, width, device)
+
+
+def _run(encoder: PreTrainedModel, batch: Batch, layout: Packing | Jagged, first_only: bool) -> torch.Tensor:
+    """(size, hidden), or with the first tokens alone (some, hidden); float32."""
+    modules: Any = encoder
+    places = layout.sources if isinstance(layout, Packing) else layout.where  # (size,)
+    types = {} if batch.token_type_ids is None else {"token_type_ids": _take(batch.token_type_ids, places)}
+    rows = look_up(modules.get_input_embeddings(), _take(batch.input_ids, places)[0])  # (size, hidden)
+    embedded = modules.embeddings(
+        inputs_embeds=rows[None], position_ids=_take(_positions(encoder, batch), places), **types
+    )
+    hidden: torch.Tensor = embedded[0].float()  # (size, hidden)
+    layers = list(modules.encoder.layer)
+    for layer in layers:
+        only = layout.first if first_only and layer is layers[-1] else None
+        if isinstance(layout, Packing):
+            hidden = run_layer(hidden, _weights(layer), layout, only)
+        else:
+            hidden = run_jagged(hidden, layer, layout, only)
+    return hidden.float()
 
 
 def pack(lengths: npt.NDArray[np.int64], width: int) -> Packing:
@@ -166,24 +199,22 @@ def pack(lengths: npt.NDArray[np.int64], width: int) -> Packing:
         lengths: (sequences,) Real tokens of each; padding at the ends.
         width: Of the padded rectangle.
     """
+    tokens = int(lengths.sum())
     starts = np.cumsum(lengths) - lengths  # where each sequence begins in the pack
-    starts = np.minimum(starts, max(0, int(lengths.sum()) - 1))  # an empty last one would begin behind the pack's end
     order = np.argsort(-lengths, kind="stable")
     groups = []
     squares = lengths[order] ** 2
     for first, end in cut_sorted(squares, LARGEST_GROUP, GROUP_COST):
         some = order[first:end]
         steps = np.arange(lengths[some[0]])  # (longest,)
-        real = steps[None, :] < lengths[some][:, None]  # (n, longest)
-        rows = starts[some][:, None] + np.where(real, steps[None, :], 0)
-        groups.append(
-            Group(
-                tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows),
-                None if real.all() else torch.from_numpy(~real),
-            )
-        )  # fmt: skip
-    real = np.arange(width) < lengths[:, None]  # (sequences, width)
-    return Packing(torch.from_numpy(np.flatnonzero(real)), tuple(groups))
+        rows = np.where(steps < lengths[some][:, None], starts[some][:, None] + steps, tokens)  # (n, longest)
+        groups.append(Group(tuple(some.tolist()), tuple(lengths[some].tolist()), torch.from_numpy(rows)))
+    where = np.flatnonzero(np.arange(width) < lengths[:, None])  # (tokens,) of the rectangle (sequences, width)
+    sources = np.zeros(packed_size(tokens), np.int64)
+    sources[:tokens] = where
+    filled = np.flatnonzero(lengths)
+    at_where, at_sources, at_first, at_filled = map(torch.from_numpy, (where, sources, starts[filled], filled))
+    return Packing(at_where, at_sources, at_first, at_filled, tuple(groups))
 
 
 _KNOWN: WeakKeyDictionary[torch.nn.Module, LayerWeights] = WeakKeyDictionary()
@@ -197,7 +228,7 @@ def _weights(layer: torch.nn.Module) -> LayerWeights:
 
 
 def _take(padded: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """(sequences, length) -> (1, tokens)."""
+    """(sequences, length) -> (1, size)."""
     return padded.reshape(-1)[where][None]
 
 

@@ -31,9 +31,10 @@ from ..recipe import Recipe
 from ..settings import Settings
 from ..types import Example, Head, HeadContext, Tokens
 from .batching import micro_batches
-from .device import choose_device, has_bf16, piece_tokens, return_free_memory, start_afresh, token_budget
+from .device import choose_device, has_bf16, piece_tokens, token_budget
 from .examples import ExampleTable, head_context, write_examples
 from .feeding import Feed
+from .heap import return_free_memory, start_afresh
 from .loop import train
 from .optimizer import make_optimizer
 from .predict import Predictor

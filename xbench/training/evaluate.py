@@ -16,8 +16,9 @@ from ..models.vocabulary import Vocabulary
 from ..plan import Cell
 from ..types import Decoding, Fitting, Head, HeadContext, Reading, Row
 from ..work import Drawn, eval_rows, fit_rows
-from .device import choose_device, start_afresh
+from .device import choose_device
 from .examples import ExampleTable, head_context
+from .heap import start_afresh
 from .predict import OutputFile, Predictor
 from .record import Measured, make_record
 from .stage import example_table, used_vocabulary

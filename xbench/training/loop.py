@@ -15,10 +15,11 @@ from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
-from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
+from .device import autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
 from .feeding import Feed, Piece, batches, behind, held_back, host_batch, to_host
+from .heap import Heap
 from .memory import MicroBatch, TooLarge, is_out_of_memory
 from .optimizer import Optimizer, make_optimizer
 
@@ -115,13 +116,13 @@ class _Run:
     def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
         """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
-        rate, memory = _rate(recipe, self.feed.steps), NowAndThen(device)
+        rate, heap = _rate(recipe, self.feed.steps), Heap(device)
         done = 0
         while done < self.feed.steps:
             too_large: TooLarge | None = None
             with closing(self._batches(done, device)) as stream:
                 for step, batches_of_step in itertools.groupby(stream, key=lambda pair: pair[0].step):
-                    memory.return_free_memory()
+                    heap.tidy()
                     total, examples = self._add_gradients(batches_of_step, device)
                     if isinstance(total, TooLarge):
                         too_large = total

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import UserError
-from .device import give_back
+from .heap import give_back
 
 _SAYINGS = (
     "can't allocate memory", "out of memory", "std::bad_alloc", "bad allocation", "CUBLAS_STATUS_ALLOC_FAILED",

@@ -17,9 +17,10 @@ from ..data.mapped import MappedArrays
 from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from .batching import micro_batches
-from .device import NowAndThen, autocast, choose_precision, piece_tokens, token_budget
+from .device import autocast, choose_precision, piece_tokens, token_budget
 from .examples import ExampleTable
 from .feeding import batches, behind, held_back, host_batch, to_host
+from .heap import Heap
 from .memory import MicroBatch, TooLarge, is_out_of_memory
 
 OnBatch = Callable[[int, float], None]
@@ -149,7 +150,7 @@ class Predictor:
         device = next(self.module.parameters()).device
         micro_batch = self.micro_batch or MicroBatch(token_budget(self.budget, device))
         tokens = table.lengths.sum(1)  # (examples,)
-        memory, total = NowAndThen(device), max(1, int(tokens.sum()))
+        heap, total = Heap(device), max(1, int(tokens.sum()))
         passed, done, left = 0, 0, np.ones(table.count, np.bool_)
         self.on_batch(0, 0.0)
         self.module.eval()
@@ -163,7 +164,7 @@ class Predictor:
                     if isinstance(coming, TooLarge):
                         too_large = coming
                         continue  # others before it are still on their way
-                    memory.return_free_memory()
+                    heap.tidy()
                     take(indices, coming().numpy())
                     left[indices] = False
                     micro_batch.fits()

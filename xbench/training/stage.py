@@ -15,8 +15,9 @@ from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
-from .device import choose_device, start_afresh
+from .device import choose_device
 from .examples import ExampleTable, build_examples, head_context, table_folder
+from .heap import start_afresh
 from .loop import train
 from .weights import build_module, save_weights
 
