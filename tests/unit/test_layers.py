@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tests.unit.test_packing import LENGTHS, UNEQUAL, batch_of, packing_of
-from xbench.models.attention import attend, attend_back
+from xbench.models.attention import LONG, attend, attend_back
 from xbench.models.encoder import load_encoder
 from xbench.models.packing import encode_packed
 from xbench.recipe import build_recipe
@@ -41,7 +41,7 @@ def plain_attention(projected: torch.Tensor, lengths: Sequence[int], rate: float
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("lengths", [*LENGTHS.values(), (LONG + 9, 3, LONG)], ids=[*LENGTHS, "long"])
 def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rate: float) -> None:
     generator = torch.Generator().manual_seed(0)
     tokens, size = sum(lengths), packed_size(sum(lengths))
@@ -58,7 +58,7 @@ def test_the_gradient_derived_by_hand_is_autograds(lengths: tuple[int, ...], rat
     scale = kept_scale(rate)  # it belongs in the value
     torch.testing.assert_close(out[:tokens] * scale, expected.detach(), atol=1e-12, rtol=1e-12)
     expected.backward(coming[:tokens])
-    back = attend_back(coming * scale, projected, HEADS, rate, kept, packing)
+    back = attend_back(coming * scale, HEADS, rate, kept, packing)
     torch.testing.assert_close(back[:tokens], beside.grad, atol=1e-12, rtol=0)
     assert not back[tokens:].any()
 

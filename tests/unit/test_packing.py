@@ -299,7 +299,7 @@ def test_every_sequence_is_in_one_group_with_its_own_tokens(lengths: list[int]) 
     size = packed_size(sum(lengths))
     assert size > sum(lengths)
     tokens = 100 * torch.arange(size)[:, None] + torch.arange(12)  # (size, 2 parts * 3 heads * 2 numbers)
-    split = packing.split(tokens, 3, 2)  # (2, n * 3, longest, 2) for each group
+    split = packing.views(packing.split(tokens, 3, 2), 3, 2)  # (2, n * 3, longest, 2) for each group
     for group, cells in zip(packing.groups, split, strict=True):
         for row, (at, length) in enumerate(zip(group.sequences, group.lengths, strict=True)):
             assert length == lengths[at]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -13,11 +13,23 @@ if TYPE_CHECKING:
     from .packing import Group, Packing
 
 _where_positive = torch.ops.aten.threshold_backward
-Kept = list[torch.Tensor]
-"""For each group the softmax's result, (n * heads, longest, longest): negative where dropout takes it away.
+_WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+LONG = 128
+"""From this length on the product with transposed weights is faster the other way round, see `_weigh_back`."""
 
-A softmax has no sign, and at hundreds of tokens masks of their own would be the most that a layer keeps.
-"""
+
+class Kept(NamedTuple):
+    """What the derivative of attention needs.
+
+    Attributes:
+        split: (cells, width) Query, key and value, laid out for attention.
+        shares: For each group the softmax's result, (n * heads, longest, longest): negative where dropout takes it
+            away. A softmax has no sign, and at hundreds of tokens masks of their own would be the most that a layer
+            keeps.
+    """
+
+    split: torch.Tensor
+    shares: list[torch.Tensor]
 
 
 def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -> tuple[torch.Tensor, Kept]:
@@ -34,27 +46,24 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
         (tokens, hidden), and what `attend_back` needs.
     """
     out = packing.empty(projected, heads, 1, projected.shape[1] // (3 * heads))
-    kept: Kept = []
-    split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 1)
-    for group, (query, key, value), (mixed,) in zip(packing.groups, split, outs, strict=True):
+    kept = Kept(packing.split(projected, heads, 3), [])
+    parts, outs = packing.views(kept.split, heads, 3), packing.views(out, heads, 1)
+    for group, (query, key, value), (mixed,) in zip(packing.groups, parts, outs, strict=True):
         scores = torch.bmm(query, key.transpose(1, 2))  # (n * heads, longest, longest)
         _hide_padding(_by_head(scores, heads), group.lengths)
         share = torch.softmax(scores, -1)
         if rate:
             _mark_dropped(group, _by_head(share, heads), rate)
-        torch.bmm(torch.relu(share) if rate else share, value, out=mixed)  # (n * heads, longest, width)
-        kept.append(share)
+        torch.bmm(_without_dropped(share) if rate else share, value, out=mixed)  # (n * heads, longest, width)
+        kept.shares.append(share)
     return packing.join(out, heads, 1), kept
 
 
-def attend_back(
-    coming: torch.Tensor, projected: torch.Tensor, heads: int, rate: float, kept: Kept, packing: Packing
-) -> torch.Tensor:
+def attend_back(coming: torch.Tensor, heads: int, rate: float, kept: Kept, packing: Packing) -> torch.Tensor:
     """The gradient of what `attend` was given.
 
     Args:
         coming: (tokens, hidden) The gradient of what it gave.
-        projected: As it was given.
         heads: As it was given.
         rate: As it was given.
         kept: What it gave besides.
@@ -63,20 +72,37 @@ def attend_back(
     Returns:
         (tokens, 3 * hidden)
     """
-    out = packing.empty(projected, heads, 3, projected.shape[1] // (3 * heads))
-    split, outs = packing.split(projected, heads, 3), packing.views(out, heads, 3)
-    backs = packing.split(coming, heads, 1)
-    for share, (query, key, value), (back,), parts in zip(
-        kept, split, backs, outs, strict=True
+    out = packing.empty(coming, heads, 3, kept.split.shape[1])
+    backs = packing.views(packing.split(coming, heads, 1), heads, 1)
+    parts, outs = packing.views(kept.split, heads, 3), packing.views(out, heads, 3)
+    for share, (query, key, value), (back,), grads in zip(
+        kept.shares, parts, backs, outs, strict=True
     ):  # (n * heads, longest, width) each; of padding `back` is 0
-        torch.bmm((torch.relu(share) if rate else share).transpose(1, 2), back, out=parts[2])
+        _weigh_back(_without_dropped(share) if rate else share, back, grads[2])
         inner = torch.bmm(back, value.transpose(1, 2))  # (n * heads, longest, longest)
         if rate:
             inner, share = _where_positive(inner, share, 0), share.abs()
         inner = torch._softmax_backward_data(inner, share, -1, share.dtype)
-        torch.bmm(inner, key, out=parts[0])
-        torch.bmm(inner.transpose(1, 2), query, out=parts[1])
+        torch.bmm(inner, key, out=grads[0])
+        _weigh_back(inner, query, grads[1])
     return packing.join(out, heads, 3)
+
+
+def _weigh_back(weights: torch.Tensor, given: torch.Tensor, out: torch.Tensor) -> None:
+    """The product of transposed weights, (n * heads, longest, longest), with (n * heads, longest, width).
+
+    oneDNN copies what is transposed: the smaller of the two is to be.
+    """
+    if weights.shape[-1] < LONG:
+        torch.bmm(weights.transpose(1, 2), given, out=out)
+    else:
+        out.copy_(torch.bmm(given.transpose(1, 2), weights).transpose(1, 2))
+
+
+def _without_dropped(share: torch.Tensor) -> torch.Tensor:
+    """0 where it is negative. As whole numbers, which compare the same way, in half of the time."""
+    whole = _WHOLE[share.dtype.itemsize]
+    return share.view(whole).clamp_min(0).view(share.dtype)
 
 
 def _by_head(values: torch.Tensor, heads: int) -> torch.Tensor:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._C import DisableTorchFunction
 from torch.autograd.function import once_differentiable
 
 from ..training.dropout import SeededDropout, kept_scale
@@ -74,12 +75,14 @@ class LayerWeights:
         return self._kept(name, (linear,), kind, lambda: (linear.weight.to(kind), linear.bias.to(kind)))
 
     def _project(self, kind: torch.dtype, rate: float) -> Pair:
-        weight = torch.cat([part.weight for part in self.parts])  # (3 * hidden, in)
-        bias = torch.cat([part.bias for part in self.parts])  # (3 * hidden,)
-        for whole in (weight, bias):
-            for part, scale in zip(whole.chunk(3), self.scales(rate), strict=True):
-                part.mul_(scale)
-        return weight.to(kind), bias.to(kind)
+        hidden, width = self.parts[0].weight.shape
+        weight = self.parts[0].weight.new_empty(3 * hidden, width, dtype=kind)
+        bias = self.parts[0].bias.new_empty(3 * hidden, dtype=kind)
+        rooms = zip(self.parts, weight.chunk(3), bias.chunk(3), self.scales(rate), strict=True)
+        for part, room, bias_room, scale in rooms:
+            room.copy_(part.weight if scale == 1 else part.weight * scale)
+            bias_room.copy_(part.bias * scale)
+        return weight, bias
 
     def _kept(
         self, name: str, linears: tuple[torch.nn.Linear, ...], kind: torch.dtype, make: Callable[[], Pair]
@@ -156,7 +159,7 @@ class _Layer(torch.autograd.Function):
     ) -> torch.Tensor:  # fmt: skip
         """(tokens, hidden) -> (tokens or some, hidden), float32."""
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast("cpu", enabled=False), DisableTorchFunction():
             low = hidden.to(kind)
             rate = _rate(weights.attention_dropout)
             weight, bias = weights.projection(kind, rate)
@@ -174,7 +177,7 @@ class _Layer(torch.autograd.Function):
             weight, bias = weights.linear("narrow", kind)
             out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1, wanted)
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(low, projected, mixed, low_middle, wide, active)
+            ctx.save_for_backward(low, mixed, low_middle, wide, active)
             ctx.kept, ctx.states, ctx.rate = kept, (middle_state, out_state), rate
             ctx.weights, ctx.packing, ctx.only = weights, packing, only
         return out
@@ -183,9 +186,9 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradient of the input, (tokens, hidden)."""
-        low, projected, mixed, low_middle, wide, active = ctx.saved_tensors
+        low, mixed, low_middle, wide, active = ctx.saved_tensors
         weights, kind = ctx.weights, low.dtype
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast("cpu", enabled=False), DisableTorchFunction():
             residual, coming = _norm_back(grad.contiguous(), ctx.states[1], weights, 1, kind)
             coming = _linear_back(coming, active, weights, "narrow")  # (tokens, intermediate)
             coming = _gelu_backward(coming, wide)
@@ -196,7 +199,7 @@ class _Layer(torch.autograd.Function):
                 residual, coming = (
                     part.new_zeros(low.shape).index_add_(0, ctx.only, part) for part in (residual, coming)
                 )
-            coming = attend_back(coming, projected, weights.heads, ctx.rate, ctx.kept, ctx.packing)
+            coming = attend_back(coming, weights.heads, ctx.rate, ctx.kept, ctx.packing)
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
             weight, _ = weights.projection(kind, ctx.rate)
             _add_projection(weights, coming.t() @ low, coming.sum(0), weights.scales(ctx.rate))

@@ -67,8 +67,8 @@ class Packing:
     groups: tuple[Group, ...]
     _places: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
-    def split(self, packed: torch.Tensor, heads: int, parts: int) -> list[torch.Tensor]:
-        """Lay a pack out for attention, in one go.
+    def split(self, packed: torch.Tensor, heads: int, parts: int) -> torch.Tensor:
+        """Lay a pack out for attention, in one go; `views` are what it consists of.
 
         Args:
             packed: (size, parts * hidden)
@@ -76,10 +76,10 @@ class Packing:
             parts: 3 for query, key and value.
 
         Returns:
-            (parts, n * heads, longest, width) for each group.
+            (cells, width)
         """
         small = packed.view(-1, packed.shape[1] // (parts * heads))  # (size * parts * heads, width)
-        return self.views(small.index_select(0, self._indices(heads, parts)[0]), heads, parts)
+        return small.index_select(0, self._indices(heads, parts)[0])
 
     def empty(self, like: torch.Tensor, heads: int, parts: int, width: int) -> torch.Tensor:
         """Room for what `split` gives, to be filled through `views`, and a row of zeros: (cells + 1, width)."""
