@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _where_positive = torch.ops.aten.threshold_backward
 _WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+SHORT = 96
+"""Up to this length see `_softmax`."""
 LONG = 128
 """From this length on the product with transposed weights is faster the other way round, see `_weigh_back`."""
 
@@ -51,7 +53,7 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
     for group, (query, key, value), (mixed,) in zip(packing.groups, parts, outs, strict=True):
         scores = torch.bmm(query, key.transpose(1, 2))  # (n * heads, longest, longest)
         _hide_padding(_by_head(scores, heads), group.lengths)
-        share = torch.softmax(scores, -1)
+        share = _softmax(scores)
         if rate:
             _mark_dropped(group, _by_head(share, heads), rate)
         torch.bmm(_without_dropped(share) if rate else share, value, out=mixed)  # (n * heads, longest, width)
@@ -86,6 +88,14 @@ def attend_back(coming: torch.Tensor, heads: int, rate: float, kept: Kept, packi
         torch.bmm(inner, key, out=grads[0])
         _weigh_back(inner, query, grads[1])
     return packing.join(out, heads, 3)
+
+
+def _softmax(scores: torch.Tensor) -> torch.Tensor:
+    """Over the last dimension. In bf16 torch is slow on short rows that do not fill its registers, in fp32 not."""
+    length = scores.shape[-1]
+    if scores.dtype.itemsize == 2 and length < SHORT and length % 32:
+        return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
+    return torch.softmax(scores, -1)
 
 
 def _weigh_back(weights: torch.Tensor, given: torch.Tensor, out: torch.Tensor) -> None:

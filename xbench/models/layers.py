@@ -12,7 +12,6 @@ asks for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ import torch
 from torch._C import DisableTorchFunction
 from torch.autograd.function import once_differentiable
 
-from ..training.dropout import SeededDropout, kept_scale
+from ..training.dropout import SeededDropout
 from .attention import attend, attend_back
+from .layer_weights import PROJECTION, LayerWeights
 
 if TYPE_CHECKING:
     from .packing import Packing
@@ -29,70 +29,6 @@ if TYPE_CHECKING:
 _norm = torch.native_layer_norm
 _norm_backward = torch.ops.aten.native_layer_norm_backward
 _gelu_backward = torch.ops.aten.gelu_backward
-Pair = tuple[torch.Tensor, torch.Tensor]
-
-
-class LayerWeights:
-    """What a layer of a BERT, RoBERTa or XLM-R holds, ready to be multiplied with.
-
-    Args:
-        layer: transformers' layer.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        own = layer.attention.self
-        self.heads: int = own.num_attention_heads
-        self.scaling: float = own.scaling
-        self.parts: tuple[torch.nn.Linear, ...] = (own.query, own.key, own.value)
-        self.mix: torch.nn.Linear = layer.attention.output.dense
-        self.wide: torch.nn.Linear = layer.intermediate.dense
-        self.narrow: torch.nn.Linear = layer.output.dense
-        self.norms: tuple[torch.nn.LayerNorm, ...] = (layer.attention.output.LayerNorm, layer.output.LayerNorm)
-        self.attention_dropout: torch.nn.Dropout = own.dropout
-        self.dropouts: tuple[torch.nn.Dropout, ...] = (layer.attention.output.dropout, layer.output.dropout)
-        self._cast: dict[str, tuple[tuple[Any, ...], Pair]] = {}
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All of them."""
-        for module in (*self.parts, self.mix, self.wide, self.narrow, *self.norms):
-            yield from module.parameters()
-
-    def scales(self, rate: float) -> tuple[float, float, float]:
-        """What the weights of query, key and value are multiplied with: for the scores, and for dropout at a rate."""
-        return self.scaling, 1.0, kept_scale(rate)
-
-    def projection(self, kind: torch.dtype, rate: float) -> Pair:
-        """(3 * hidden, hidden) and (3 * hidden,) of query, key and value, scaled."""
-        if kind == torch.float32:
-            return self._project(kind, rate)  # not kept: it would be a quarter of the weights once more
-        return self._kept(f"projection {rate}", self.parts, kind, lambda: self._project(kind, rate))
-
-    def linear(self, name: str, kind: torch.dtype) -> Pair:
-        """The weight (out, in) and the bias (out,) of ``mix``, ``wide`` or ``narrow``."""
-        linear = getattr(self, name)
-        if kind == torch.float32:
-            return linear.weight, linear.bias
-        return self._kept(name, (linear,), kind, lambda: (linear.weight.to(kind), linear.bias.to(kind)))
-
-    def _project(self, kind: torch.dtype, rate: float) -> Pair:
-        hidden, width = self.parts[0].weight.shape
-        weight = self.parts[0].weight.new_empty(3 * hidden, width, dtype=kind)
-        bias = self.parts[0].bias.new_empty(3 * hidden, dtype=kind)
-        rooms = zip(self.parts, weight.chunk(3), bias.chunk(3), self.scales(rate), strict=True)
-        for part, room, bias_room, scale in rooms:
-            room.copy_(part.weight if scale == 1 else part.weight * scale)
-            bias_room.copy_(part.bias * scale)
-        return weight, bias
-
-    def _kept(
-        self, name: str, linears: tuple[torch.nn.Linear, ...], kind: torch.dtype, make: Callable[[], Pair]
-    ) -> Pair:
-        """A cast made once for as long as the weights stay as they are."""
-        state = (kind, *((part.data_ptr(), part._version) for one in linears for part in (one.weight, one.bias)))
-        found = self._cast.get(name)
-        if found is None or found[0] != state:
-            found = self._cast[name] = (state, make())
-        return found[1]
 
 
 def run_layer(
@@ -159,24 +95,23 @@ class _Layer(torch.autograd.Function):
     ) -> torch.Tensor:  # fmt: skip
         """(tokens, hidden) -> (tokens or some, hidden), float32."""
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        derived = any(ctx.needs_input_grad)
         with torch.autocast("cpu", enabled=False), DisableTorchFunction():
             low = hidden.to(kind)
             rate = _rate(weights.attention_dropout)
-            weight, bias = weights.projection(kind, rate)
-            projected = torch.addmm(bias, low, weight.t())  # (tokens, 3 * hidden)
+            projected = weights.multiply(PROJECTION, low, rate, derived)  # (tokens, 3 * hidden)
             mixed, kept = attend(projected, weights.heads, rate, packing)  # (tokens, hidden)
             wanted = None if only is None else (low.shape[0], only)
             if only is not None:
                 mixed, hidden = mixed.index_select(0, only), hidden.index_select(0, only)  # (some, hidden)
-            weight, bias = weights.linear("mix", kind)
-            middle, middle_state = _add_and_norm(hidden, torch.addmm(bias, mixed, weight.t()), weights, 0, wanted)
+            coming = weights.multiply("mix", mixed, rate, derived)
+            middle, middle_state = _add_and_norm(hidden, coming, weights, 0, wanted)
             low_middle = middle.to(kind)
-            weight, bias = weights.linear("wide", kind)
-            wide = torch.addmm(bias, low_middle, weight.t())  # (tokens, intermediate)
+            wide = weights.multiply("wide", low_middle, rate, derived)  # (tokens, intermediate)
             active = torch.nn.functional.gelu(wide)
-            weight, bias = weights.linear("narrow", kind)
-            out, out_state = _add_and_norm(middle, torch.addmm(bias, active, weight.t()), weights, 1, wanted)
-        if any(ctx.needs_input_grad):
+            coming = weights.multiply("narrow", active, rate, derived)
+            out, out_state = _add_and_norm(middle, coming, weights, 1, wanted)
+        if derived:
             ctx.save_for_backward(low, mixed, low_middle, wide, active)
             ctx.kept, ctx.states, ctx.rate = kept, (middle_state, out_state), rate
             ctx.weights, ctx.packing, ctx.only = weights, packing, only
@@ -190,18 +125,18 @@ class _Layer(torch.autograd.Function):
         weights, kind = ctx.weights, low.dtype
         with torch.autocast("cpu", enabled=False), DisableTorchFunction():
             residual, coming = _norm_back(grad.contiguous(), ctx.states[1], weights, 1, kind)
-            coming = _linear_back(coming, active, weights, "narrow")  # (tokens, intermediate)
+            coming = _linear_back(coming, active, weights, "narrow", ctx.rate)  # (tokens, intermediate)
             coming = _gelu_backward(coming, wide)
-            residual = residual.add_(_linear_back(coming, low_middle, weights, "wide"))  # (tokens, hidden)
+            residual = residual.add_(_linear_back(coming, low_middle, weights, "wide", ctx.rate))  # (tokens, hidden)
             residual, coming = _norm_back(residual, ctx.states[0], weights, 0, kind)
-            coming = _linear_back(coming, mixed, weights, "mix")
+            coming = _linear_back(coming, mixed, weights, "mix", ctx.rate)
             if ctx.only is not None:  # (some, hidden) -> (tokens, hidden)
                 residual, coming = (
                     part.new_zeros(low.shape).index_add_(0, ctx.only, part) for part in (residual, coming)
                 )
             coming = attend_back(coming, weights.heads, ctx.rate, ctx.kept, ctx.packing)
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
-            weight, _ = weights.projection(kind, ctx.rate)
+            weight, _ = weights.plain(PROJECTION, kind, ctx.rate)
             _add_projection(weights, coming.t() @ low, coming.sum(0), weights.scales(ctx.rate))
             return residual.add_(coming @ weight), None, None, None, None
 
@@ -249,12 +184,14 @@ def _norm_back(
     return residual, coming if state.mask is None else coming.mul_(state.mask)
 
 
-def _linear_back(coming: torch.Tensor, given: torch.Tensor, weights: LayerWeights, name: str) -> torch.Tensor:
+def _linear_back(
+    coming: torch.Tensor, given: torch.Tensor, weights: LayerWeights, name: str, rate: float
+) -> torch.Tensor:
     """The gradient of a linear map's input; its weights' is added to theirs."""
     linear = getattr(weights, name)
     _add(linear.weight, coming.t() @ given)
     _add(linear.bias, coming.sum(0))
-    back: torch.Tensor = coming @ weights.linear(name, coming.dtype)[0]
+    back: torch.Tensor = coming @ weights.plain(name, coming.dtype, rate)[0]
     return back
 
 

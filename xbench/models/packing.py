@@ -21,7 +21,8 @@ from transformers import PreTrainedModel
 from ..training.batching import cut_sorted, packed_size
 from ..types import Batch
 from .jagged import Jagged, lay_out, run_jagged
-from .layers import LayerWeights, look_up, run_layer
+from .layer_weights import LayerWeights
+from .layers import look_up, run_layer
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 GROUP_COST = 10000
