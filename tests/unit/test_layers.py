@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from tests.unit.test_packing import LENGTHS, UNEQUAL, batch_of, packing_of
 from xbench.models.attention import LONG, attend, attend_back
 from xbench.models.encoder import load_encoder
+from xbench.models.layer_weights import PROJECTION, LayerWeights
 from xbench.models.packing import encode_packed
 from xbench.recipe import build_recipe
 from xbench.training.batching import packed_size
@@ -77,6 +78,36 @@ def test_without_the_mode_attention_drops_at_its_rate_and_scale() -> None:
 @pytest.fixture
 def encoder(tiny: Callable[..., Path]) -> PreTrainedModel:
     return load_encoder(tiny("xlm-roberta"))
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_product_is_that_of_the_cast_and_scaled_weights(
+    encoder: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, kind: torch.dtype, trained: bool, packs: bool
+) -> None:
+    """Whether or not oneDNN has laid them out, for however many tokens."""
+    if not packs:
+        monkeypatch.setattr("xbench.models.layer_weights.can_pack_weights", lambda kind: False)
+    weights, rate = LayerWeights(encoder.encoder.layer[0]), 0.25
+    own = encoder.encoder.layer[0].attention.self
+    scales = zip((own.query, own.key, own.value), (own.scaling, 1.0, 1 / (1 - rate)), strict=True)
+    projection = [(part.weight * scale, part.bias * scale) for part, scale in scales]
+    expected = {
+        name: (getattr(weights, name).weight, getattr(weights, name).bias) for name in ("mix", "wide", "narrow")
+    }
+    expected[PROJECTION] = (
+        torch.cat([weight for weight, _ in projection]),
+        torch.cat([bias for _, bias in projection]),
+    )
+    for tokens in (32, 1, 7, 320):
+        for name, (weight, bias) in expected.items():
+            given = torch.randn(tokens, weight.shape[1], generator=torch.Generator().manual_seed(tokens)).to(kind)
+            product = weights.multiply(name, given, rate, trained)
+            assert product.dtype == kind
+            exact = given.double() @ weight.to(kind).double().t() + bias.to(kind).double()
+            tolerance = 1e-5 if kind == torch.float32 else 2**-7
+            torch.testing.assert_close(product.double(), exact, atol=tolerance, rtol=tolerance)
 
 
 def test_gradients_of_several_passes_add_up(encoder: PreTrainedModel) -> None:
