@@ -10,9 +10,9 @@ import torch
 
 from ..errors import UserError
 
-# oneDNN keeps the code that it generates for each matrix shape, and torch keeps what uses it once more, 1,024 shapes each
-# by default. Batches come in many lengths, so that on SQuAD a process grew by 18 MB at each step for it. With 128 shapes
-# in both no step was slower; with 16 in the first STSb's were, by 15%.
+# oneDNN keeps the code that it generates for each matrix shape, and torch keeps what uses it once more: 1,024 shapes
+# each by default. Batches come in many lengths, and on SQuAD a process grew by 18 MB at each step for it. With 128 in
+# both no step was slower; with 16 in the first STSb's were, by 15%.
 for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "128")
 
