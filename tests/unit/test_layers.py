@@ -80,6 +80,7 @@ def encoder(tiny: Callable[..., Path]) -> PreTrainedModel:
     return load_encoder(tiny("xlm-roberta"))
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize("trained", [True, False])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])

@@ -47,7 +47,8 @@ def run_layer(
     """
     # Autograd derives what an input with a gradient goes through; below may be none, with everything there frozen.
     trained = next((weight for weight in weights.parameters() if weight.requires_grad), None)
-    out: torch.Tensor = _Layer.apply(hidden, trained, weights, packing, only)  # type: ignore[no-untyped-call]
+    derived = torch.is_grad_enabled() and (trained is not None or hidden.requires_grad)  # inside it is never enabled
+    out: torch.Tensor = _Layer.apply(hidden, trained, weights, packing, only, derived)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -91,11 +92,10 @@ class _Layer(torch.autograd.Function):
     @torch.no_grad()
     def forward(
         ctx: Any, hidden: torch.Tensor, trained: torch.Tensor | None, weights: LayerWeights, packing: Packing,
-        only: torch.Tensor | None,
+        only: torch.Tensor | None, derived: bool,
     ) -> torch.Tensor:  # fmt: skip
         """(tokens, hidden) -> (tokens or some, hidden), float32."""
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        derived = any(ctx.needs_input_grad)
         with torch.autocast("cpu", enabled=False), DisableTorchFunction():
             low = hidden.to(kind)
             rate = _rate(weights.attention_dropout)
@@ -138,7 +138,7 @@ class _Layer(torch.autograd.Function):
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
             weight, _ = weights.plain(PROJECTION, kind, ctx.rate)
             _add_projection(weights, coming.t() @ low, coming.sum(0), weights.scales(ctx.rate))
-            return residual.add_(coming @ weight), None, None, None, None
+            return residual.add_(coming @ weight), None, None, None, None, None
 
 
 @dataclass
