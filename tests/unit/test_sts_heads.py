@@ -15,6 +15,7 @@ from tests.tiny import SHAPES, TinyRun, tiny_rows
 from xbench.errors import UserError
 from xbench.models.encoder import table_size
 from xbench.registry import Registry
+from xbench.training.batching import packed_size
 from xbench.training.examples import ExampleTable
 from xbench.training.feeding import host_batch
 from xbench.training.predict import Predictor
@@ -97,7 +98,9 @@ def test_segment_ids_are_passed_where_the_tokenizer_gives_them(
     )
     module(batch)
     assert seen[0] is not None
-    assert torch.equal(seen[0][0], batch.token_type_ids[batch.attention_mask.bool()])  # in one row, without padding
+    real = batch.token_type_ids[batch.attention_mask.bool()]
+    assert torch.equal(seen[0][0][: len(real)], real)  # in one row, without padding
+    assert len(seen[0][0]) == packed_size(len(real))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
