@@ -31,6 +31,7 @@ from xbench.types import Batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Gradients = dict[str, torch.Tensor]
+Encode = Callable[[PreTrainedModel, Batch], torch.Tensor]
 
 CPU = torch.device("cpu")
 KINDS = ["bert", "bert with segments", "bert-pad-1", "xlm-roberta"]
@@ -76,15 +77,15 @@ def encode_padded(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
     return hidden
 
 
-def passes(
-    encode: Callable[[PreTrainedModel, Batch], torch.Tensor], encoder: PreTrainedModel, batch: Batch
-) -> tuple[torch.Tensor, Gradients]:
-    """The hidden states of the real tokens, and the gradient of each weight for some random loss of them."""
+def passes(encode: Encode, encoder: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, Gradients]:
+    """The hidden states of the real or the first tokens, and each weight's gradient for some random loss of them."""
     lengths = batch.attention_mask.sum(1).numpy()[:, None]  # (sequences, 1)
     encoder.zero_grad()
     with SeededDropout(5) as dropout:
         dropout.next_piece(3, np.arange(len(lengths)), lengths)
-        hidden = encode(encoder, batch)[batch.attention_mask.bool()].float()  # (tokens, hidden)
+        hidden = encode(encoder, batch).float()
+    if hidden.ndim == 3:
+        hidden = hidden[batch.attention_mask.bool()]  # (tokens, hidden)
     (hidden * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
     gradients = {name: w.grad.clone() for name, w in encoder.named_parameters() if w.grad is not None}
     return hidden.detach(), gradients
@@ -96,9 +97,9 @@ def distance(one: Gradients, other: Gradients) -> float:
     return float((difference / sum(float(weight.square().sum()) for weight in other.values())) ** 0.5)
 
 
-def assert_packing_changes_nothing(encoder: PreTrainedModel, batch: Batch) -> None:
-    ours, gradients = passes(encode_packed, encoder, batch)
-    expected, theirs = passes(encode_padded, encoder, batch)
+def assert_same(encoder: PreTrainedModel, batch: Batch, one: Encode, other: Encode) -> None:
+    ours, gradients = passes(one, encoder, batch)
+    expected, theirs = passes(other, encoder, batch)
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
     assert gradients.keys() == theirs.keys()
     largest = max(float(gradient.abs().max()) for gradient in theirs.values())
@@ -106,6 +107,10 @@ def assert_packing_changes_nothing(encoder: PreTrainedModel, batch: Batch) -> No
         torch.testing.assert_close(
             gradients[name], gradient, atol=1e-5 * largest, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+def assert_packing_changes_nothing(encoder: PreTrainedModel, batch: Batch) -> None:
+    assert_same(encoder, batch, encode_packed, encode_padded)
 
 
 @pytest.fixture
@@ -130,23 +135,8 @@ def encode_first_of_all(encoder: PreTrainedModel, batch: Batch) -> torch.Tensor:
     return encode_packed(encoder, batch)[:, 0]
 
 
-def passes_first(
-    encode: Callable[[PreTrainedModel, Batch], torch.Tensor], encoder: PreTrainedModel, batch: Batch
-) -> tuple[torch.Tensor, Gradients]:
-    """The first tokens' hidden states, and the gradient of each weight for some random loss of them."""
-    encoder.zero_grad()
-    hidden = encode(encoder, batch)  # (sequences, hidden)
-    (hidden * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
-    return hidden.detach(), {name: w.grad.clone() for name, w in encoder.named_parameters() if w.grad is not None}
-
-
 def assert_the_first_alone_are_as_among_all(encoder: PreTrainedModel, batch: Batch) -> None:
-    ours, gradients = passes_first(encode_first, encoder, batch)
-    expected, theirs = passes_first(encode_first_of_all, encoder, batch)
-    torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
-    largest = max(float(gradient.abs().max()) for gradient in theirs.values())
-    for name, gradient in theirs.items():
-        torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)
+    assert_same(encoder, batch, encode_first, encode_first_of_all)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -163,7 +153,7 @@ def test_dropout_at_the_first_tokens_alone_is_as_among_all(encoder: PreTrainedMo
     batch = batch_of(encoder, UNEQUAL, segments=kind.endswith("segments"))
     encoder.train()
 
-    def run(chosen: list[int], encode: Callable[[PreTrainedModel, Batch], torch.Tensor] = encode_first) -> torch.Tensor:
+    def run(chosen: list[int], encode: Encode = encode_first) -> torch.Tensor:
         types = None if batch.token_type_ids is None else batch.token_type_ids[chosen]
         some = Batch(batch.input_ids[chosen], batch.attention_mask[chosen], types, batch.targets[chosen])
         with SeededDropout(5) as dropout:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from ..training.dropout import SeededDropout
+from ..training.dropout import WHOLE, SeededDropout
 
 if TYPE_CHECKING:
     from .packing import Group, Packing
 
 _where_positive = torch.ops.aten.threshold_backward
-_WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 SHORT = 96
-"""Up to this length see `_softmax`."""
+"""Below this length see `_softmax`."""
 LONG = 128
 """From this length on the product with transposed weights is faster the other way round, see `_weigh_back`."""
 
@@ -38,14 +37,14 @@ def attend(projected: torch.Tensor, heads: int, rate: float, packing: Packing) -
     """softmax(Q K') with dropout, times V, within each sequence.
 
     Args:
-        projected: (tokens, 3 * hidden) Query, key and value; the scores' scaling is in the query, dropout's in the
-            value.
+        projected: (size, 3 * hidden) Query, key and value of a pack; the scores' scaling is in the query, dropout's in
+            the value.
         heads: How many there are.
         rate: Of dropout.
         packing: Which tokens are a sequence.
 
     Returns:
-        (tokens, hidden), and what `attend_back` needs.
+        (size, hidden), and what `attend_back` needs.
     """
     out = packing.empty(projected, heads, 1, projected.shape[1] // (3 * heads))
     kept = Kept(packing.split(projected, heads, 3), [])
@@ -65,14 +64,14 @@ def attend_back(coming: torch.Tensor, heads: int, rate: float, kept: Kept, packi
     """The gradient of what `attend` was given.
 
     Args:
-        coming: (tokens, hidden) The gradient of what it gave.
+        coming: (size, hidden) The gradient of what it gave; 0 in spare rows.
         heads: As it was given.
         rate: As it was given.
         kept: What it gave besides.
         packing: As it was given.
 
     Returns:
-        (tokens, 3 * hidden)
+        (size, 3 * hidden)
     """
     out = packing.empty(coming, heads, 3, kept.split.shape[1])
     backs = packing.views(packing.split(coming, heads, 1), heads, 1)
@@ -111,7 +110,7 @@ def _weigh_back(weights: torch.Tensor, given: torch.Tensor, out: torch.Tensor) -
 
 def _without_dropped(share: torch.Tensor) -> torch.Tensor:
     """0 where it is negative. As whole numbers, which compare the same way, in half of the time."""
-    whole = _WHOLE[share.dtype.itemsize]
+    whole = WHOLE[share.dtype.itemsize]
     return share.view(whole).clamp_min(0).view(share.dtype)
 
 

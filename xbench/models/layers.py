@@ -37,7 +37,7 @@ def run_layer(
     """One layer of the encoder.
 
     Args:
-        hidden: (tokens, hidden), float32.
+        hidden: (tokens, hidden), float32: the rows of the pack, spare ones included.
         weights: The layer's.
         packing: Which tokens are a sequence.
         only: (some,) The tokens whose output is wanted; None wants all.

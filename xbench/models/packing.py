@@ -84,7 +84,7 @@ class Packing:
 
     def empty(self, like: torch.Tensor, heads: int, parts: int, width: int) -> torch.Tensor:
         """Room for what `split` gives, to be filled through `views`, and a row of zeros: (cells + 1, width)."""
-        room = like.new_empty(parts * heads * sum(group.rows.numel() for group in self.groups) + 1, width)
+        room = like.new_empty(self._indices(heads, parts)[0].shape[0] + 1, width)
         room[-1].zero_()
         return room
 

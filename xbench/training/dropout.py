@@ -28,7 +28,8 @@ LEVELS = 1 << 16
 BYTE = 1 << 8
 _STRIDE = 159
 """Odd, so that its multiples go through all bytes; near 256 over the golden ratio, so that they do so evenly."""
-_WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Whole numbers of as many bytes."""
 SHARED = 2**63
 """Where the stream that all sequences share stands: beyond every place in a batch."""
 Place: TypeAlias = tuple[slice | int, ...]
@@ -100,7 +101,7 @@ class SeededDropout(TorchFunctionMode):
         # Nothing reads the signs of padding, so that they may be any.
         dropped = np.empty(tuple(weights.shape), np.uint8)
         _throw(dropped, p, False, list(zip(_attention_places(lengths), streams, strict=True)))
-        whole = _WHOLE[weights.dtype.itemsize]
+        whole = WHOLE[weights.dtype.itemsize]
         sign = torch.from_numpy(dropped).to(whole).bitwise_left_shift_(8 * weights.dtype.itemsize - 1)
         weights.view(whole).bitwise_or_(sign)
 
@@ -139,7 +140,7 @@ class SeededDropout(TorchFunctionMode):
         if round(p * LEVELS) in (0, LEVELS):
             return torch.full_like(like, 1 if round(p * LEVELS) == 0 else 0)
         # Multiplied as whole numbers with the scale's bits: comparing and converting take ten times as long.
-        whole = _WHOLE[like.dtype.itemsize]
+        whole = WHOLE[like.dtype.itemsize]
         bits = torch.tensor(kept_scale(p), dtype=like.dtype).view(whole)
         kept = np.zeros(tuple(like.shape), np.uint8)  # padding is dropped
         _throw(kept, p, True, places)
