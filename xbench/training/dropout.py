@@ -3,7 +3,7 @@
 On the CPU torch draws dropout masks one number after the other, which takes a fifth of a training step, and the masks
 depend on how a batch was cut into pieces and padded. Here every sequence of an effective batch has a stream of its own,
 seeded by run, step and place in the batch, and draws masks for its real tokens alone: cutting the batch differently
-leaves every mask as it was. One byte of numpy's SFC64 decides on each number, ten times as fast as torch; what a byte
+leaves every mask as it was. One byte of numpy's SFC64 decides on each number, seven times as fast as torch; what a byte
 cannot tell apart is dithered, so that each number's rate is exact to 1/65536. The mode catches both ways in which a
 model drops: ``dropout`` itself and the dropout inside ``scaled_dot_product_attention``. On a GPU torch's own kernels
 are the fast ones, and the mode leaves them alone.
