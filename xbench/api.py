@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
     from .heads.tokens import sentence_pair_examples, tokenize
     from .leaderboard.layout import limit_text
+    from .sampling import resample_means
 
 _LAZY = {
     "HeadModule": "heads.blocks",
@@ -54,6 +55,7 @@ _LAZY = {
     "mean_pool": "heads.blocks",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
+    "resample_means": "sampling",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
 }
@@ -105,6 +107,7 @@ __all__ = [
     "mean_pool",
     "parallel_tsv",
     "read_lines",
+    "resample_means",
     "sentence_pair_examples",
     "tokenize",
 ]

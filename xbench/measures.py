@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import UserError
 from .types import Dataset, HeadContext, Prediction, Row
@@ -13,6 +13,9 @@ from .types import Dataset, HeadContext, Prediction, Row
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Sampler: TypeAlias = Callable[[npt.NDArray[np.float64]], Mapping[str, npt.NDArray[np.float64]]]
+    """From how often each row is drawn, (draws, rows), to each score's draws, (draws,)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Metric:
         schemas: The schemas whose predictions and references it understands; none stands for any.
         titles: What tables call its scores, such as ``P@1``, by score name; others are called by their names.
         decimals: Digits behind the point in tables, of the scores that ``titles`` or ``best`` names.
+        resample: Takes what ``compute`` takes and gives a function from how often each row is drawn, (draws, rows), to
+            the scores of each draw, (draws,) by name; intervals are made from them. `resample_means` gives one for
+            means. None: ``compute`` is called for every draw, which takes a thousand times as long.
+        chance: What a prediction that knows nothing reaches, by score name, from the references; retention is
+            measured from there. None, or a name that is missing: nobody knows.
     """
 
     name: str
@@ -54,6 +62,8 @@ class Metric:
     schemas: tuple[str, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     decimals: int = 2
+    resample: Callable[[Sequence[Prediction], Sequence[Any], MetricContext], Sampler] | None = None
+    chance: Callable[[Sequence[Any], MetricContext], Mapping[str, float]] | None = None
 
     def check_takes(self, dataset: Dataset, where: str = "") -> None:
         """See that it can score a dataset.

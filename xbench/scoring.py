@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .data.rows import RowSet
 from .data.schemas import value_error
@@ -15,7 +15,9 @@ from .keys import finite
 from .measures import Metric, MetricContext
 from .registry import Registry
 from .tasks import OFFICIAL, dataset_and_split
-from .types import Dataset, Schema
+from .types import Dataset, Prediction, Schema
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -146,22 +148,52 @@ def score_predictions(
         )
     about = MetricContext(rows.dataset, opened)
     references = [schema.reference(row) for row in opened]
-    computed = [
-        (metric.name, metric.compute([predictions.get(name) for name in ids], references, about)) for metric in metrics
-    ]
-    return Scored(merge_scores(computed), len(ids), missing, unknown)
+    scores = compute_scores(metrics, [predictions.get(name) for name in ids], references, about)
+    return Scored(scores, len(ids), missing, unknown)
 
 
-def merge_scores(computed: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str, float | None]:
-    """The scores of several metrics in one mapping.
+def compute_scores(
+    metrics: Sequence[Metric], predictions: Sequence[Prediction], references: Sequence[Any], about: MetricContext
+) -> dict[str, float | None]:
+    """The scores of several metrics, under the names of `name_scores`.
+
+    Args:
+        metrics: In order.
+        predictions: One a row.
+        references: One a row.
+        about: The rows and their dataset.
+
+    Returns:
+        None for a score that is not defined.
+    """
+    computed = [(metric.name, metric.compute(predictions, references, about)) for metric in metrics]
+    return {name: finite(value) for name, value in name_scores(computed).items()}
+
+
+def chance_scores(
+    metrics: Sequence[Metric], references: Sequence[Any], about: MetricContext
+) -> dict[str, float | None]:  # fmt: skip
+    """What a prediction that knows nothing reaches, of the metrics that say so, under the names of `name_scores`.
+
+    Args:
+        metrics: In order.
+        references: One a row.
+        about: The rows and their dataset.
+    """
+    known = [(metric.name, metric.chance(references, about)) for metric in metrics if metric.chance is not None]
+    return {name: finite(value) for name, value in name_scores(known).items() if ":" not in name}
+
+
+def name_scores(computed: Sequence[tuple[str, Mapping[str, Value]]]) -> dict[str, Value]:
+    """What several metrics gave, in one mapping.
 
     Two scorers may both give an F1: the first one's is the F1, the others' go under their scorer's name (``mlqa:f1``).
 
     Args:
         computed: Scores by metric, in order.
     """
-    scores: dict[str, float | None] = {}
+    named: dict[str, Value] = {}
     for metric, values in computed:
         for name, value in values.items():
-            scores[f"{metric}:{name}" if name in scores else name] = finite(value)
-    return scores
+            named[f"{metric}:{name}" if name in named else name] = value
+    return named

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .files import Digests, atomic_file, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
@@ -20,7 +20,9 @@ from .types import Prediction
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-RECORD_SCHEMA = "xbench.record/2"
+RECORD_SCHEMA = "xbench.record/3"
+READABLE = ("xbench.record/2", RECORD_SCHEMA)
+"""The second form lacks ``chance``, ``sampling`` and ``overlap``: `xbench.refresh` adds them."""
 ROWS_AT_ONCE = 10_000
 """Predictions in one row group of their file."""
 WEIGHTS = "weights.safetensors"
@@ -34,6 +36,33 @@ def slug(text: str) -> str:
     """
     safe = re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-")[:80]
     return safe if safe == text and text else f"{safe or 'x'}~{text_sha256(text)[:8]}"
+
+
+class Predictions(NamedTuple):
+    """What was predicted for each row of a cell.
+
+    Attributes:
+        ids: Of the rows.
+        predictions: One a row.
+    """
+
+    ids: list[str]
+    predictions: list[Prediction]
+
+
+class _PredictionsDigest:
+    """The sha256 over ids and predictions, a line a row."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, prediction: str) -> None:
+        """One row's id, and its prediction as canonical JSON."""
+        self._digest.update(f"{canonical(name)}\t{prediction}\n".encode("utf-8", "surrogatepass"))
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._digest.hexdigest()
 
 
 class Store:
@@ -113,6 +142,15 @@ class Store:
         write_json(self.record_path(cell, key), signed)
         return signed
 
+    def replace_record(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Write a record anew in its place: what a newer xbench adds to it.
+
+        Args:
+            path: Its file.
+            record: Of the same key.
+        """
+        write_json(path, sign({**record, "schema": RECORD_SCHEMA}))
+
     # Predictions
 
     def save_predictions(
@@ -132,7 +170,7 @@ class Store:
         import pyarrow
         import pyarrow.parquet
 
-        digest = hashlib.sha256()
+        digest = _PredictionsDigest()
         schema = pyarrow.schema([(name, pyarrow.string()) for name in ("id", "prediction", "reference")])
         rows = zip(ids, predictions, references, strict=True)
         with (
@@ -142,10 +180,24 @@ class Store:
             while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
                 written = [(name, canonical(prediction), canonical(reference)) for name, prediction, reference in some]
                 for name, prediction, _ in written:
-                    digest.update(f"{canonical(name)}\t{prediction}\n".encode("utf-8", "surrogatepass"))
+                    digest.add(name, prediction)
                 columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*written, strict=True)]
                 writer.write_table(pyarrow.table(columns, schema=schema))
         return digest.hexdigest()
+
+    def predictions(self, record: Mapping[str, Any]) -> Predictions | None:
+        """The predictions of a record, when they are still here and are those that it was scored by."""
+        import pyarrow.parquet
+
+        path, digest = self.predictions_path(record["key"]), _PredictionsDigest()
+        with contextlib.suppress(OSError, pyarrow.ArrowInvalid, KeyError):
+            table = pyarrow.parquet.read_table(path)
+            ids, written = (table.column(name).to_pylist() for name in ("id", "prediction"))
+            for name, prediction in zip(ids, written, strict=True):
+                digest.add(name, prediction)
+            if digest.hexdigest() == record["predictions_sha256"]:
+                return Predictions(ids, [json.loads(text) for text in written])
+        return None
 
     def save_kept(self, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
         """Keep what a head wants drawn, one ``.npy`` file an array.
@@ -212,9 +264,9 @@ def read_signed(path: Path) -> dict[str, Any] | None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """One record, when the file is whole and of this version's form."""
+    """One record, when the file is whole and of a form that is still read."""
     record = read_signed(path)
-    return record if record is not None and record.get("schema") == RECORD_SCHEMA else None
+    return record if record is not None and record.get("schema") in READABLE else None
 
 
 def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:

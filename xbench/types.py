@@ -61,6 +61,9 @@ class Schema:
         check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
         prediction: The type of a prediction, as ``fields`` has types, for those that are made elsewhere; empty where
             any will do.
+        cluster: What a row shares with others, such as its passage, as a text: rows that share it are not independent,
+            and a score's interval counts them as one unit. None where each row stands for itself.
+        unit: What such a unit is called.
     """
 
     name: str
@@ -69,6 +72,8 @@ class Schema:
     languages: tuple[int, ...] = (1,)
     check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
     prediction: str = ""
+    cluster: Callable[[Row], str] | None = None
+    unit: str = "row"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
-from xbench.api import Metric, MetricContext
+from xbench.api import Metric, MetricContext, resample_means
+
+Sampler: TypeAlias = Callable[..., Mapping[str, Any]]
 
 
 def mean_cosine(predictions: Sequence[Any], references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
@@ -17,8 +19,16 @@ def mean_cosine(predictions: Sequence[Any], references: Sequence[Any], about: Me
         references: Not needed.
         about: Not needed.
     """
-    cosines = [one["cosine"] if isinstance(one, Mapping) else one for one in predictions]
-    return {"mean_cosine": _mean(cosines)}
+    return {"mean_cosine": _mean(_cosines(predictions))}
+
+
+def resample_cosine(predictions: Sequence[Any], references: Sequence[Any], about: MetricContext) -> Sampler:
+    """The mean cosine of weighted pairs; see `mean_cosine`."""
+    return resample_means({"mean_cosine": _cosines(predictions)})
+
+
+def _cosines(predictions: Sequence[Any]) -> list[float]:
+    return [one["cosine"] if isinstance(one, Mapping) else one for one in predictions]
 
 
 def means(
@@ -37,6 +47,18 @@ def means(
     return {score: factor * _mean([one[name] for one in predictions]) for score, name in names.items()}
 
 
+def resample_some(
+    predictions: Sequence[Mapping[str, float]], references: Sequence[Any], about: MetricContext,
+    names: Mapping[str, str], factor: float,
+) -> Sampler:  # fmt: skip
+    """The means of weighted pairs, each among the same others as before; see `means`."""
+    return resample_means({score: [factor * one[name] for one in predictions] for score, name in names.items()})
+
+
+def _one_in_all(references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
+    return dict.fromkeys(RETRIEVAL, 100.0 / len(references))
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
 
@@ -48,17 +70,19 @@ TITLES = {"p_at_1": "P@1", "p_at_1_back": "P@1 back", "csls_p_at_1": "CSLS P@1",
 METRICS = [
     Metric(
         "mean-cosine", 1, mean_cosine, "The mean cosine of the pairs.", {"mean_cosine": 1.0},
-        schemas=("parallel", "pair-score"), decimals=3,
+        schemas=("parallel", "pair-score"), decimals=3, resample=resample_cosine,
     ),
     Metric(
         "retrieval", 1, partial(means, names=RETRIEVAL, factor=100.0),
         "P@1 x100: the share of first sentences whose nearest second one is their translation, and back, by cosine and "
         "by CSLS (Conneau et al., 2018).",
         dict.fromkeys(RETRIEVAL, 100.0), schemas=("parallel",), titles=TITLES,
+        resample=partial(resample_some, names=RETRIEVAL, factor=100.0), chance=_one_in_all,
     ),
     Metric(
         "shuffled-cosine", 1, partial(means, names={"shuffled_cosine": "shuffled"}, factor=1.0),
         "The mean cosine with another pair's translation: the control.", {}, schemas=("parallel",),
         titles={"shuffled_cosine": "Shuffled cosine"}, decimals=3,
+        resample=partial(resample_some, names={"shuffled_cosine": "shuffled"}, factor=1.0),
     ),
 ]  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from xbench.api import Metric, MetricContext, UserError
+from xbench.api import Metric, MetricContext, UserError, resample_means
 
 from .scorers import KORQUAD, MLQA_LANGUAGES, SQUAD, Scorer, mlqa
 
@@ -51,9 +52,31 @@ def score(
     return {"f1": 100.0 * f1 / count, "exact_match": 100.0 * exact / count}
 
 
+def resample(
+    predictions: Sequence[str | None], references: Sequence[Sequence[str]], about: MetricContext, metric: str
+) -> Callable[..., Mapping[str, Any]]:
+    """The means of weighted questions.
+
+    Args:
+        predictions: One text a question; None where it was not answered, which scores 0.
+        references: The gold answers of each question.
+        about: For the language of the dataset's contexts.
+        metric: ``squad``, ``korquad`` or ``mlqa``.
+    """
+    scorer = scorer_of(metric, about)
+    pairs = [
+        (0.0, 0.0) if prediction is None else scorer.best(prediction, texts)
+        for prediction, texts in zip(predictions, references, strict=True)
+    ]
+    return resample_means({name: [100.0 * pair[place] for pair in pairs] for place, name in enumerate(BEST)})
+
+
 def _metric(name: str, description: str) -> Metric:
     compute: Callable[..., Mapping[str, float]] = partial(score, metric=name)
-    return Metric(name, 1, compute, description, BEST, unanswered=True, schemas=("span",))
+    return Metric(
+        name, 1, compute, description, BEST, unanswered=True, schemas=("span",),
+        resample=partial(resample, metric=name), chance=lambda references, about: dict.fromkeys(BEST, 0.0),
+    )  # fmt: skip
 
 
 METRICS = [

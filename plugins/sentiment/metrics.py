@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from xbench.api import Metric, MetricContext
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Floats: TypeAlias = npt.NDArray[np.float64]
+    Measure: TypeAlias = Callable[[Floats], Mapping[str, Floats]]
 
 
 def confusion(predictions: Sequence[int], references: Sequence[int], about: MetricContext) -> npt.NDArray[np.int64]:
@@ -38,8 +42,7 @@ def accuracy(predictions: Sequence[int], references: Sequence[int], about: Metri
         references: The gold labels.
         about: For the dataset's labels.
     """
-    table = confusion(predictions, references, about)
-    return {"accuracy": 100.0 * float(table.trace()) / max(1, int(table.sum()))}
+    return _of_one(_accuracy, confusion(predictions, references, about))
 
 
 def macro_f1(predictions: Sequence[int], references: Sequence[int], about: MetricContext) -> Mapping[str, float]:
@@ -50,11 +53,7 @@ def macro_f1(predictions: Sequence[int], references: Sequence[int], about: Metri
         references: The gold labels.
         about: For the dataset's labels.
     """
-    table = confusion(predictions, references, about)
-    given, predicted = table.sum(1), table.sum(0)  # (labels,) each
-    there = (given + predicted) > 0
-    scores = 2.0 * table.diagonal()[there] / (given + predicted)[there]
-    return {"macro_f1": 100.0 * float(scores.mean()) if len(scores) else 0.0}
+    return _of_one(_macro_f1, confusion(predictions, references, about))
 
 
 def matthews(predictions: Sequence[int], references: Sequence[int], about: MetricContext) -> Mapping[str, float]:
@@ -67,19 +66,75 @@ def matthews(predictions: Sequence[int], references: Sequence[int], about: Metri
         references: The gold labels.
         about: For the dataset's labels.
     """
-    table = confusion(predictions, references, about).astype(float)
-    given, predicted, total = table.sum(1), table.sum(0), table.sum()
-    covariance = table.trace() * total - given @ predicted
-    scale = (total**2 - predicted @ predicted) * (total**2 - given @ given)
-    return {"matthews": 100.0 * float(covariance / scale**0.5) if scale > 0 else 0.0}
+    return _of_one(_matthews, confusion(predictions, references, about))
 
 
-_SCHEMAS = ("text-label", "pair-label")
+def _of_one(measure: Measure, table: npt.NDArray[np.int64]) -> Mapping[str, float]:
+    return {name: float(values[0]) for name, values in measure(table[None].astype(float)).items()}
+
+
+def _accuracy(tables: Floats) -> Mapping[str, Floats]:
+    """(tables, labels, labels) confusions to a score each, as all three."""
+    import numpy as np
+
+    return {"accuracy": 100.0 * np.trace(tables, axis1=1, axis2=2) / np.maximum(1, tables.sum((1, 2)))}
+
+
+def _macro_f1(tables: Floats) -> Mapping[str, Floats]:
+    import numpy as np
+
+    both = tables.sum(2) + tables.sum(1)  # (tables, labels) given and predicted
+    hits = np.diagonal(tables, axis1=1, axis2=2)  # (tables, labels)
+    scores = 2.0 * hits / np.where(both > 0, both, 1)
+    return {"macro_f1": 100.0 * scores.sum(1) / np.maximum(1, (both > 0).sum(1))}
+
+
+def _matthews(tables: Floats) -> Mapping[str, Floats]:
+    import numpy as np
+
+    given, predicted, total = tables.sum(2), tables.sum(1), tables.sum((1, 2))  # (tables, labels) twice, (tables,)
+    covariance = np.trace(tables, axis1=1, axis2=2) * total - (given * predicted).sum(1)
+    scale = (total**2 - (predicted**2).sum(1)) * (total**2 - (given**2).sum(1))
+    return {"matthews": 100.0 * np.where(scale > 0, covariance / np.sqrt(np.where(scale > 0, scale, 1)), 0.0)}
+
+
+def resample(
+    predictions: Sequence[int], references: Sequence[int], about: MetricContext, measure: Measure
+) -> Callable[[Floats], Mapping[str, Floats]]:
+    """A measure of weighted rows, from their weighted confusions.
+
+    Args:
+        predictions: One label a row.
+        references: The gold labels.
+        about: For the dataset's labels.
+        measure: From confusions, (tables, labels, labels), to scores.
+    """
+    import numpy as np
+
+    count = len(confusion(predictions, references, about))
+    places = np.asarray(references, np.int64) * count + np.asarray(predictions, np.int64)  # (rows,)
+    cells = np.eye(count * count)[places]  # (rows, labels * labels)
+    return lambda weights: measure((weights @ cells).reshape(-1, count, count))  # (draws, labels, labels)
+
+
+def always_the_same(references: Sequence[int], about: MetricContext, measure: Measure) -> Mapping[str, float]:
+    """What the commonest label reaches, given to every row."""
+    import numpy as np
+
+    commonest = int(np.bincount(references).argmax())
+    return _of_one(measure, confusion([commonest] * len(references), references, about))
+
+
+def _metric(name: str, compute: Callable[..., Mapping[str, float]], measure: Measure, score: str, text: str) -> Metric:
+    return Metric(
+        name, 1, compute, text, {score: 100.0}, schemas=("text-label", "pair-label"),
+        titles={"macro_f1": "Macro F1"} if score == "macro_f1" else {},
+        resample=partial(resample, measure=measure), chance=partial(always_the_same, measure=measure),
+    )  # fmt: skip
+
+
 METRICS = [
-    Metric("accuracy", 1, accuracy, "The share of right labels, in percent.", {"accuracy": 100.0}, schemas=_SCHEMAS),
-    Metric(
-        "macro-f1", 1, macro_f1, "The mean over labels of F1, in percent.", {"macro_f1": 100.0}, schemas=_SCHEMAS,
-        titles={"macro_f1": "Macro F1"},
-    ),
-    Metric("matthews", 1, matthews, "Matthews' correlation coefficient x100.", {"matthews": 100.0}, schemas=_SCHEMAS),
-]  # fmt: skip
+    _metric("accuracy", accuracy, _accuracy, "accuracy", "The share of right labels, in percent."),
+    _metric("macro-f1", macro_f1, _macro_f1, "macro_f1", "The mean over labels of F1, in percent."),
+    _metric("matthews", matthews, _matthews, "matthews", "Matthews' correlation coefficient x100."),
+]

@@ -9,7 +9,7 @@ import click
 from ..errors import UserError
 from ..leaderboard.publish import build, differing, load_records
 from .listing import open_registry
-from .options import out_option, plugin_option
+from .options import make_settings, out_option, place_options, plugin_option
 
 
 @click.group("leaderboard")
@@ -42,6 +42,29 @@ def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
     for path in wrong:
         click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
     return 1 if wrong or damaged else 0
+
+
+@command.command("refresh")
+@out_option
+@place_options
+@plugin_option
+def refresh_command(
+    out: Path, data: Path | None, cache: Path | None, offline: bool, plugins: tuple[Path, ...]
+) -> int:  # fmt: skip
+    """Add what newer records hold (draws for intervals, chance) to older ones.
+
+    Nothing is run: it needs the predictions, which the cache keeps, and the evaluation rows. Scores stay as they are.
+    """
+    from ..refresh import refresh
+
+    _check_folder(out)
+    left, done = 0, 0
+    for path, reason in refresh(open_registry(plugins), make_settings(data, cache, offline, out=out)):
+        done += not reason
+        left += bool(reason)
+        click.echo(f"{path}: {reason or 'refreshed'}", err=bool(reason))
+    click.echo(f"{done} records refreshed, {left} left as they are", err=True)
+    return 1 if left else 0
 
 
 def _check_folder(out: Path) -> None:

@@ -133,6 +133,8 @@ def xbench_schemas() -> Iterable[Schema]:
             (1, 2),
             _answers_fit,
             "string",
+            cluster=lambda row: str(row["context"]),
+            unit="passage",
         ),
         Schema("parallel", pair, lambda row: row["sentence2"], (2,)),
     ]

@@ -12,7 +12,8 @@ import torch
 from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
-from ..scoring import merge_scores
+from ..sampling import sample_scores
+from ..scoring import chance_scores, compute_scores
 from ..types import HeadContext, Prediction, Row
 from ..work import cell_limits, cell_recipe
 from .device import choose_precision
@@ -74,7 +75,9 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     schema = registry.schemas.get(registry.datasets.get(cell.dataset).schema)
     references = [schema.reference(row) for row in rows]
     started = time.perf_counter()
-    scores = _scores(cell, measured, references, work)
+    metrics = [registry.metrics.get(name) for name in cell.metrics]
+    about = MetricContext(registry.datasets.get(cell.dataset), rows)
+    scores = compute_scores(metrics, predictions, references, about)
     score_s = time.perf_counter() - started
     diagnostics, ceilings = diagnose(cell, measured, work)
     chain = work.chain(cell.stage)
@@ -94,6 +97,8 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "limits": cell_limits(cell, work),
         "sample": any(registry.datasets.get(name).sample for name in used),
         "scores": scores, "primary": next(iter(scores)),
+        "chance": chance_scores(metrics, references, about),
+        "sampling": sample_scores(metrics, predictions, references, about, schema, scores),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
         "diagnostics": diagnostics, "ceilings": ceilings,
         "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
@@ -107,16 +112,6 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         },
     }  # fmt: skip
     return store.save_record(cell, key, record)
-
-
-def _scores(cell: Cell, measured: Measured, references: Sequence[Any], work: Work) -> dict[str, float | None]:
-    about = MetricContext(work.registry.datasets.get(cell.dataset), measured.rows)
-    return merge_scores(
-        [
-            (name, work.registry.metrics.get(name).compute(measured.predictions, references, about))
-            for name in cell.metrics
-        ]
-    )
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Records of an older form, completed from the predictions that the cache still has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import Bench
+from xbench.files import write_json
+from xbench.refresh import NEW_FIELDS, Refreshed, refresh
+from xbench.registry import load_registry
+from xbench.sampling import draws_of
+from xbench.settings import Settings
+from xbench.store import RECORD_SCHEMA, read_record, sign
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def bench(tiny: Callable[..., Path], tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, str(tiny("bert")), load_registry())
+    outcome, _ = bench.run("none", task="mini-sts", datasets=("mini-sts-en", "mini-sts-ko"), limit_eval=40)
+    assert len(outcome.records) == 2
+    return bench
+
+
+def age(path: Path) -> dict[str, Any]:
+    """Make a record one of before, and give it as it was."""
+    whole: dict[str, Any] = json.loads(path.read_text())
+    write_json(
+        path, sign({**{name: whole[name] for name in whole if name not in NEW_FIELDS}, "schema": "xbench.record/2"})
+    )
+    return whole
+
+
+def again(bench: Bench) -> list[Refreshed]:
+    return list(refresh(bench.registry, Settings(cache=bench.root / "cache", out=bench.root / "out", offline=True)))
+
+
+def test_a_record_of_before_gets_what_a_new_one_has(bench: Bench) -> None:
+    assert again(bench) == []  # all are whole
+    before = {path: age(path) for path in bench.records()}
+    old = read_record(next(iter(before)))
+    assert old is not None
+    assert draws_of(old, "spearman") is None
+    assert again(bench) == [Refreshed(path, "") for path in before]
+    for path, whole in before.items():
+        assert json.loads(path.read_text()) == whole
+        assert (whole["schema"], whole["chance"]) == (RECORD_SCHEMA, {"spearman": 0.0, "pearson": 0.0})
+        assert draws_of(whole, "spearman") is not None
+    assert again(bench) == []
+
+
+def test_what_cannot_be_completed_stays_and_says_why(bench: Bench) -> None:
+    first, second = bench.records()
+    (bench.root / "cache" / "predictions" / f"{age(first)['key']}.parquet").unlink()
+    changed = age(second)
+    scores = {**changed["scores"], "spearman": changed["scores"]["spearman"] + 1}
+    write_json(second, sign({**json.loads(second.read_text()), "scores": scores}))
+    texts = [path.read_text() for path in (first, second)]
+    left = again(bench)
+    assert [one.path for one in left] == [first, second]
+    assert "no longer in the cache" in left[0].reason
+    assert "its predictions now score spearman" in left[1].reason
+    assert [path.read_text() for path in (first, second)] == texts
+
+
+def test_predictions_that_were_altered_are_not_taken(bench: Bench) -> None:
+    first = bench.records()[0]
+    key = age(first)["key"]
+    path = bench.root / "cache" / "predictions" / f"{key}.parquet"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert "no longer in the cache" in again(bench)[0].reason
+    other = bench.root / "cache" / "predictions" / f"{json.loads(bench.records()[1].read_text())['key']}.parquet"
+    path.write_bytes(other.read_bytes())
+    assert "no longer in the cache" in again(bench)[0].reason
+
+
+def test_another_version_of_a_metric_or_other_rows_are_said(bench: Bench) -> None:
+    first, second = bench.records()
+    for path, changes in (
+        (first, {"metric_version": {"spearman": 0, "pearson": 1}}),
+        (second, {"eval": {**age(second)["eval"], "rows_sha256": "0" * 64}}),
+    ):
+        write_json(
+            path,
+            sign(
+                {
+                    **{name: value for name, value in json.loads(path.read_text()).items() if name not in NEW_FIELDS},
+                    **changes,
+                }
+            ),
+        )
+    reasons = [one.reason for one in again(bench)]
+    assert reasons[0] == "the metric spearman is version 1 here, and 0 in the record"
+    assert reasons[1].endswith("has other rows now than the record was scored on")

@@ -1,0 +1,108 @@
+"""Adds to records of an older form what newer ones hold, from the predictions that the cache still has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .data.rows import RowSet, prepare, select
+from .errors import UserError
+from .measures import Metric, MetricContext
+from .registry import Registry
+from .sampling import sample_scores
+from .scoring import chance_scores, compute_scores
+from .settings import Settings
+from .store import RECORD_SCHEMA, Store, read_records
+from .work import EVAL_DRAW_SEED
+
+NEW_FIELDS = ("chance", "sampling")
+CLOSE = 1e-9
+"""A score computed again may differ from the recorded one in its last digits, on another machine."""
+
+
+class Refreshed(NamedTuple):
+    """What became of a record.
+
+    Attributes:
+        path: Its file.
+        reason: Why it stays as it is; empty where it was refreshed.
+    """
+
+    path: Path
+    reason: str
+
+
+def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
+    """Complete every record of a results folder that can be completed.
+
+    Args:
+        registry: What the plugins declare.
+        settings: ``out`` holds the records, the cache their predictions; rows are fetched as for a run.
+
+    Yields:
+        Each record of an older form; those that are whole already are passed over.
+    """
+    store, rows = Store(settings), dict[tuple[str, str], RowSet]()
+    for path, record in read_records(settings.out):
+        if record is None or (record["schema"] == RECORD_SCHEMA and all(name in record for name in NEW_FIELDS)):
+            continue
+        try:
+            store.replace_record(path, {**record, **_completed(record, store, registry, settings, rows)})
+        except (UserError, OSError) as error:
+            yield Refreshed(path, str(error))
+        else:
+            yield Refreshed(path, "")
+
+
+def _completed(
+    record: Mapping[str, Any], store: Store, registry: Registry, settings: Settings,
+    known: dict[tuple[str, str], RowSet],
+) -> dict[str, Any]:  # fmt: skip
+    """The new fields of one record.
+
+    Raises:
+        UserError: Predictions, rows or metrics are no longer those that the record was made with.
+    """
+    found = store.predictions(record)
+    if found is None:
+        raise UserError("its predictions are no longer in the cache: run the evaluation again")
+    metrics = [_metric(name, version, registry) for name, version in record["metric_version"].items()]
+    evaluated = record["eval"]
+    dataset = registry.datasets.get(evaluated["dataset"])
+    schema = registry.schemas.get(dataset.schema)
+    where = (dataset.name, evaluated["split"])
+    if where not in known:
+        known[where] = prepare(dataset, evaluated["split"], schema, settings)
+    if known[where].rows_sha256 != evaluated["rows_sha256"]:
+        raise UserError(f"{'/'.join(where)} has other rows now than the record was scored on")
+    rows = select(known[where].open(), record["limits"]["eval"], EVAL_DRAW_SEED)
+    if [row["id"] for row in rows] != found.ids:
+        raise UserError(f"its predictions are of other rows than {'/'.join(where)} has")
+    references, about = [schema.reference(row) for row in rows], MetricContext(dataset, rows)
+    scores = compute_scores(metrics, found.predictions, references, about)
+    if not _same(scores, record["scores"]):
+        raise UserError(f"its predictions now score {_brief(scores)}, and not {_brief(record['scores'])}")
+    sampling = sample_scores(metrics, found.predictions, references, about, schema, record["scores"])
+    return {"chance": chance_scores(metrics, references, about), "sampling": sampling}
+
+
+def _metric(name: str, version: int, registry: Registry) -> Metric:
+    metric = registry.metrics.get(name)
+    if metric.version != version:
+        raise UserError(f"the metric {name} is version {metric.version} here, and {version} in the record")
+    return metric
+
+
+def _same(scores: Mapping[str, float | None], recorded: Mapping[str, float | None]) -> bool:
+    if scores.keys() != recorded.keys():
+        return False
+    pairs = [(scores[name], recorded[name]) for name in scores]
+    return all(
+        one == other or (one is not None and other is not None and abs(one - other) <= CLOSE * max(1, abs(other)))
+        for one, other in pairs
+    )
+
+
+def _brief(scores: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in scores.items())
