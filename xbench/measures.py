@@ -46,6 +46,8 @@ class Metric:
         schemas: The schemas whose predictions and references it understands; none stands for any.
         titles: What tables call its scores, such as ``P@1``, by score name; others are called by their names.
         decimals: Digits behind the point in tables, of the scores that ``titles`` or ``best`` names.
+        comparable: Whether a higher score means better, of one model or of another. A mean cosine does not: what brings
+            all sentences together raises it. Models are ranked by a task's first score that is comparable.
         resample: Takes what ``compute`` takes and gives a function from how often each row is drawn, (draws, rows), to
             the scores of each draw, (draws,) by name; intervals are made from them. `resample_means` gives one for
             means. None: ``compute`` is called for every draw, which takes a thousand times as long.
@@ -62,6 +64,7 @@ class Metric:
     schemas: tuple[str, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     decimals: int = 2
+    comparable: bool = True
     resample: Callable[[Sequence[Prediction], Sequence[Any], MetricContext], Sampler] | None = None
     chance: Callable[[Sequence[Any], MetricContext], Mapping[str, float]] | None = None
 

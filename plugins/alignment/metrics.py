@@ -70,7 +70,8 @@ TITLES = {"p_at_1": "P@1", "p_at_1_back": "P@1 back", "csls_p_at_1": "CSLS P@1",
 METRICS = [
     Metric(
         "mean-cosine", 1, mean_cosine, "The mean cosine of the pairs.", {"mean_cosine": 1.0},
-        schemas=("parallel", "pair-score"), decimals=3, resample=resample_cosine,
+        schemas=("parallel", "pair-score"), decimals=3, comparable=False,
+        resample=resample_cosine,
     ),
     Metric(
         "retrieval", 1, partial(means, names=RETRIEVAL, factor=100.0),
@@ -82,7 +83,7 @@ METRICS = [
     Metric(
         "shuffled-cosine", 1, partial(means, names={"shuffled_cosine": "shuffled"}, factor=1.0),
         "The mean cosine with another pair's translation: the control.", {}, schemas=("parallel",),
-        titles={"shuffled_cosine": "Shuffled cosine"}, decimals=3,
+        titles={"shuffled_cosine": "Shuffled cosine"}, decimals=3, comparable=False,
         resample=partial(resample_some, names={"shuffled_cosine": "shuffled"}, factor=1.0),
     ),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.records import record, split_of, table_one
 from xbench.errors import UserError
 from xbench.leaderboard.layout import cell_text, column_title, grids, limit_text, metric_title, row_title
-from xbench.leaderboard.markdown import render_markdown
+from xbench.leaderboard import markdown
 from xbench.leaderboard.publish import MARKER, build, differing, load_records, orders
 from xbench.leaderboard.table import Order, ScoreStyle, Table, TableCell, build_tables
 from xbench.plan import Plan, Request, make_plan
@@ -28,6 +29,11 @@ STS = {
 }
 ROWS = split_of("korsts", "test", 1379)["rows_sha256"]
 FINITE = st.floats(-100, 100, allow_nan=False)
+
+
+def render_markdown(records: Sequence[dict[str, Any]], orders: Mapping[str, Order], titles: Mapping[str, str]) -> str:
+    """From records, as the leaderboard is made."""
+    return markdown.render_markdown(build_tables(records, orders), orders, titles)
 
 
 def one_table(records: list[dict[str, Any]], order: dict[str, Order] | None = None) -> Table:

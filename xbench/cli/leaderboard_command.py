@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
-from ..leaderboard.publish import build, differing, load_records
+from ..leaderboard.publish import build, differing
+from ..store import read_records
 from .listing import open_registry
 from .options import make_settings, out_option, place_options, plugin_option
 
@@ -21,9 +22,9 @@ def command() -> None:
 @out_option
 @plugin_option
 def build_command(out: Path, plugins: tuple[Path, ...]) -> int:
-    """Render the records in DIR/results into DIR/README.md."""
+    """Render the records in DIR/results: DIR/README.md, leaderboard.csv, leaderboard.tex, and pictures."""
     _check_folder(out)
-    written, damaged = build(out, open_registry(plugins))
+    written, damaged = build(out, open_registry(plugins), draw=True)
     _tell_damaged(damaged)
     for path in written:
         click.echo(path)
@@ -37,7 +38,7 @@ def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
     """Tell whether what is published is what the records give; exit status 1 when it is not."""
     _check_folder(out)
     wrong = differing(out, open_registry(plugins))
-    _, damaged = load_records(out)
+    damaged = [path for path, record in read_records(out) if record is None]
     _tell_damaged(damaged)
     for path in wrong:
         click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)

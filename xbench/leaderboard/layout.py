@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..languages import language_name
 from .ceilings import NONE, ceiling_text
-from .table import ScoreStyle, Table, TableCell, TableRow
+from .cells import TableCell
+from .table import ScoreStyle, Table, TableRow
 
 WIDE = 3
 """Scores that fit into one cell; of more, each has a column, and each evaluation dataset a grid."""
 ZERO_SHOT = "†"
 FITTED_HERE = "‡"
+KIND_MARKS = {"zero-shot": ZERO_SHOT, "in-language": "•", "mixed": "◦"}
+"""A frozen encoder and a floor, which were not trained at all, have none."""
+MARKED = "*"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Grid:
         columns: Their titles, without that of the rows.
         rows: A title and a text a column each.
         transfers: By row, a word a column: ``zero-shot`` and the like; empty where there is no score.
+        intervals: By row, the 95% interval of a column's first score as a text; empty where there is none.
+        made: By row, how the checkpoint was chosen, and the seeds.
         ceiling: A text a column, or none where nothing bounds the scores.
     """
 
@@ -31,6 +38,8 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     transfers: tuple[tuple[str, ...], ...]
+    intervals: tuple[tuple[str, ...], ...]
+    made: tuple[tuple[str, str], ...]
     ceiling: tuple[str, ...] = ()
 
 
@@ -39,32 +48,75 @@ def grids(table: Table) -> list[Grid]:
     titles = [row_title(row, len({row.head for row in table.rows}) > 1) for row in table.rows]
     if len(table.metrics) > WIDE:
         return [_wide(table, titles, *column) for column in table.columns]
-    rows, transfers = [], []
+    lines = []
     for title, row in zip(titles, table.rows, strict=True):
         cells = [row.cells.get(dataset) for dataset, _ in table.columns]
-        rows.append((title, tuple(cell_text(cell, table.metrics, table.styles) for cell in cells)))
-        transfers.append(tuple(cell.transfer if cell else "" for cell in cells))
+        texts = [cell_text(cell, table.metrics, table.styles) for cell in cells]
+        intervals = [interval_text(cell, table.metrics[0], table.styles) for cell in cells]
+        lines.append(_Line(title, texts, [cell.transfer if cell else "" for cell in cells], intervals, made(row)))
     ceiling = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
     columns = tuple(column_title(*column) for column in table.columns)
-    return [Grid("", columns, tuple(rows), tuple(transfers), tuple(ceiling) if table.ceilings else ())]
+    return [_grid("", columns, lines, tuple(ceiling) if table.ceilings else ())]
+
+
+class _Line(NamedTuple):
+    """One row of a grid."""
+
+    title: str
+    texts: Sequence[str]
+    transfers: Sequence[str]
+    intervals: Sequence[str]
+    made: tuple[str, str]
+
+
+def _grid(title: str, columns: tuple[str, ...], lines: Sequence[_Line], ceiling: tuple[str, ...]) -> Grid:
+    return Grid(
+        title, columns, tuple((line.title, tuple(line.texts)) for line in lines),
+        tuple(tuple(line.transfers) for line in lines), tuple(tuple(line.intervals) for line in lines),
+        tuple(line.made for line in lines), ceiling,
+    )  # fmt: skip
 
 
 def _wide(table: Table, titles: Sequence[str], dataset: str, language: str) -> Grid:
-    rows, transfers = [], []
+    lines = []
     for title, row in zip(titles, table.rows, strict=True):
         cell = row.cells.get(dataset)
         if cell is not None:
             texts = [_one_score(cell, name, table.styles) for name in table.metrics]
-            rows.append((title, (texts[0] + _marks(cell), *texts[1:])))
-            transfers.append((cell.transfer,) * len(texts))
+            intervals = [interval_text(cell, name, table.styles) for name in table.metrics]
+            line = _Line(
+                title, [texts[0] + _marks(cell), *texts[1:]], [cell.transfer] * len(texts), intervals, made(row)
+            )
+            lines.append(line)
     own = table.ceilings.get(dataset)
     ceiling = tuple(ceiling_text(own, [name]) for name in table.metrics) if own else ()
     columns = tuple(score_title(name, table.styles) for name in table.metrics)
-    return Grid(column_title(dataset, language), columns, tuple(rows), tuple(transfers), ceiling)
+    return _grid(column_title(dataset, language), columns, lines, ceiling)
+
+
+def made(row: TableRow) -> tuple[str, str]:
+    """How a row's checkpoint was chosen, and its seeds."""
+    seeds = sorted({seed for cell in row.cells.values() for seed in cell.seeds})
+    return row.selection or NONE, ", ".join(map(str, seeds)) or NONE
+
+
+def interval_text(cell: TableCell | None, name: str, styles: Mapping[str, ScoreStyle]) -> str:
+    """``79.12 to 82.87``, the 95% interval of one score; empty where its records hold no draws.
+
+    Args:
+        cell: None where there is no record.
+        name: The score's.
+        styles: How it is written.
+    """
+    estimate = cell.estimates.get(name) if cell else None
+    if estimate is None:
+        return ""
+    decimals = styles[name].decimals if name in styles else 2
+    return f"{estimate.low:.{decimals}f} to {estimate.high:.{decimals}f}"
 
 
 def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[str, ScoreStyle] | None = None) -> str:
-    """``87.44 (87.43)``, the primary score first, others in brackets; ``†`` marks zero-shot, ``‡`` rows fitted on.
+    """``87.44 (87.43)``, the primary score first, others in brackets; a mark says what kind it is.
 
     Args:
         cell: What to show; None where there is no record.
@@ -83,7 +135,8 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[st
 
 
 def _marks(cell: TableCell) -> str:
-    return f" {ZERO_SHOT}" * (cell.transfer == "zero-shot") + f" {FITTED_HERE}" * cell.fitted_here
+    kind = KIND_MARKS.get(cell.transfer, "")
+    return f" {kind}" * bool(kind) + f" {FITTED_HERE}" * cell.fitted_here + f" {MARKED}" * bool(cell.marks)
 
 
 def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> str:

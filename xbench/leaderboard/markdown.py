@@ -3,73 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .ceilings import CEILING
 from .layout import Grid, grids, limit_text, table_title
 from .pictures import Shown
-from .table import Order, Record, Table, build_tables
+from .report import (
+    TextTable,
+    circles_table,
+    contests_table,
+    curricula_table,
+    floors_table,
+    is_floor,
+    mark_notes,
+    overlap_notes,
+    stages_table,
+    transfer_table,
+)
+from .standings import Contest, circles, side_by_side
+from .table import Order, Table
 
 INTRODUCTION = """# Leaderboard
 
 How well what an encoder learns in one language works in another. A row is a curriculum, what the model was fine-tuned
 on: `a` one dataset, `a → b` first one and then the other, `a + b` mixed, *none* the frozen encoder. A column is the
 dataset it was scored on. Every number comes from a record in [`results/`](results/), with its whole provenance;
-`xbench leaderboard build` makes this file from them.
+`xbench leaderboard build` makes this file from them, and `leaderboard.csv`, `leaderboard.tex` and `index.html`, a page
+to sort and to filter, beside it.
 
-† zero-shot: the model was fine-tuned, and never in that language. ‡ fitted on rows of the split that it is scored
-on: only others tell what it is worth. *ceiling*: the best that any model could reach with this tokenizer, whose tokens
-do not all begin and end where answers do.
+| mark | meaning |
+|---|---|
+| † | zero-shot: fine-tuned, and never in the language scored |
+| • | in-language: fine-tuned in the language scored alone |
+| ◦ | mixed: fine-tuned in the language scored and in others |
+| ‡ | fitted on rows of the very split that it is scored on: only others tell what it is worth |
+| * | see the notes below the table |
+| *ceiling* | the best that any model could reach with this tokenizer: not all answers begin and end where tokens do |
+
+Small numbers are 95% intervals. They come from a bootstrap over the evaluation rows, or over the passages that several
+questions share; of one seed they say how much other rows would change the score of this one trained model, and of
+several seeds also how much other seeds would (the sum of both variances, *t*).
 """
 SAMPLE = (
     "> **Sample corpora.** These are small corpora written for xbench. They show that things run; "
     "they are no benchmark, and say nothing about which model is better."
 )
+LONG = 12
+"""Rows of a table in the report beyond which it is folded."""
 NO_PICTURES: Mapping[tuple[str, bool], Sequence[Shown]] = {}
 
 
 def render_markdown(
-    records: Sequence[Record], orders: Mapping[str, Order], titles: Mapping[str, str],
+    tables: Sequence[Table], orders: Mapping[str, Order], titles: Mapping[str, str],
     pictures: Mapping[tuple[str, bool], Sequence[Shown]] = NO_PICTURES,
 ) -> str:  # fmt: skip
     """The leaderboard as one markdown document.
 
     Args:
-        records: Finished ones.
-        orders: The order of rows and columns, by task.
+        tables: In order.
+        orders: For the tasks' in-language curricula.
         titles: Titles of tasks, by name.
         pictures: To show after a task's tables, by task and whether they are of sample corpora.
 
     Returns:
-        Markdown; the same records give the same bytes.
+        Markdown; the same tables give the same bytes.
     """
-    parts = [INTRODUCTION]
-    task: tuple[str, bool] | None = None
-    for table in build_tables(records, orders):
-        if (table.task, table.sample) != task:
-            parts += _pictures(task, pictures)
-            task = (table.task, table.sample)
-            parts.append(f"\n## {escape(titles.get(table.task, table.task))}\n")
-            if table.sample:
-                parts.append(f"\n{SAMPLE}\n")
-        parts.append(_table(table))
-    parts += _pictures(task, pictures)
-    if task is None:
+    chapters: dict[tuple[str, bool], list[Table]] = {}
+    for table in tables:
+        chapters.setdefault((table.task, table.sample), []).append(table)
+    held = {chapter: side_by_side(own) for chapter, own in chapters.items()}
+    parts = [INTRODUCTION, *_average_ranks(held)]
+    for (task, sample), own in chapters.items():
+        parts.append(f"\n## {escape(titles.get(task, task))}\n")
+        if sample:
+            parts.append(f"\n{SAMPLE}\n")
+        parts += _chapter(own, held[task, sample], orders.get(task, Order()))
+        parts += _pictures(pictures.get((task, sample), ()))
+    if not chapters:
         parts.append("\nThere are no records yet.\n")
     return "".join(parts)
+
+
+def _average_ranks(held: Mapping[tuple[str, bool], Sequence[Sequence[Contest]]]) -> list[str]:
+    """Of real corpora alone."""
+    by_task: dict[str, list[Contest]] = {}
+    for (task, sample), groups in held.items():
+        for group in groups if not sample else ():
+            by_task.setdefault(task, []).extend(group)
+    drawn = [_text_table(circles_table(circle), "###") for circle in circles(by_task)]
+    return ["\n## Models\n", *drawn] if drawn else []
+
+
+def _chapter(tables: Sequence[Table], held: Sequence[Sequence[Contest]], order: Order) -> list[str]:
+    """The tables of one task, and the report below them."""
+    trained = [table for table in tables if not is_floor(table)]
+    parts = [_table(table) for table in trained]
+    floors = floors_table([table for table in tables if is_floor(table)])
+    parts += [_text_table(floors, "###")] if floors else []
+    drawn = [contests_table(group, tables[0]) for group in held]
+    for table in trained:
+        own = (transfer_table(table, order.baselines), stages_table(table), curricula_table(table))
+        drawn += [replace(one, title=f"{one.title}: {table.model}{_limits(table)}") for one in own if one]
+    return [*parts, *(_text_table(one, "###") for one in drawn if one)]
+
+
+def _limits(table: Table) -> str:
+    return f" ({limit_text(table.limits)})" if limit_text(table.limits) else ""
 
 
 def _table(table: Table) -> str:
     heads = {row.head for row in table.rows}
     about = [escape(text) for text in (f"Task {table.task}", table_title(table)) if text]
     about += [f"head {escape(next(iter(heads)))}"] if len(heads) == 1 else []
-    seeds = sorted({seed for row in table.rows for cell in row.cells.values() for seed in cell.seeds})
-    about.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
     if limit_text(table.limits):
         about.append(f"**{limit_text(table.limits)}**")
     lines = [f"\n### {escape(table.model)}\n", f"{' · '.join(about)}\n"]
     for grid in grids(table):
         lines += _grid(grid)
+    notes = [*mark_notes(table), *overlap_notes(table)]
+    lines += [*(f"- {escape(note)}" for note in notes), ""] if notes else []
     made = "; ".join(table.environment)
     lines.append(f"<sub>{escape(table.versions)}. Made with {escape(made)}.</sub>")
     return "\n".join(lines) + "\n"
@@ -78,25 +131,42 @@ def _table(table: Table) -> str:
 def _grid(grid: Grid) -> list[str]:
     """The lines of one grid, with an empty one at its end."""
     lines = [f"**{escape(grid.title)}**\n"] if grid.title else []
-    lines.append("| " + " | ".join(["Fine-tuned on", *map(escape, grid.columns)]) + " |")
-    lines.append("|" + "---|" + "---:|" * len(grid.columns))
-    for title, texts in grid.rows:
-        lines.append("| " + " | ".join([escape(title), *texts]) + " |")
+    lines.append("| " + " | ".join(["Fine-tuned on", *map(escape, grid.columns), "Checkpoint", "Seeds"]) + " |")
+    lines.append("|---|" + "---:|" * len(grid.columns) + "---|---|")
+    for (title, texts), intervals, made in zip(grid.rows, grid.intervals, grid.made, strict=True):
+        cells = [_cell(escape(text), below) for text, below in zip(texts, intervals, strict=True)]
+        lines.append("| " + " | ".join([escape(title), *cells, *map(escape, made)]) + " |")
     if grid.ceiling:
-        lines.append("| " + " | ".join([f"*{CEILING}*", *grid.ceiling]) + " |")
+        lines.append("| " + " | ".join([f"*{CEILING}*", *grid.ceiling, "", ""]) + " |")
     return [*lines, ""]
 
 
-def _pictures(
-    task: tuple[str, bool] | None, pictures: Mapping[tuple[str, bool], Sequence[Shown]]
-) -> list[str]:  # fmt: skip
-    """A task's pictures, each with its title and its other formats."""
+def _cell(text: str, below: str) -> str:
+    return f"{text}<br><sub>{below}</sub>" if below else text
+
+
+def _text_table(table: TextTable, level: str) -> str:
+    lines = [f"\n{level} {escape(table.title)}\n", f"{escape(table.about)}\n"]
+    folded = len(table.rows) > LONG
+    if folded:
+        lines.append(f"<details><summary>{len(table.rows)} rows</summary>\n")
+    lines.append("| " + " | ".join(map(escape, table.columns)) + " |")
+    lines.append("|" + "---|" * table.words + "---:|" * (len(table.columns) - table.words))
+    lines += ["| " + " | ".join(_cell(escape(one.text), escape(one.below)) for one in row) + " |" for row in table.rows]
+    return "\n".join([*lines, "\n</details>"] if folded else lines) + "\n"
+
+
+def _pictures(pictures: Sequence[Shown]) -> list[str]:
+    """A task's pictures, each with its title and its other formats; all but the first are folded away."""
     parts = []
-    for one in pictures.get(task, ()) if task else ():
+    for number, one in enumerate(pictures):
         title, (first, *others) = escape(one.title), one.files
         links = "".join(f" · [{Path(other).suffix[1:].upper()}]({other})" for other in others)
         parts.append(f"\n![{title}]({first})\n\n<sub>{title}{links}</sub>\n")
-    return parts
+        if number == 0 and len(pictures) > 1:
+            more = len(pictures) - 1
+            parts.append(f"\n<details><summary>{more} more picture{'s' if more > 1 else ''}</summary>\n")
+    return [*parts, "\n</details>\n"] if len(pictures) > 1 else parts
 
 
 def escape(text: str) -> str:

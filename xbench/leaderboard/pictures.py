@@ -18,13 +18,13 @@ from ..keys import content_key, file_sha256
 from ..measures import Figure, FigureContext, Picture
 from ..registry import Registry
 from ..store import Store, slug
-from .table import Record
+from .cells import Record
 
 FOLDER = "figures"
 INDEX = "pictures.json"
 """What lies in a task's folder of pictures: of each its figure, title, files with their checksums, and the checksums of
 its records by key; and what each figure was last drawn from, by name."""
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 """A file's name that is safe in a path, in a link and in HTML."""
 Entry: TypeAlias = Mapping[str, Any]
 
@@ -158,7 +158,7 @@ def _stays(old: Entry, new: Sequence[Entry], figure: Figure, checksums: Mapping[
 
 def _entry(folder: Path, figure: Figure, picture: Picture, checksums: Mapping[str, str]) -> dict[str, Any]:
     for path in picture.files:
-        if path.parent != folder or not _PLAIN.fullmatch(path.name):
+        if path.parent != folder or not PLAIN.fullmatch(path.name):
             raise RuntimeError(f"the figure {figure.name} wrote {path}, which is no plain name in its folder")
     if not picture.keys or not picture.files:
         raise RuntimeError(f"the figure {figure.name} gave a picture without files, or drawn from no records")
@@ -191,7 +191,7 @@ def _is_entry(entry: Any) -> bool:
     """Whether it has its fields, and its files are names, not paths."""
     kinds = {"figure": str, "version": int, "title": str, "files": dict, "records": dict}
     fits = isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
-    return fits and bool(entry["files"]) and all(_PLAIN.fullmatch(name) for name in entry["files"])
+    return fits and bool(entry["files"]) and all(PLAIN.fullmatch(name) for name in entry["files"])
 
 
 def _whole(folder: Path, files: Mapping[str, Any]) -> bool:

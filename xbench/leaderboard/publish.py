@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from ..curriculum import curriculum_name, parse_curriculum
 from ..errors import UserError
@@ -13,12 +14,19 @@ from ..registry import Registry
 from ..store import read_records
 from ..tasks import OFFICIAL, Task, dataset_and_split
 from ..types import Scalar
+from .cells import Record
+from .entries import entries
+from .flat import render_csv
+from .latex import render_latex
 from .layout import score_title
 from .markdown import render_markdown
 from .pictures import published
-from .table import Order, Record, ScoreStyle
+from .plots import Plot, draw_plots, plots, stale, with_plots
+from .table import Order, ScoreStyle, Table, build_tables
 
 PAGE = "README.md"
+FLAT = "leaderboard.csv"
+LATEX = "leaderboard.tex"
 MARKER = "<!-- made by: xbench leaderboard build -->"
 """The page's first line: a page without it is somebody else's, and is not overwritten."""
 
@@ -28,9 +36,9 @@ def orders(registry: Registry) -> dict[str, Order]:
     return {
         task.name: Order(
             _as_planned(task), task.eval, task.eval_split, task.version, _recipes(task, registry),
-            _readings(task, registry), _scores(task, registry),
+            _readings(task, registry), _scores(task, registry), _baselines(task), place,
         )
-        for task in registry.tasks
+        for place, task in enumerate(registry.tasks)
     }  # fmt: skip
 
 
@@ -58,7 +66,7 @@ def _scores(task: Task, registry: Registry) -> dict[str, ScoreStyle]:
             metric = registry.metrics.get(name)
             for score in dict.fromkeys([*metric.titles, *metric.best]):
                 title = metric.titles.get(score, score_title(score, {}))
-                styles.setdefault(score, ScoreStyle(title, metric.decimals))
+                styles.setdefault(score, ScoreStyle(title, metric.decimals, metric.comparable))
     return styles
 
 
@@ -75,6 +83,11 @@ def _as_planned(task: Task) -> tuple[str, ...]:
     return tuple(curriculum_name(parse_curriculum(text, task.train)) for text in task.curricula)
 
 
+def _baselines(task: Task) -> dict[str, str]:
+    """The task's in-language curricula, spelled as records spell them."""
+    return {name: curriculum_name(parse_curriculum(text, task.train)) for name, text in task.baselines.items()}
+
+
 def load_records(out: Path) -> tuple[list[Record], list[Path]]:
     """All records of a results folder.
 
@@ -88,21 +101,66 @@ def load_records(out: Path) -> tuple[list[Record], list[Path]]:
     return [record for _, record in found if record is not None], [path for path, record in found if record is None]
 
 
-def render(out: Path, registry: Registry) -> tuple[dict[Path, str], list[Path]]:
-    """Render everything that is published.
+@dataclass(frozen=True)
+class Material:
+    """What a leaderboard is rendered from: its records, as tables.
+
+    Attributes:
+        records: The whole ones.
+        damaged: The paths of the others.
+        paths: Each record's file, from the leaderboard's folder, by key.
+        tables: In order.
+        orders: By task.
+        titles: Of tasks, by name.
+        plots: What is drawn of them.
+    """
+
+    records: list[Record]
+    damaged: list[Path]
+    paths: dict[str, PurePosixPath]
+    tables: list[Table]
+    orders: dict[str, Order]
+    titles: dict[str, str]
+    plots: list[Plot]
+
+
+def gather(out: Path, registry: Registry) -> Material:
+    """Read a results folder.
 
     Args:
         out: The folder that holds ``results/``.
         registry: For the order and the titles of tasks.
+    """
+    found = list(read_records(out))
+    records: list[Record] = [record for _, record in found if record is not None]
+    titles, known = {task.name: task.title for task in registry.tasks}, orders(registry)
+    tables = build_tables(records, known)
+    return Material(
+        records, [path for path, record in found if record is None],
+        {record["key"]: PurePosixPath(path.relative_to(out)) for path, record in found if record is not None},
+        tables, known, titles, plots(tables, titles),
+    )  # fmt: skip
+
+
+def render(out: Path, material: Material, registry: Registry) -> dict[Path, str]:
+    """Render everything that is published, but for pictures, which must be there.
+
+    Args:
+        out: The leaderboard's folder.
+        material: What it holds.
+        registry: For the tasks' figures.
 
     Returns:
-        Texts by path, and the paths of damaged records.
+        Texts by path.
     """
-    records, damaged = load_records(out)
-    titles = {task.name: task.title for task in registry.tasks}
+    tables, known, titles = material.tables, material.orders, material.titles
+    shown = published(out, material.records, registry)
+    page = render_markdown(tables, known, titles, with_plots(shown, material.plots, out))
     return {
-        out / PAGE: f"{MARKER}\n{render_markdown(records, orders(registry), titles, published(out, records, registry))}"
-    }, damaged
+        out / PAGE: f"{MARKER}\n{page}",
+        out / FLAT: render_csv(entries(tables, known), material.paths),
+        out / LATEX: render_latex(tables, known, titles),
+    }
 
 
 def check_out(out: Path) -> None:
@@ -132,27 +190,32 @@ def check_out(out: Path) -> None:
         )
 
 
-def build(out: Path, registry: Registry) -> tuple[list[Path], list[Path]]:
+def build(out: Path, registry: Registry, draw: bool = False) -> tuple[list[Path], list[Path]]:
     """Write what is published.
 
     Args:
         out: The folder that holds ``results/``.
         registry: For the order and the titles of tasks.
+        draw: Draw the pictures of tables as well; else those that are no longer right are left out.
 
     Returns:
         The paths written and those of damaged records.
 
     Raises:
-        UserError: It would overwrite a page that xbench has not made.
+        UserError: It would overwrite a page that xbench has not made, or what draws is not installed.
     """
     check_out(out)
-    texts, damaged = render(out, registry)
+    material = gather(out, registry)
+    drawn = draw_plots(material.plots, out) if draw else []
+    texts = render(out, material, registry)
     for path, text in texts.items():
         write_atomic(path, text.encode())
-    return list(texts), damaged
+    return [*texts, *drawn], material.damaged
 
 
 def differing(out: Path, registry: Registry) -> list[Path]:
     """The published files that are not what the records give."""
-    texts, _ = render(out, registry)
-    return [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    material = gather(out, registry)
+    texts = render(out, material, registry)
+    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    return [*wrong, *stale(material.plots, out)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from ..keys import canonical
 from ..recipe import EXECUTION_ONLY
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
+from .cells import Record, TableCell, make_cell
 from .columns import column_key, order_columns
-
-Record: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,12 @@ class ScoreStyle:
     Attributes:
         title: Such as ``P@1``.
         decimals: Digits behind the point.
+        comparable: Whether a higher one means better: models and curricula are ranked by no other.
     """
 
     title: str
     decimals: int = 2
+    comparable: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Order:
         recipes: By head, the task's own recipe: a row made with another says so.
         readings: In its order.
         scores: How its scores are written, in order.
+        baselines: Evaluation dataset to its in-language curriculum.
+        place: The task's among all: the order of chapters.
     """
 
     curricula: Sequence[str] = ()
@@ -51,25 +53,8 @@ class Order:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     readings: Sequence[str] = ()
     scores: Mapping[str, ScoreStyle] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """Some records of one cell, one a seed.
-
-    Attributes:
-        transfer: ``zero-shot``, ``in-language``, ``mixed`` or ``frozen``.
-        scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
-        deviations: The standard deviation over the seeds, None for a single one.
-        seeds: Which ones.
-        fitted_here: Whether the reading was fitted on rows of the very split that it was scored on.
-    """
-
-    transfer: str
-    scores: Mapping[str, float | None]
-    deviations: Mapping[str, float | None]
-    seeds: tuple[int, ...]
-    fitted_here: bool = False
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    place: int = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -83,6 +68,8 @@ class TableRow:
         variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
             head, such as ``epochs=1``; mostly empty.
         cells: By evaluation dataset.
+        recipe: The hyper-parameters and versions that results depend on, as JSON: equal where rows were made alike.
+        selection: How the checkpoint was chosen; empty where nothing was trained.
     """
 
     curriculum: str
@@ -90,6 +77,8 @@ class TableRow:
     reading: str
     variant: str
     cells: Mapping[str, TableCell]
+    recipe: str = ""
+    selection: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +94,7 @@ class Table:
         limits: ``train`` and ``eval``, rows at most; None where all were used.
         sample: Whether these are sample corpora.
         versions: Of the task and its metrics, and the weights: what tells tables of one name apart.
+        task_version: The task's.
         environment: Versions and device of every record, each once.
         ceilings: The best that any prediction could reach, by column and score.
         styles: How its scores are written.
@@ -118,9 +108,16 @@ class Table:
     limits: Mapping[str, int | None]
     sample: bool
     versions: str
+    task_version: int
     environment: tuple[str, ...] = field(default=())
     ceilings: Ceilings = field(default_factory=dict)
     styles: Mapping[str, ScoreStyle] = field(default_factory=dict)
+
+    @property
+    def ranked_by(self) -> str:
+        """The first of its scores of which a higher one means better."""
+        fitting = (name for name in self.metrics if name not in self.styles or self.styles[name].comparable)
+        return next(fitting, self.metrics[0])
 
 
 class _RowKey(NamedTuple):
@@ -146,11 +143,13 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
     for record in records:
         groups.setdefault(canonical(_group(record)), []).append(record)
     tables = [_table(group, orders.get(group[0]["task"], Order())) for group in groups.values()]
-    return sorted(tables, key=_table_rank)
+    return sorted(tables, key=lambda table: _table_rank(table, orders.get(table.task, Order()).place))
 
 
-def _table_rank(table: Table) -> tuple[bool, str, str, str, str]:
-    return (table.sample, table.task, table.model, canonical(dict(table.limits)), table.versions)
+def _table_rank(table: Table, place: int) -> tuple[Any, ...]:
+    """What was run most stands first in its chapter."""
+    size = -len(table.rows)
+    return (table.sample, place, table.task, size, table.model, canonical(dict(table.limits)), table.versions)
 
 
 def _group(record: Record) -> list[Any]:
@@ -182,13 +181,15 @@ def _table(records: Sequence[Record], order: Order) -> Table:
         rows=tuple(
             TableRow(
                 key.curriculum, key.head, key.reading, _variant(key, ranked, recipes.get(key.head, {})),
-                _cells(rows[key], columns),
+                _cells(rows[key], columns), canonical(_recipe(rows[key][0])),
+                rows[key][0]["selection"] if rows[key][0]["train"] else "",
             )
             for key in ranked
         ),
         limits=first["limits"],
         sample=first["sample"],
         versions=_versions(records),
+        task_version=first["task_version"],
         environment=tuple(sorted({_environment(record) for record in records})),
         ceilings=find_ceilings(records, columns),
         styles=order.scores,
@@ -228,15 +229,17 @@ def _fitted_apart(records: Sequence[Record], columns: Mapping[str, tuple[str, st
 
 def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
     """What makes a row one of its own: the recipe as far as it changes results, and what was read of which data."""
-    settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
+    settings: dict[str, Any] = {}
     trained = [[part["stage"], part["dataset"], part["rows_sha256"][:12]] for part in record["train"]]
     if tell_fit and record["fit"] is not None:
         settings["fitted on"] = f"{record['fit']['dataset']}/{record['fit']['split']}"
         settings["fitted rows"] = record["fit"]["rows_sha256"][:12]
-    return {
-        **settings, "head_version": record["head_version"],
-        "selection": record["selection"], "rows": trained,
-    }  # fmt: skip
+    return {**_recipe(record), **settings, "rows": trained}
+
+
+def _recipe(record: Record) -> dict[str, Any]:
+    settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
+    return {**settings, "head_version": record["head_version"], "selection": record["selection"]}
 
 
 def _environment(record: Record) -> str:
@@ -278,26 +281,4 @@ def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) ->
     for record in records:
         column, _ = columns[column_key(record)]
         by_dataset.setdefault(column, []).append(record)
-    return {dataset: _cell(group) for dataset, group in by_dataset.items()}
-
-
-def _cell(records: Sequence[Record]) -> TableCell:
-    # One record a seed: of several (an older version of the code may have left one) the last by key stands.
-    records = list({record["seed"]: record for record in sorted(records, key=lambda one: str(one["key"]))}.values())
-    names = sorted({name for record in records for name in record["scores"]})
-    values = {name: [record["scores"].get(name) for record in records] for name in names}
-    defined = {name: [value for value in found if value is not None] for name, found in values.items()}
-    complete = {name: len(defined[name]) == len(records) for name in names}
-    return TableCell(
-        transfer=records[0]["transfer"],
-        scores={name: math.fsum(defined[name]) / len(records) if complete[name] else None for name in names},
-        deviations={
-            name: statistics.stdev(defined[name]) if complete[name] and len(records) > 1 else None for name in names
-        },
-        seeds=tuple(sorted(record["seed"] for record in records)),
-        fitted_here=any(_fitted_here(record) for record in records),
-    )
-
-
-def _fitted_here(record: Record) -> bool:
-    return record["fit"] is not None and record["fit"]["rows_sha256"] == record["eval"]["rows_sha256"]
+    return {dataset: make_cell(group) for dataset, group in by_dataset.items()}

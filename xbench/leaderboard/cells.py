@@ -1,0 +1,87 @@
+"""One cell of a table: the records of its seeds, their mean, and what a reader must be told of them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from ..stats import Estimate
+from .evidence import evidence
+
+Record: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """Some records of one cell, one a seed.
+
+    Attributes:
+        transfer: ``zero-shot``, ``in-language``, ``mixed``, ``frozen`` or ``floor``.
+        scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
+        deviations: The standard deviation over the seeds, None for a single one.
+        seeds: Which ones.
+        fitted_here: Whether the reading was fitted on rows of the very split that it was scored on.
+        records: One a seed, in their order; none in tables that are made by hand.
+        marks: What a reader must know of it, a few words each.
+    """
+
+    transfer: str
+    scores: Mapping[str, float | None]
+    deviations: Mapping[str, float | None]
+    seeds: tuple[int, ...]
+    fitted_here: bool = False
+    records: tuple[Record, ...] = ()
+    marks: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def estimates(self) -> Mapping[str, Estimate]:
+        """Of each score whose records hold draws: its 95% interval."""
+        found = {name: evidence(self.records, name) for name in self.scores}
+        made = {name: one.estimate() for name, one in found.items() if one is not None}
+        return {name: one for name, one in made.items() if one is not None}
+
+
+def make_cell(records: Sequence[Record]) -> TableCell:
+    """One cell.
+
+    Args:
+        records: Of one row and column, one or more a seed, in any order.
+    """
+    done = [record for record in records if record["status"] == "done"]
+    of_seed: dict[int, list[Record]] = {}
+    for record in sorted(done, key=lambda one: (one["schema"], one["key"])):
+        of_seed.setdefault(record["seed"], []).append(record)
+    stands = [of_seed[seed][-1] for seed in sorted(of_seed)]  # the newest form; of equal ones any, but always the same
+    names = sorted({name for record in stands for name in record["scores"]})
+    values = {name: [record["scores"].get(name) for record in stands] for name in names}
+    defined = {name: [value for value in found if value is not None] for name, found in values.items()}
+    complete = {name: len(defined[name]) == len(stands) for name in names}
+    return TableCell(
+        transfer=records[0]["transfer"],
+        scores={name: math.fsum(defined[name]) / len(stands) if complete[name] else None for name in names},
+        deviations={
+            name: statistics.stdev(defined[name]) if complete[name] and len(stands) > 1 else None for name in names
+        },
+        seeds=tuple(record["seed"] for record in stands),
+        fitted_here=any(_fitted_here(record) for record in stands),
+        records=tuple(stands),
+        marks=(*_several(of_seed), *_failed(records, of_seed)),
+    )
+
+
+def _several(of_seed: Mapping[int, Sequence[Record]]) -> list[str]:
+    """Another version of the code may have left a second record of a seed: it is not averaged, and not hidden."""
+    return [f"one of {len(found)} records of seed {seed}" for seed, found in of_seed.items() if len(found) > 1]
+
+
+def _failed(records: Sequence[Record], of_seed: Mapping[int, Any]) -> list[str]:
+    failed = sorted({record["seed"] for record in records if record["status"] != "done"} - set(of_seed))
+    return [f"seed{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))} failed"] if failed else []
+
+
+def _fitted_here(record: Record) -> bool:
+    return record["fit"] is not None and record["fit"]["rows_sha256"] == record["eval"]["rows_sha256"]

@@ -1,0 +1,147 @@
+"""Every row and column of every table as one flat entry: what files for programs and pages to filter are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..curriculum import parse_curriculum
+from ..keys import content_key
+from ..stats import Estimate
+from .cells import Record, TableCell
+from .table import Order, Table, TableRow
+from .transfer import Gap, gaps
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell with everything that is shown of it.
+
+    Attributes:
+        id: Twelve hexadecimal digits that only this cell of these records has.
+        table: Where it stands.
+        row: Its row.
+        column: The evaluation dataset, as the table has it.
+        language: Of the evaluation dataset.
+        cell: The scores.
+        gap: Its gap in the primary score, where it is zero-shot and has an in-language one beside it.
+    """
+
+    id: str
+    table: Table
+    row: TableRow
+    column: str
+    language: str
+    cell: TableCell
+    gap: Gap | None
+
+    @property
+    def regime(self) -> str:
+        """``frozen``, ``single``, ``sequential``, ``mixed``, or ``floor``; a sequence with a mixture is sequential."""
+        if self.cell.transfer == "floor":
+            return "floor"
+        stages = parse_curriculum(self.row.curriculum)
+        if len(stages) < 2:
+            return "frozen" if not stages else "mixed" if len(stages[0]) > 1 else "single"
+        return "sequential"
+
+    @property
+    def sources(self) -> list[str]:
+        """The languages that were trained on, each once, in order."""
+        return list(dict.fromkeys(part["language"] for part in self.cell.records[0]["train"]))
+
+    @property
+    def interval(self) -> Estimate | None:
+        """Of the primary score."""
+        return self.cell.estimates.get(self.table.metrics[0])
+
+    @property
+    def unit(self) -> str:
+        """What the interval's bootstrap drew, such as ``1379 rows``; empty without one."""
+        sampling = self.cell.records[0].get("sampling")
+        if not sampling or self.interval is None:
+            return ""
+        return f"{sampling['units']} {sampling['unit']}s"
+
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """The best that any prediction could reach, by score."""
+        return {name: value for name, value in self.cell.records[0].get("ceilings", {}).items() if value is not None}
+
+
+def entries(tables: Sequence[Table], orders: Mapping[str, Order]) -> list[Entry]:
+    """Flatten tables.
+
+    Args:
+        tables: In order.
+        orders: For the tasks' in-language curricula.
+    """
+    found = []
+    for table in tables:
+        order = orders.get(table.task, Order())
+        lost = {(id(gap.row), gap.column): gap for gap in gaps(table, order.baselines, table.metrics[0])}
+        for row in table.rows:
+            for column, language in table.columns:
+                cell = row.cells.get(column)
+                if cell is not None and cell.records:
+                    name = content_key("entry", {"keys": [record["key"] for record in cell.records]})[:12]
+                    found.append(Entry(name, table, row, column, language, cell, lost.get((id(row), column))))
+    return found
+
+
+def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[str, str]]:
+    """What one would have to know to do it again, for people to read.
+
+    Args:
+        entry: The cell.
+        paths: Each record's file, from the leaderboard's folder, by key.
+    """
+    first = entry.cell.records[0]
+    model, evaluated, about = first["model"], first["eval"], first["environment"]
+    trained = [
+        f"stage {part['stage'] + 1}: {part['dataset']}/{part['split']}, {part['rows']} rows, {part['rows_sha256'][:12]}"
+        for part in first["train"]
+    ]
+    metrics = ", ".join(f"{name} {version}" for name, version in first["metric_version"].items())
+    found = [
+        ("Model", f"{model['name']}{'@' + model['revision'] if model['revision'] else ''}"),
+        ("Parameters", f"{model['parameters']:,}" if model["parameters"] else ""),
+        ("Weights", model["weights_sha256"]),
+        ("Trained on", "; ".join(trained)),
+        ("Fitted on", _fitted(first)),
+        (
+            "Scored on",
+            f"{evaluated['dataset']}/{evaluated['split']}, {evaluated['rows']} rows, {evaluated['rows_sha256'][:12]}",
+        ),
+        ("Task and metrics", f"{first['task']} version {first['task_version']}; {metrics}"),
+        ("Head", f"{first['head']} version {first['head_version']}"),
+        ("Checkpoint", first["selection"] if first["train"] else ""),
+        ("Recipe", ", ".join(f"{name}={value}" for name, value in first["recipe"].items())),
+        ("Interval", f"{entry.interval.method}; {entry.unit}" if entry.interval else "none: the records hold no draws"),
+        ("Stages", ", ".join(key[:12] for record in entry.cell.records for key in record["stages"])),
+        ("Made with", _environment(about)),
+        ("Time", _timing(entry.cell.records)),
+        ("Records", ", ".join(str(paths[record["key"]]) for record in entry.cell.records if record["key"] in paths)),
+    ]
+    return [(name, text) for name, text in found if text]
+
+
+def _fitted(record: Record) -> str:
+    fit = record["fit"]
+    return f"{fit['dataset']}/{fit['split']}, {fit['rows']} rows, {fit['rows_sha256'][:12]}" if fit else ""
+
+
+def _environment(about: Mapping[str, Any]) -> str:
+    trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
+    return (
+        f"xbench {about['xbench']}, Python {about['python']}, torch {about['torch']}, "
+        f"transformers {about['transformers']}, {about['device']}, scored in {about['precision']}{trained}"
+    )
+
+
+def _timing(records: Sequence[Record]) -> str:
+    trained = sum(record["timing"]["train_s"] or 0 for record in records)
+    read = sum(record["timing"]["eval_s"] or 0 for record in records)
+    return f"trained in {trained:.0f} s, read in {read:.0f} s" if trained else f"read in {read:.0f} s"

@@ -1,0 +1,88 @@
+"""Everything as one flat file for programs: a line for every score of every cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..stats import Estimate
+from .entries import Entry
+from .layout import limit_text
+from .report import overlap_notes_of
+
+COLUMNS = (
+    "task", "sample", "model", "weights_sha256", "parameters", "head", "reading", "curriculum", "regime", "sources",
+    "variant", "selection", "dataset", "split", "language", "rows", "transfer", "score", "primary", "value", "low",
+    "high", "se", "interval_method", "units", "deviation", "seeds", "gap", "gap_low", "gap_high", "degradation",
+    "degradation_low", "degradation_high", "retention", "retention_low", "retention_high", "ceiling", "limits", "marks",
+    "overlap", "task_version", "records",
+)  # fmt: skip
+
+
+def render_csv(found: Sequence[Entry], paths: Mapping[str, PurePosixPath]) -> str:
+    """A table with a header, UTF-8, comma-separated, as RFC 4180 has it but for plain line ends.
+
+    Args:
+        found: The entries, in order.
+        paths: Each record's file, by key.
+    """
+    written = io.StringIO()
+    writer = csv.DictWriter(written, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in found:
+        for line in _lines(entry, paths):
+            writer.writerow({name: _plain(value) for name, value in line.items()})
+    return written.getvalue()
+
+
+def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[str, Any]]:
+    first, table, cell = entry.cell.records[0], entry.table, entry.cell
+    for score in table.metrics:
+        if score not in cell.scores:
+            continue
+        interval = cell.estimates.get(score)
+        yield {
+            "task": table.task, "sample": table.sample, "model": table.model,
+            "weights_sha256": first["model"]["weights_sha256"], "parameters": first["model"]["parameters"],
+            "head": entry.row.head, "reading": entry.row.reading, "curriculum": entry.row.curriculum,
+            "regime": entry.regime, "sources": " ".join(entry.sources), "variant": entry.row.variant,
+            "selection": entry.row.selection, "dataset": entry.column, "split": first["eval"]["split"],
+            "language": entry.language, "rows": first["eval"]["rows"], "transfer": cell.transfer, "score": score,
+            "primary": score == table.metrics[0], "value": cell.scores[score],
+            **_ends("", interval), "se": interval.se if interval else None,
+            "interval_method": interval.method if interval else "", "units": entry.unit,
+            "deviation": cell.deviations.get(score), "seeds": " ".join(map(str, cell.seeds)),
+            **(_gap(entry) if score == table.metrics[0] else {}),
+            "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits), "marks": "; ".join(cell.marks),
+            "overlap": "; ".join(overlap_notes_of(entry.column, cell)), "task_version": table.task_version,
+            "records": " ".join(str(paths[record["key"]]) for record in cell.records if record["key"] in paths),
+        }  # fmt: skip
+
+
+def _gap(entry: Entry) -> dict[str, Any]:
+    gap = entry.gap
+    if gap is None:
+        return {}
+    return {
+        "gap": gap.change, **_ends("gap_", gap.interval), "degradation": gap.degradation,
+        **_ends("degradation_", gap.degradation_interval), "retention": gap.retention,
+        **_ends("retention_", gap.retention_interval),
+    }  # fmt: skip
+
+
+def _ends(prefix: str, interval: Estimate | None) -> dict[str, Any]:
+    return {f"{prefix}low": interval.low, f"{prefix}high": interval.high} if interval else {}
+
+
+def _plain(value: Any) -> Any:
+    """A number to six decimals, the same on every machine; a text that no spreadsheet takes for a formula."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

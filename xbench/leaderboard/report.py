@@ -1,0 +1,276 @@
+"""The report below a task's tables, as texts: transfer, what stages take and mixtures give, who is ahead of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..stats import Estimate
+from .ceilings import NONE
+from .cells import TableCell
+from .layout import KIND_MARKS, cell_text, column_title, interval_text, limit_text, metric_title, row_title, score_title
+from .standings import Circle, Contest, places
+from .table import Table, TableRow
+from .transfer import Compared, forgotten, gaps, mixing_gains
+
+
+class Text(NamedTuple):
+    """What stands in one place of a table: a text, and a smaller one below it."""
+
+    text: str
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Texts in rows and columns.
+
+    Attributes:
+        title: Of the table.
+        about: A sentence or two, in plain text, that say how to read it.
+        columns: Titles.
+        words: How many of the first columns hold words; the others hold numbers.
+        rows: A text a column each.
+    """
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    words: int
+    rows: tuple[tuple[Text, ...], ...]
+
+
+def transfer_table(table: Table, baselines: Mapping[str, str]) -> TextTable | None:
+    """Gap, degradation and retention of zero-shot cells; None where none has an in-language one.
+
+    Args:
+        table: Of one model on one task.
+        baselines: Evaluation dataset to its in-language curriculum.
+    """
+    score = table.metrics[0]
+    decimals = _decimals(table, score)
+    rows = []
+    for gap in gaps(table, baselines, score):
+        rows.append(
+            (
+                *_where(gap, table), _score(gap.cell, table, score), _score(gap.other, table, score),
+                _number(gap.change, gap.interval, decimals),
+                _number(gap.degradation, gap.degradation_interval, 1),
+                _number(gap.retention, gap.retention_interval, 1),
+            )
+        )  # fmt: skip
+    if not rows:
+        return None
+    title = score_title(score, table.styles)
+    return TextTable(
+        "Transfer",
+        "Zero-shot against the curriculum that the task names as in-language, on the same rows. Gap: in-language minus "
+        "zero-shot, in points; degradation: the gap in percent of the in-language score; retention: percent of the "
+        "in-language score that is left, both counted from chance.",
+        ("Fine-tuned on", "Scored on", title, "In-language", "Gap", "Degradation %", "Retention %"), 2, tuple(rows),
+    )  # fmt: skip
+
+
+def stages_table(table: Table) -> TextTable | None:
+    """What last stages take from earlier languages, and what mixtures give.
+
+    Args:
+        table: Of one model on one task.
+    """
+    score = table.metrics[0]
+    decimals = _decimals(table, score)
+    rows = [
+        (*_where(one, table), Text(kind), Text(_curriculum(one.against)), _number(one.change, one.interval, decimals))
+        for kind, found in (("forgetting", forgotten(table, score)), ("gain of mixing", mixing_gains(table, score)))
+        for one in found
+    ]
+    if not rows:
+        return None
+    return TextTable(
+        "Sequences and mixtures",
+        "Forgetting: the score before the last stage minus that after it, in a language of earlier stages. Gain of "
+        "mixing: the score of the mixture minus that of its dataset in the language scored, alone. In points.",
+        ("Fine-tuned on", "Scored on", "What", "Against", score_title(score, table.styles)), 4, tuple(rows),
+    )  # fmt: skip
+
+
+def curricula_table(table: Table) -> TextTable | None:
+    """The range of ranks of each row in each column.
+
+    Args:
+        table: Of one model on one task.
+    """
+    score = table.ranked_by
+    if len(table.rows) < 2:
+        return None
+    groups = [[row.cells.get(column) for row in table.rows] for column, _ in table.columns]
+    ranked = places(groups, score)
+    if not any(len(own) > 1 for own in ranked):
+        return None
+    several = len({row.head for row in table.rows}) > 1
+    rows = [
+        (Text(row_title(row, several)), *(Text(_range(own[number]) if number in own else NONE) for own in ranked))
+        for number, row in enumerate(table.rows)
+    ]
+    return TextTable(
+        "Rows compared",
+        f"{score_title(score, table.styles)}. {_RANKS}",
+        ("Fine-tuned on", *(column_title(*column) for column in table.columns)),
+        1,
+        tuple(rows),
+    )
+
+
+_RANKS = (
+    "Ranks in each column as ranges: only what a paired test over the same rows tells apart (5% for all tests of this "
+    "table together, Holm) is above or below."
+)
+
+
+def contests_table(found: Sequence[Contest], table: Table) -> TextTable | None:
+    """Models side by side.
+
+    Args:
+        found: The contests of one task.
+        table: One of its tables, for its styles.
+    """
+    if not found:
+        return None
+    score, models = table.ranked_by, list(found[0].cells)
+    several = len({contest.row.head for contest in found if contest.row.curriculum != "none"}) > 1
+    rows = []
+    for contest in found:
+        texts = []
+        for model in models:
+            shown = _score(contest.cells[model], table, score)
+            place = contest.places.get(model)
+            below = " · ".join(part for part in (shown.below, f"rank {_range(place)}" if place else "") if part)
+            texts.append(Text(shown.text, below))
+        rows.append(
+            (Text(row_title(contest.row, several)), Text(column_title(contest.column, contest.language)), *texts)
+        )
+    return TextTable(
+        "Models compared",
+        f"{score_title(score, table.styles)}. {_RANKS}",
+        ("Fine-tuned on", "Scored on", *models),
+        2,
+        tuple(rows),
+    )
+
+
+def circles_table(circle: Circle) -> TextTable:
+    """Average ranks of models that were in the same contests."""
+    rows = [
+        (Text(one.model), Text(f"{one.rank:.2f}"), Text(f"{one.low:.2f} to {one.high:.2f}")) for one in circle.standings
+    ]
+    about = (
+        f"Over {circle.contests} comparisons in which all of them took part, of the tasks {', '.join(circle.tasks)}; "
+        "tasks weigh alike. The range is from the mean of the best ranks that the tests leave open to that of the "
+        "worst."
+    )
+    return TextTable("Average rank", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
+
+
+def is_floor(table: Table) -> bool:
+    """Whether it holds predictions that no encoder made."""
+    return all(cell.transfer == "floor" for row in table.rows for cell in row.cells.values())
+
+
+def floors_table(tables: Sequence[Table]) -> TextTable | None:
+    """The floors of one task, a row each.
+
+    Args:
+        tables: One a floor.
+    """
+    if not tables:
+        return None
+    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+    rows = []
+    for table in tables:
+        cells = [table.rows[0].cells.get(name) for name, _ in columns]
+        shown = [Text(cell_text(cell, table.metrics, table.styles)) for cell in cells]
+        below = [interval_text(cell, table.metrics[0], table.styles) for cell in cells]
+        name = f"{table.model} ({limit_text(table.limits)})" if limit_text(table.limits) else table.model
+        rows.append((Text(name), *(Text(one.text, small) for one, small in zip(shown, below, strict=True))))
+    about = f"What needs no encoder reaches as much. {metric_title(tables[0].metrics, tables[0].styles)}."
+    return TextTable("Floors", about, ("Floor", *(column_title(*column) for column in columns)), 1, tuple(rows))
+
+
+def mark_notes(table: Table) -> list[str]:
+    """What the star behind a score stands for, a line each."""
+    several = len({row.head for row in table.rows}) > 1
+    return [
+        f"{row_title(row, several)}, {column}: {mark}"
+        for row in table.rows
+        for column, _ in table.columns
+        for mark in (row.cells[column].marks if column in row.cells else ())
+    ]
+
+
+def overlap_notes(table: Table) -> list[str]:
+    """What of the evaluation rows stands in what was trained or fitted on, a line each; nothing where nothing does.
+
+    Args:
+        table: Of one model on one task.
+    """
+    cells = [(column, row.cells[column]) for row in table.rows for column, _ in table.columns if column in row.cells]
+    return sorted({line for column, cell in cells for line in overlap_notes_of(column, cell)})
+
+
+def overlap_notes_of(column: str, cell: TableCell) -> list[str]:
+    """The same of one cell."""
+    found = [(record, part) for record in cell.records for part in record.get("overlap") or ()]
+    return sorted({line for record, part in found for line in _overlap_lines(column, record, part)})
+
+
+def _overlap_lines(column: str, record: Mapping[str, object], part: Mapping[str, object]) -> list[str]:
+    evaluated = record["eval"]
+    assert isinstance(evaluated, Mapping)
+    where = f"{part['dataset']}/{part['split']}"
+    found = []
+    for rows, texts, how in (("rows", "texts", ""), ("translated_rows", "translated_texts", " when translated")):
+        whole, some = part.get(rows) or 0, part.get(texts) or 0
+        if some and (how == "" or some != (part.get("texts") or 0)):
+            verb = "trained" if part["role"] == "train" else "fitted"
+            found.append(
+                f"{column}: {some} of {evaluated['rows']} rows share a text with {where}{how}, which was {verb} on, "
+                f"{whole} of them whole"
+            )
+    return found
+
+
+def _where(one: Compared, table: Table) -> tuple[Text, Text]:
+    several = len({row.head for row in table.rows}) > 1
+    languages = dict(table.columns)
+    return Text(row_title(one.row, several)), Text(column_title(one.column, languages[one.column]))
+
+
+def _curriculum(name: str) -> str:
+    return row_title(TableRow(name, "", "", "", {}), False)
+
+
+def _score(cell: TableCell | None, table: Table, score: str) -> Text:
+    value = cell.scores.get(score) if cell else None
+    if cell is None or value is None:
+        return Text(NONE if cell is None else "undefined")
+    mark = KIND_MARKS.get(cell.transfer, "")
+    return Text(
+        f"{value:.{_decimals(table, score)}f}{f' {mark}' if mark else ''}", interval_text(cell, score, table.styles)
+    )
+
+
+def _number(value: float | None, estimate: Estimate | None, decimals: int) -> Text:
+    if value is None:
+        return Text(NONE)
+    below = f"{estimate.low:.{decimals}f} to {estimate.high:.{decimals}f}" if estimate else ""
+    return Text(f"{value:.{decimals}f}", below)
+
+
+def _range(place: tuple[float, int, int]) -> str:
+    _, low, high = place
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _decimals(table: Table, score: str) -> int:
+    return table.styles[score].decimals if score in table.styles else 2

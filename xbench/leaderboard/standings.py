@@ -1,0 +1,188 @@
+"""Who is ahead of whom: paired tests over the same rows, corrected for their number, and ranks as ranges.
+
+'Not told apart' is not transitive: A may be told from C where B is told from neither. So nobody has a rank; each has a
+range: from one more than how many are better to as many as are not worse.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..keys import canonical
+from ..stats import holm, rank_ranges
+from .cells import TableCell
+from .evidence import evidence
+from .table import Table, TableRow
+
+LEVEL = 0.05
+"""Of all tests of one family together, after Holm's correction."""
+Places: TypeAlias = Mapping[int, tuple[float, int, int]]
+"""By place in the group: the rank by value alone (the mean of tied ones), and the range of ranks."""
+
+
+def places(groups: Sequence[Sequence[TableCell | None]], score: str) -> list[Places]:
+    """Rank the cells of some groups.
+
+    Args:
+        groups: Cells on the same rows; every pair of every group is tested, and all are one family. None, and a cell
+            without the score or without draws, has no place.
+        score: Which one.
+
+    Returns:
+        One a group.
+    """
+    found = [
+        {place: one for place, cell in enumerate(group) if cell and (one := evidence(cell.records, score)) is not None}
+        for group in groups
+    ]
+    pairs = [(group, *pair) for group, own in enumerate(found) for pair in itertools.combinations(own, 2)]
+    tested = [(pair, found[pair[0]][pair[1]].minus(found[pair[0]][pair[2]])) for pair in pairs]
+    usable = [(pair, gap) for pair, gap in tested if gap is not None]
+    ahead: set[tuple[int, int, int]] = set()
+    for ((group, first, second), gap), p in zip(usable, holm([gap.p for _, gap in usable]), strict=True):
+        if p < LEVEL and gap.value:
+            ahead.add((group, first, second) if gap.value > 0 else (group, second, first))
+    return [_places(number, groups[number], own, score, ahead) for number, own in enumerate(found)]
+
+
+def _places(
+    group: int, cells: Sequence[TableCell | None], own: Iterable[int], score: str, ahead: set[tuple[int, int, int]]
+) -> Places:
+    order = list(own)
+    if not order:
+        return {}
+    values = [float(cell.scores[score] or 0.0) for place in order if (cell := cells[place]) is not None]
+    better = [[(group, first, second) in ahead for second in order] for first in order]
+    ranges = rank_ranges(values, better)
+    ranks = [1 + sum(other > value for other in values) + (values.count(value) - 1) / 2 for value in values]
+    return {place: (rank, *span) for place, rank, span in zip(order, ranks, ranges, strict=True)}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Models with the same curriculum on the same rows.
+
+    Attributes:
+        row: The first model's.
+        column: The evaluation dataset.
+        language: Its language.
+        cells: By model; None where one was not run.
+        places: By model, of those that could be ranked.
+    """
+
+    row: TableRow
+    column: str
+    language: str
+    cells: Mapping[str, TableCell | None]
+    places: Mapping[str, tuple[float, int, int]]
+
+
+def contests(tables: Sequence[Table]) -> list[Contest]:
+    """Put the models of one task side by side.
+
+    Args:
+        tables: Of one task, version and limits, one a model.
+
+    Returns:
+        One for every curriculum, head, reading, recipe and column that two or more models have.
+    """
+    models = list(dict.fromkeys(table.model for table in tables))
+    score = tables[0].ranked_by
+    grouped: dict[tuple[str, ...], dict[str, tuple[TableRow, TableCell]]] = {}
+    languages: dict[tuple[str, ...], str] = {}
+    for table in tables:
+        for row, (column, language) in itertools.product(table.rows, table.columns):
+            cell = row.cells.get(column)
+            if cell is not None and cell.records:
+                rows = cell.records[0]["eval"]["rows_sha256"]
+                # A floor has no head and no recipe: it stands beside frozen encoders.
+                made = ("", "") if row.curriculum == "none" and not row.reading else (row.head, row.recipe)
+                key = (row.curriculum, row.reading, *made, column, rows)
+                grouped.setdefault(key, {}).setdefault(table.model, (row, cell))
+                languages[key] = language
+    shared = {key: found for key, found in grouped.items() if len(found) > 1}
+    groups = [[found[model][1] if model in found else None for model in models] for found in shared.values()]
+    ranked = places(groups, score)
+    return [
+        Contest(
+            next(iter(found.values()))[0], key[-2], languages[key], dict(zip(models, group, strict=True)),
+            {models[place]: one for place, one in own.items()},
+        )
+        for (key, found), group, own in zip(shared.items(), groups, ranked, strict=True)
+    ]  # fmt: skip
+
+
+def side_by_side(tables: Sequence[Table]) -> list[list[Contest]]:
+    """The contests of one task: models whose tables have the same version, limits and score to rank by.
+
+    Args:
+        tables: Of one task, of real or of sample corpora.
+    """
+    groups: dict[str, list[Table]] = {}
+    for table in tables:
+        groups.setdefault(canonical([table.task_version, dict(table.limits), table.ranked_by]), []).append(table)
+    return [found for group in groups.values() if (found := contests(group))]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model's average rank over the very same contests as others'.
+
+    Attributes:
+        model: Its name.
+        rank: The mean of its ranks by value: over contests first, then over tasks, so that tasks weigh alike.
+        low: The mean of its best possible ranks.
+        high: That of its worst.
+    """
+
+    model: str
+    rank: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Some models that were all in some contests.
+
+    Attributes:
+        standings: The best first.
+        contests: How many contests they share.
+        tasks: Of which tasks.
+    """
+
+    standings: tuple[Standing, ...]
+    contests: int
+    tasks: tuple[str, ...]
+
+
+def circles(by_task: Mapping[str, Sequence[Contest]], most: int = 3) -> list[Circle]:
+    """Average ranks, of models that took part in the same contests: ranks among others are other ranks.
+
+    Args:
+        by_task: The contests of each task.
+        most: How many circles to give.
+
+    Returns:
+        Those with the most models first.
+    """
+    found: dict[frozenset[str], dict[str, list[Contest]]] = {}
+    for task, own in by_task.items():
+        for contest in own:
+            if len(contest.places) > 1:
+                found.setdefault(frozenset(contest.places), {}).setdefault(task, []).append(contest)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[0]), -sum(map(len, item[1].values())), sorted(item[0])))
+    return [_circle(models, own) for models, own in ranked[:most]]
+
+
+def _circle(models: frozenset[str], by_task: Mapping[str, Sequence[Contest]]) -> Circle:
+    def mean(model: str, part: int) -> float:
+        tasks = [[contest.places[model][part] for contest in own] for own in by_task.values()]
+        return sum(sum(ranks) / len(ranks) for ranks in tasks) / len(tasks)
+
+    standings = [Standing(model, mean(model, 0), mean(model, 1), mean(model, 2)) for model in models]
+    ordered = sorted(standings, key=lambda one: (one.rank, one.model))
+    return Circle(tuple(ordered), sum(map(len, by_task.values())), tuple(sorted(by_task)))
