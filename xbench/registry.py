@@ -250,8 +250,12 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
         raise ValueError(f"no metric can be called {OFFICIAL!r}: in a task that is each dataset's own scorer")
     if isinstance(item, Dataset) and item.name == FROZEN:
         raise ValueError(f"no dataset can be called {FROZEN!r}: in a curriculum that is the frozen encoder")
-    if isinstance(item, Schema) and item.fields.get("id") != "string":
-        raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
+    if isinstance(item, Schema):
+        if item.fields.get("id") != "string":
+            raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
+        for field in item.texts:
+            if item.fields.get(field) != "string":
+                raise ValueError(f"the schema {item.name} has no field {field!r} of type 'string', which texts names")
 
 
 def _import_file(path: Path) -> ModuleType:

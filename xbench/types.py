@@ -61,6 +61,8 @@ class Schema:
         check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
         prediction: The type of a prediction, as ``fields`` has types, for those that are made elsewhere; empty where
             any will do.
+        texts: The fields that hold a row's texts, by which rows are found again in other splits and datasets; empty
+            where they shall not be looked for.
         cluster: What a row shares with others, such as its passage, as a text: rows that share it are not independent,
             and a score's interval counts them as one unit. None where each row stands for itself.
         unit: What such a unit is called.
@@ -72,6 +74,7 @@ class Schema:
     languages: tuple[int, ...] = (1,)
     check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
     prediction: str = ""
+    texts: tuple[str, ...] = ()
     cluster: Callable[[Row], str] | None = None
     unit: str = "row"
 
@@ -176,6 +179,8 @@ class Dataset:
         score_range: The lowest and the highest gold score of a regression dataset.
         official: Metrics by name: first its publisher's own scorer, then others that its results are reported in. A
             task asks for them as ``official``.
+        translation_of: The dataset, of the same schema, whose rows it translates: a row has the id of its origin, which
+            stands in the split of the same name. Rows that a model knows from their origin are found through it.
     """
 
     name: str
@@ -190,6 +195,7 @@ class Dataset:
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
     official: tuple[str, ...] = ()
+    translation_of: str = ""
 
     @property
     def language(self) -> str:

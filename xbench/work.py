@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .data.rows import RowSet, prepare, share_limit
@@ -21,6 +22,7 @@ from .types import Head, Scalar
 if TYPE_CHECKING:
     import torch
 
+    from .overlap import Overlaps
     from .training.memory import MicroBatch
 
 EVAL_DRAW_SEED = 0
@@ -84,6 +86,13 @@ class Work:
         if kind not in self.micro_batches:
             self.micro_batches[kind] = MicroBatch(asked, self.reporter.note)
         return self.micro_batches[kind]
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """Counts evaluation rows that stand in training as well, each pair of splits once for all cells."""
+        from .overlap import Overlaps
+
+        return Overlaps(self.registry, self.settings, self.rows)
 
     def chain(self, stage_id: str | None) -> list[Stage]:
         """A stage and those before it, the first one first."""

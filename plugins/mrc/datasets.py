@@ -186,6 +186,7 @@ SQUADS = [
         homepage="https://github.com/ccasimiro88/TranslateAlignRetrieve",
         description="SQuAD v1.1, translated to Spanish by machine; the whole dev file",
         official=("squad", "mlqa"),
+        translation_of="squad",
     ),
     Dataset(
         name="squad-es-small",
@@ -205,6 +206,7 @@ SQUADS = [
         homepage="https://github.com/ccasimiro88/TranslateAlignRetrieve",
         description='SQuAD v1.1, translated to Spanish by machine; the "small" dev file',
         official=("squad", "mlqa"),
+        translation_of="squad",
     ),
 ]
 
@@ -228,6 +230,7 @@ def _xquad(language: str) -> Dataset:
         description="A part of SQuAD v1.1's dev set"
         + (", as it is" if language == "en" else ", translated by professionals"),
         official=("squad", "mlqa") if language in MLQA_LANGUAGES else ("squad",),
+        translation_of="" if language == "en" else "xquad-en",
     )
 
 
@@ -305,6 +308,7 @@ def _mini(language: str) -> Dataset:
         description=f"{language_name(language)} passages written for xbench: a sample to run, not a benchmark",
         sample=True,
         official=("korquad",) if language == "ko" else ("squad",),
+        translation_of="" if language == "en" else "mini-mrc-en",
     )
 
 

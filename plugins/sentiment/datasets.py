@@ -94,7 +94,7 @@ def _mini(language: str) -> Dataset:
         f"mini-sentiment-{language}", (language,), "text-label", splits, "Apache-2.0",
         "xbench, plugins/sentiment/mini/GUIDELINE.md", "plugins/sentiment/mini",
         f"{language_name(language)} film reviews written for xbench: a sample to run, not a benchmark", sample=True,
-        labels=LABELS,
+        labels=LABELS, translation_of="" if language == "en" else "mini-sentiment-en",
     )  # fmt: skip
 
 

@@ -185,11 +185,12 @@ LANGUAGES = ("en", "ko", "es", "ar")
 
 def _dataset(
     name: str, languages: tuple[str, ...], splits: Mapping[str, Split], licence: str, citation: str, homepage: str,
-    description: str, sample: bool = False,
+    description: str, sample: bool = False, translation_of: str = "",
 ) -> Dataset:  # fmt: skip
     return Dataset(
-        name, languages, "pair-score", splits, licence, citation, homepage, description, sample, score_range=(0.0, 5.0)
-    )
+        name, languages, "pair-score", splits, licence, citation, homepage, description, sample,
+        score_range=(0.0, 5.0), translation_of=translation_of,
+    )  # fmt: skip
 
 
 def _stsb_file(split: str) -> SourceFile:
@@ -227,7 +228,7 @@ def _korsts() -> Dataset:
         splits[split] = Split(sources, rows, identity)
     return _dataset(
         "korsts", ("ko",), splits, "CC BY-SA 4.0", KORSTS, "https://github.com/kakaobrain/kor-nlu-datasets",
-        "KorSTS: STS Benchmark in Korean; train machine-translated, dev and test by people",
+        "KorSTS: STS Benchmark in Korean; train machine-translated, dev and test by people", translation_of="stsb",
     )  # fmt: skip
 
 
@@ -251,7 +252,7 @@ def _mixed_pairs() -> Dataset:
     return _dataset(
         "stsb-korsts-sts", ("en", "ko"), splits, "CC BY-SA 4.0, texts mixed (STSb's LICENSE.txt)", KORSTS,
         "https://github.com/kakaobrain/kor-nlu-datasets",
-        "STSb's pairs with the first sentence in English and the second one in Korean",
+        "STSb's pairs with the first sentence in English and the second one in Korean", translation_of="stsb",
     )  # fmt: skip
 
 
@@ -279,7 +280,7 @@ def _mini(language: str) -> Dataset:
     return _dataset(
         f"mini-sts-{language}", (language,), splits, "Apache-2.0", "xbench, plugins/sts/mini/GUIDELINE.md",
         "plugins/sts/mini", f"{language_name(language)} pairs written for xbench: a sample to run, not a benchmark",
-        sample=True,
+        sample=True, translation_of="" if language == "en" else "mini-sts-en",
     )  # fmt: skip
 
 

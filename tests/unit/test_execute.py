@@ -16,7 +16,9 @@ from transformers import PreTrainedTokenizerBase
 from tests.tiny import WORDS, Bench, tiny_rows
 from xbench.errors import UserError
 from xbench.execute import Outcome
+from xbench.overlap import overlap_of_record
 from xbench.registry import load_registry
+from xbench.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,6 +88,21 @@ def bench(tiny: Callable[..., Path], tmp_path: Path) -> Bench:
             (tmp_path / f"{name}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "my_task.py").write_text(PLUGIN)
     return Bench(tmp_path, str(tiny("xlm-roberta")), load_registry([tmp_path / "my_task.py"]))
+
+
+def pair_lines(bench: Bench, name: str, split: str) -> list[tuple[str, str]]:
+    """Both sentences of each row of a file."""
+    rows = map(json.loads, (bench.root / f"{name}-{split}.jsonl").read_text().splitlines())
+    return [(row["sentence1"], row["sentence2"]) for row in rows]
+
+
+def write_pairs(bench: Bench, name: str, split: str, pairs: list[tuple[str, str]]) -> None:
+    """Make a file anew."""
+    rows = [
+        {"id": str(index), "sentence1": one, "sentence2": other, "score": index % 5 + 0.5}
+        for index, (one, other) in enumerate(pairs)
+    ]
+    (bench.root / f"{name}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def names(outcome: Outcome) -> list[str]:
@@ -279,6 +296,27 @@ def test_a_record_tells_the_whole_story(bench: Bench) -> None:
         assert len(set(kept["id"])) == 9
         predicted, gold = ([json.loads(text) for text in kept[column]] for column in ("prediction", "reference"))
         assert record["scores"]["pearson"] == pytest.approx(100 * np.corrcoef(predicted, gold)[0, 1], abs=1e-6)
+
+
+def test_a_record_counts_the_rows_that_it_was_trained_and_scored_on(bench: Bench) -> None:
+    first = pair_lines(bench, "one", "train")
+    for name, count in (("one", 12), ("two", 6)):  # whole pairs, swapped, then single sentences
+        pairs = [(first[index][1], first[index][0] if index < 5 else "x") for index in range(count)]
+        write_pairs(bench, name, "test", [*pairs, *pair_lines(bench, name, "test")[count:]])
+    outcome, _ = bench.run("one+two", "none", seeds=(3,), limit_train=16, limit_eval=9)
+    drawn = np.random.default_rng(3).choice(20, 8, replace=False)  # of each: half of the limit
+    scored = np.random.default_rng(0).choice(12, 9, replace=False)
+    for record in outcome.records[:2]:
+        test = [pair_lines(bench, record["eval"]["dataset"], "test")[index] for index in scored]
+        for name, entry in zip(("one", "two"), record["overlap"], strict=True):
+            train = [pair_lines(bench, name, "train")[index] for index in drawn]
+            whole = sum({*pair} in map(set, train) for pair in test)
+            shared = sum(any({*pair} & {*other} for other in train) for pair in test)
+            assert (entry["role"], entry["dataset"], entry["stage"]) == ("train", name, 0)
+            assert (entry["rows"], entry["texts"]) == (whole, shared)
+            assert name == "two" or 0 < whole <= shared
+        assert overlap_of_record(record, bench.registry, Settings(cache=bench.root / "cache")) == record["overlap"]
+    assert [record["overlap"] for record in outcome.records[2:]] == [[], []]
 
 
 def test_a_pass_tells_how_far_it_is(bench: Bench) -> None:

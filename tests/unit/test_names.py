@@ -98,3 +98,12 @@ def test_a_schema_has_ids(declare: Declare, fields: str) -> None:
     plugin = declare("schema", "made-up")
     plugin.write_text(plugin.read_text(encoding="utf-8").replace("{'id': 'string'}", fields), encoding="utf-8")
     assert "the schema made-up has no field 'id' of type 'string'" in refused(plugin)
+
+
+@pytest.mark.parametrize("fields", ["{'id': 'string'}", "{'id': 'string', 'body': ['string']}"])
+def test_a_schemas_texts_are_texts(declare: Declare, fields: str) -> None:
+    plugin = declare("schema", "made-up")
+    made = "Schema(NAME, {'id': 'string'}, len)"
+    text = plugin.read_text(encoding="utf-8").replace(made, f"Schema(NAME, {fields}, len, texts=('body',))")
+    plugin.write_text(text, encoding="utf-8")
+    assert "the schema made-up has no field 'body' of type 'string', which texts names" in refused(plugin)

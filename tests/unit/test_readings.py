@@ -189,6 +189,10 @@ def test_a_reading_is_fitted_once_for_all_datasets_and_told_in_the_record(bench:
     assert plain["fit"] is other_plain["fit"] is None
     assert centred["fit"] == other_centred["fit"] == {**other_plain["eval"], "rows": 20}
     assert other_centred["scores"] == {"sum": 10.0}
+    assert plain["overlap"] == other_plain["overlap"] == []
+    assert [(entry["role"], entry["dataset"], entry["rows"]) for entry in other_centred["overlap"]] == [
+        ("fit", "two", 20)
+    ]  # fmt: skip
     assert other_centred["metric_version"] == {"halves": 3}
     kept = Store(Settings(cache=bench.root / "cache")).kept(centred, "vectors")
     assert kept is not None

@@ -61,6 +61,7 @@ def _in_full(dataset: Dataset, registry: Registry, settings: Settings) -> dict[s
         "labels": list(dataset.labels),
         "score_range": list(dataset.score_range or ()),
         "official_metrics": list(dataset.official),
+        "translation_of": dataset.translation_of,
         "splits": [_split(dataset, name, split, registry, settings) for name, split in dataset.splits.items()],
     }
 

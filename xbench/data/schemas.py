@@ -112,12 +112,19 @@ def _answers_fit(row: Row, dataset: Dataset) -> str | None:
 def xbench_schemas() -> Iterable[Schema]:
     """The five schemas of the paper's tasks."""
     pair = {"id": "string", "sentence1": "string", "sentence2": "string"}
+    both = ("sentence1", "sentence2")
     answer = {"text": "string", "start": "int64"}
     return [
         Schema(
-            "pair-score", {**pair, "score": "float64"}, lambda row: row["score"], (1, 2), _score_in_range, "float64"
+            "pair-score",
+            {**pair, "score": "float64"},
+            lambda row: row["score"],
+            (1, 2),
+            _score_in_range,
+            "float64",
+            both,
         ),
-        Schema("pair-label", {**pair, "label": "int64"}, lambda row: row["label"], (1, 2), _label_known, "int64"),
+        Schema("pair-label", {**pair, "label": "int64"}, lambda row: row["label"], (1, 2), _label_known, "int64", both),
         Schema(
             "text-label",
             {"id": "string", "text": "string", "label": "int64"},
@@ -125,6 +132,7 @@ def xbench_schemas() -> Iterable[Schema]:
             (1,),
             _label_known,
             "int64",
+            ("text",),
         ),
         Schema(
             "span",
@@ -133,8 +141,9 @@ def xbench_schemas() -> Iterable[Schema]:
             (1, 2),
             _answers_fit,
             "string",
+            ("context", "question"),
             cluster=lambda row: str(row["context"]),
             unit="passage",
         ),
-        Schema("parallel", pair, lambda row: row["sentence2"], (2,)),
+        Schema("parallel", pair, lambda row: row["sentence2"], (2,), texts=both),
     ]

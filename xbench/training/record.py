@@ -111,7 +111,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
             **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
         },
     }  # fmt: skip
-    return store.save_record(cell, key, record)
+    return store.save_record(cell, key, {**record, "overlap": work.overlaps.of_record(record)})
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:
