@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .data.rows import RowSet, prepare, select
 from .errors import UserError
 from .measures import Metric, MetricContext
+from .overlap import Overlaps
 from .registry import Registry
 from .sampling import sample_scores
 from .scoring import chance_scores, compute_scores
@@ -16,7 +17,7 @@ from .settings import Settings
 from .store import RECORD_SCHEMA, Store, read_records
 from .work import EVAL_DRAW_SEED
 
-NEW_FIELDS = ("chance", "sampling")
+NEW_FIELDS = ("chance", "sampling", "overlap")
 CLOSE = 1e-9
 """A score computed again may differ from the recorded one in its last digits, on another machine."""
 
@@ -43,12 +44,13 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
     Yields:
         Each record of an older form; those that are whole already are passed over.
     """
-    store, rows = Store(settings), dict[tuple[str, str], RowSet]()
+    store, rows, overlaps = Store(settings), dict[tuple[str, str], RowSet](), Overlaps(registry, settings)
     for path, record in read_records(settings.out):
         if record is None or (record["schema"] == RECORD_SCHEMA and all(name in record for name in NEW_FIELDS)):
             continue
         try:
-            store.replace_record(path, {**record, **_completed(record, store, registry, settings, rows)})
+            found = _completed(record, store, registry, settings, rows)
+            store.replace_record(path, {**record, **found, "overlap": overlaps.of_record(record)})
         except (UserError, OSError) as error:
             yield Refreshed(path, str(error))
         else:

@@ -104,7 +104,7 @@ def sample_scores(
         defined in more than half of the draws, are left out.
     """
     units = Units(about.rows, schema)
-    samplers = [(metric.name, _sampler(metric, predictions, references, about)) for metric in metrics]
+    samplers = [(metric.name, sampler_of(metric, predictions, references, about)) for metric in metrics]
     found: dict[str, list[Floats]] = {}
     for weights in units.weights(DRAWS):
         for name, values in name_scores([(name, sampler(weights)) for name, sampler in samplers]).items():
@@ -120,9 +120,17 @@ def sample_scores(
     }  # fmt: skip
 
 
-def _sampler(
+def sampler_of(
     metric: Metric, predictions: Sequence[Prediction], references: Sequence[Any], about: MetricContext
 ) -> Sampler:
+    """A function from how often each row is drawn to a metric's scores.
+
+    Args:
+        metric: With or without a ``resample`` of its own; without, only whole numbers of draws.
+        predictions: One a row.
+        references: One a row.
+        about: The rows and their dataset.
+    """
     if metric.resample is not None:
         return metric.resample(predictions, references, about)
 

@@ -13,6 +13,7 @@ from ..errors import UserError, did_you_mean
 COMMANDS = {
     "eval": "Fine-tune and score a model on tasks, and write the leaderboard.",
     "score": "Score predictions made elsewhere with a dataset's official scorer.",
+    "compare": "Two models, or two curricula, side by side, and the rows on which they differ most.",
     "tasks": "List the tasks, or show one in full.",
     "datasets": "List the datasets, or show one in full.",
     "models": "List the named models, or show one in full.",

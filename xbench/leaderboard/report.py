@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..stats import Estimate
 from .ceilings import NONE
-from .cells import TableCell
+from .cells import Record, TableCell
 from .layout import KIND_MARKS, cell_text, column_title, interval_text, limit_text, metric_title, row_title, score_title
 from .standings import Circle, Contest, places
 from .table import Table, TableRow
@@ -215,29 +215,31 @@ def overlap_notes(table: Table) -> list[str]:
         table: Of one model on one task.
     """
     cells = [(column, row.cells[column]) for row in table.rows for column, _ in table.columns if column in row.cells]
-    return sorted({line for column, cell in cells for line in overlap_notes_of(column, cell)})
+    return _overlap_lines([(column, record) for column, cell in cells for record in cell.records])
 
 
 def overlap_notes_of(column: str, cell: TableCell) -> list[str]:
     """The same of one cell."""
-    found = [(record, part) for record in cell.records for part in record.get("overlap") or ()]
-    return sorted({line for record, part in found for line in _overlap_lines(column, record, part)})
+    return _overlap_lines([(column, record) for record in cell.records])
 
 
-def _overlap_lines(column: str, record: Mapping[str, object], part: Mapping[str, object]) -> list[str]:
-    evaluated = record["eval"]
-    assert isinstance(evaluated, Mapping)
-    where = f"{part['dataset']}/{part['split']}"
-    found = []
-    for rows, texts, how in (("rows", "texts", ""), ("translated_rows", "translated_texts", " when translated")):
-        whole, some = part.get(rows) or 0, part.get(texts) or 0
-        if some and (how == "" or some != (part.get("texts") or 0)):
-            verb = "trained" if part["role"] == "train" else "fitted"
-            found.append(
-                f"{column}: {some} of {evaluated['rows']} rows share a text with {where}{how}, which was {verb} on, "
-                f"{whole} of them whole"
-            )
-    return found
+def _overlap_lines(records: Sequence[tuple[str, Record]]) -> list[str]:
+    """A line for every column and every split that was trained or fitted on; of several counts (limits), the largest."""
+    largest: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+    for column, record in records:
+        for part in record.get("overlap") or ():
+            where = f"{part['dataset']}/{part['split']}, {'trained' if part['role'] == 'train' else 'fitted'} on"
+            plain = (part["texts"] or 0, part["rows"] or 0)
+            translated = (part["translated_texts"] or 0, part["translated_rows"] or 0)
+            counts = {"": plain, " as they are or in translation": translated if translated != plain else (0, 0)}
+            for how, found in counts.items():
+                key = (column, where, how, record["eval"]["rows"])
+                largest[key] = max(found, largest.get(key, found))
+    return [
+        f"{column}: {texts} of {rows} rows share a text{how} with {where}" + (f", {whole} as a whole" if whole else "")
+        for (column, where, how, rows), (texts, whole) in sorted(largest.items())
+        if texts
+    ]
 
 
 def _where(one: Compared, table: Table) -> tuple[Text, Text]:

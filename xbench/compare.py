@@ -1,0 +1,211 @@
+"""Two models, or two curricula of one model, side by side: differences in pairs, and the rows that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .data.rows import prepare, select
+from .errors import UserError, did_you_mean
+from .leaderboard.entries import Entry
+from .leaderboard.evidence import evidence
+from .measures import MetricContext
+from .registry import Registry
+from .sampling import NUMBERS_AT_ONCE, sampler_of
+from .settings import Settings
+from .stats import Difference, holm
+from .store import Store
+from .work import EVAL_DRAW_SEED
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared.
+
+    Attributes:
+        first: A model's name, or a curriculum.
+        second: Another.
+        kind: ``model`` or ``curriculum``.
+    """
+
+    first: str
+    second: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two cells that differ in what is compared, and in nothing else.
+
+    Attributes:
+        first: The first one's.
+        second: The second one's.
+        score: The task's score to compare by.
+        difference: The first minus the second; None without draws over the same rows.
+        p: Of it, corrected for all pairs that are shown; None without a difference.
+    """
+
+    first: Entry
+    second: Entry
+    score: str
+    difference: Difference | None = None
+    p: float | None = None
+
+
+def choose_sides(first: str, second: str, entries: Sequence[Entry]) -> Sides:
+    """Tell whether two names are of models or of curricula.
+
+    Args:
+        first: As the user wrote it.
+        second: As the user wrote it.
+        entries: Everything that there is.
+
+    Raises:
+        UserError: A name is of neither, they are of different kinds, or they are the same.
+    """
+    models = list(dict.fromkeys(entry.table.model for entry in entries))
+    curricula = list(dict.fromkeys(entry.row.curriculum for entry in entries))
+    if first == second:
+        raise UserError(f"{first} is compared with itself: name two models, or two curricula")
+    for kind, known in (("model", models), ("curriculum", curricula)):
+        if first in known and second in known:
+            return Sides(first, second, kind)
+    for name in (first, second):
+        if name not in (*models, *curricula):
+            raise UserError(f"no record is of a model or a curriculum {name!r}{did_you_mean(name, models + curricula)}")
+    raise UserError(f"{first} and {second} are a model and a curriculum: name two models, or two curricula")
+
+
+def pairs(sides: Sides, entries: Sequence[Entry]) -> list[Pair]:
+    """Pair the cells of both sides.
+
+    Args:
+        sides: What is compared.
+        entries: Those that may take part.
+
+    Returns:
+        In the entries' order, each with its difference.
+    """
+    found: dict[tuple[Any, ...], dict[str, Entry]] = {}
+    for entry in entries:
+        side = entry.table.model if sides.kind == "model" else entry.row.curriculum
+        found.setdefault(_alike(entry, sides.kind), {}).setdefault(side, entry)
+    both = [own for own in found.values() if sides.first in own and sides.second in own]
+    made = [_pair(own[sides.first], own[sides.second]) for own in both]
+    tested = [one for one in made if one.difference is not None]
+    corrected = iter(holm([one.difference.p for one in tested if one.difference is not None]))
+    return [replace(one, p=next(corrected)) if one.difference is not None else one for one in made]
+
+
+def _alike(entry: Entry, kind: str) -> tuple[Any, ...]:
+    """Everything that two cells to be compared have in common."""
+    table, row = entry.table, entry.row
+    same = row.curriculum if kind == "model" else table.model
+    # What needs no training has another head than what does, and no recipe: only models can be compared by it.
+    made = (row.head, row.recipe) if entry.cell.transfer not in ("frozen", "floor") or row.reading else ("", "")
+    limits = tuple(sorted(table.limits.items()))
+    return (table.task, table.task_version, table.sample, limits, same, *made, row.reading, entry.column)
+
+
+def _pair(first: Entry, second: Entry) -> Pair:
+    score = first.table.ranked_by
+    one, other = (evidence(entry.cell.records, score) for entry in (first, second))
+    return Pair(first, second, score, one.minus(other) if one is not None and other is not None else None)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A row on which two cells differ.
+
+    Attributes:
+        row: The evaluation row.
+        reference: The gold answer.
+        first: The first cell's prediction.
+        second: The second's.
+        points: What the row gives the first over the second: what the score would change by if all rows were like it,
+            to first order.
+    """
+
+    row: Mapping[str, Any]
+    reference: Any
+    first: Any
+    second: Any
+    points: float
+
+
+def disagreements(pair: Pair, most: int, registry: Registry, settings: Settings) -> list[Disagreement]:
+    """The rows that speak most for one side, and those that speak most for the other.
+
+    Of one seed each, the first. A row's part in a score is its empirical influence: the derivative of the score by the
+    row's weight times the number of rows (Efron 1982, "The Jackknife, the Bootstrap and Other Resampling Plans"), which
+    for a mean is the row's own number less the mean.
+
+    Args:
+        pair: Two cells over the same rows.
+        most: How many of each side.
+        registry: For the dataset and its metrics.
+        settings: Data root and cache.
+
+    Returns:
+        Those for the first, the strongest first, then those for the second, the strongest last.
+
+    Raises:
+        UserError: The rows or the predictions are not here.
+    """
+    records = [entry.cell.records[0] for entry in (pair.first, pair.second)]
+    evaluated = records[0]["eval"]
+    dataset = registry.datasets.get(evaluated["dataset"])
+    schema = registry.schemas.get(dataset.schema)
+    prepared = prepare(dataset, evaluated["split"], schema, settings)
+    if prepared.rows_sha256 != evaluated["rows_sha256"]:
+        raise UserError(f"{dataset.name}/{evaluated['split']} has other rows now than the records were scored on")
+    rows = select(prepared.open(), records[0]["limits"]["eval"], EVAL_DRAW_SEED)
+    store, said = Store(settings), []
+    for entry, record in zip((pair.first, pair.second), records, strict=True):
+        found = store.predictions(record)
+        if found is None or found.ids != [row["id"] for row in rows]:
+            raise UserError(f"the predictions of {entry.table.model} ({entry.row.curriculum}) are not in the cache")
+        said.append(found.predictions)
+    references, about = [schema.reference(row) for row in rows], MetricContext(dataset, rows)
+    parts = [_influence(own, references, about, records[0], pair.score, registry) for own in said]
+    points = parts[0] - parts[1]  # (rows,)
+    order = np.argsort(-points, kind="stable")
+    chosen = [place for place in order[:most] if points[place] > 0]
+    chosen += [place for place in order[-most:] if points[place] < 0 and place not in chosen]
+    return [
+        Disagreement(rows[int(place)], references[place], said[0][place], said[1][place], float(points[place]))
+        for place in chosen
+    ]
+
+
+def _influence(
+    predictions: Sequence[Any], references: Sequence[Any], about: MetricContext, record: Mapping[str, Any], score: str,
+    registry: Registry,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """(rows,) What each row gives to a score, by moving its weight a little."""
+    count = len(predictions)
+    for name in record["metric_version"]:
+        metric = registry.metrics.get(name)
+        sampler = sampler_of(metric, predictions, references, about)
+        ones = np.ones((1, count))
+        before = sampler(ones)
+        if score in before:
+            step = 1e-4 if metric.resample is not None else 1.0
+            moved = [sampler(weights)[score] for weights in _moved(count, step)]
+            influence: npt.NDArray[np.float64] = (np.concatenate(moved) - before[score][0]) / step * count
+            return influence
+    raise UserError(f"no metric of the record gives {score}")
+
+
+def _moved(count: int, step: float) -> Iterator[npt.NDArray[np.float64]]:
+    """(some, rows) Weights of 1, but for one row each that has a little more."""
+    at_once = max(1, NUMBERS_AT_ONCE // count)
+    for start in range(0, count, at_once):
+        some = min(at_once, count - start)
+        weights = np.ones((some, count))
+        weights[np.arange(some), np.arange(start, start + some)] += step
+        yield weights
