@@ -104,7 +104,7 @@ def _counts(fields: Sequence[str], evaluated: Sequence[Digests], trained: Sequen
 
 def _row_digests(layer: Digests) -> Digests:
     """(rows,) One digest for all texts of a row, in whatever order they stand."""
-    mixed = np.full(len(layer), layer.shape[1], np.uint64)
+    mixed = np.zeros(len(layer), np.uint64)
     for column in np.sort(layer, axis=1).T:
         mixed = mixed * MULTIPLIER ^ column
     return mixed

@@ -229,6 +229,12 @@ def test_without_all_of_its_origin_nothing_is_said_of_translations(
     assert [entry[f"translated_{name}"] for name in COUNTS] == [None, None, None]
 
 
+def test_nor_without_all_that_the_training_rows_translate(two_languages: World) -> None:
+    two_languages.pairs("english", train=TRAIN[:3], test=ENGLISH["test"])
+    (entry,) = two_languages.entries("english", "korean")
+    assert [entry[f"{prefix}texts"] for prefix in ("", "translated_")] == [0, None]
+
+
 def test_datasets_that_translate_each_other_end_somewhere(world: World) -> None:
     world.pairs("one", translation_of="other", train=TRAIN, test=[("a", "b")])
     world.pairs("other", translation_of="one", train=[("w", "x")] * 4, test=[("Three", "Four")])
