@@ -60,7 +60,7 @@ def render_markdown(
 
 
 def _table(table: Table) -> str:
-    heads = {row.head for row in table.rows}
+    heads = {row.head for row in table.rows if not row.is_floor}
     about = [escape(text) for text in (f"Task {table.task}", table_title(table)) if text]
     about += [f"head {escape(next(iter(heads)))}"] if len(heads) == 1 else []
     seeds = sorted({seed for row in table.rows for cell in row.cells.values() for seed in cell.seeds})

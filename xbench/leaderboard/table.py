@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from ..curriculum import FLOOR
 from ..keys import canonical
 from ..recipe import EXECUTION_ONLY
 from ..types import Reading
@@ -58,7 +59,7 @@ class TableCell:
     """Some records of one cell, one a seed.
 
     Attributes:
-        transfer: ``zero-shot``, ``in-language``, ``mixed`` or ``frozen``.
+        transfer: ``zero-shot``, ``in-language``, ``mixed``, ``frozen`` or ``floor``.
         scores: The mean over the seeds of each score, in the task's order; None where it is not defined.
         deviations: The standard deviation over the seeds, None for a single one.
         seeds: Which ones.
@@ -78,7 +79,7 @@ class TableRow:
 
     Attributes:
         curriculum: Its text.
-        head: The head's name.
+        head: The head's name, or the floor's.
         reading: The reading's name; empty for a head that has only one.
         variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
             head, such as ``epochs=1``; mostly empty.
@@ -90,6 +91,11 @@ class TableRow:
     reading: str
     variant: str
     cells: Mapping[str, TableCell]
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether no encoder was needed."""
+        return all(cell.transfer == FLOOR for cell in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,7 @@ def _versions(records: Sequence[Record]) -> str:
     metrics = sorted({pair for record in records for pair in record["metric_version"].items()})
     named = ", ".join(f"{name} {version}" for name, version in metrics)
     task, weights = records[0]["task_version"], records[0]["model"]["weights_sha256"][:12]
-    return f"Task version {task}, metric versions {named}, weights {weights}"
+    return f"Task version {task}, metric versions {named}" + (f", weights {weights}" if weights else "")
 
 
 def _metrics(records: Sequence[Record], order: Sequence[str]) -> tuple[str, ...]:
@@ -241,10 +247,11 @@ def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
 
 def _environment(record: Record) -> str:
     about = record["environment"]
+    scored = f", scored in {about['precision']}" if about["precision"] else ""
     trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
     return (
         f"xbench {about['xbench']}, torch {about['torch']}, transformers {about['transformers']}, "
-        f"{about['device']}, scored in {about['precision']}{trained}"
+        f"{about['device']}{scored}{trained}"
     )
 
 

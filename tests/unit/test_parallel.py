@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xbench_plugins.alignment import retrieval
-from xbench_plugins.alignment.retrieval import Found, find, unit
+
+from xbench.heads import parallel
+from xbench.heads.parallel import Found, find, unit
 
 
 def drawn(count: int, width: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +52,7 @@ def test_what_is_found_is_what_a_look_at_all_finds(count: int, width: int, seed:
 def test_the_number_of_rows_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     source, target = drawn(40, 5, 0.8)
     expected = listed(find(source, target))
-    monkeypatch.setattr(retrieval, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(parallel, "ROWS_AT_ONCE", at_once)
     assert listed(find(source, target)) == expected
 
 
