@@ -30,6 +30,7 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     Yields:
         Each cell with its record, as soon as it is stored, or with what went wrong in it alone.
     """
+    start_afresh(HOST)
     for cell, key in cells.items():
         try:
             yield cell, _score(cell, key, work)
@@ -38,7 +39,6 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
 
 
 def _score(cell: Cell, key: str, work: Work) -> Mapping[str, Any]:
-    start_afresh(HOST)
     drawn = eval_rows(cell)
     here = work.rows[drawn.dataset, drawn.split]
     rows = select(here.open(), drawn.limit, drawn.seed)
