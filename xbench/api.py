@@ -18,6 +18,7 @@ from .types import (
     Example,
     Files,
     Fitting,
+    Floor,
     Head,
     HeadContext,
     Hub,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
+    from .heads.parallel import parallel_predictions, unit
     from .heads.tokens import sentence_pair_examples, tokenize
     from .leaderboard.layout import limit_text
     from .sampling import resample_means
@@ -53,11 +55,13 @@ _LAZY = {
     "forget_pages": "data.mapped",
     "limit_text": "leaderboard.layout",
     "mean_pool": "heads.blocks",
+    "parallel_predictions": "heads.parallel",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
     "resample_means": "sampling",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
+    "unit": "heads.parallel",
 }
 
 __all__ = [
@@ -73,6 +77,7 @@ __all__ = [
     "FigureContext",
     "Files",
     "Fitting",
+    "Floor",
     "Head",
     "HeadContext",
     "HeadModule",
@@ -105,11 +110,13 @@ __all__ = [
     "language_name",
     "limit_text",
     "mean_pool",
+    "parallel_predictions",
     "parallel_tsv",
     "read_lines",
     "resample_means",
     "sentence_pair_examples",
     "tokenize",
+    "unit",
 ]
 
 

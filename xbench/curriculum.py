@@ -11,6 +11,8 @@ Curriculum: TypeAlias = tuple[tuple[str, ...], ...]
 """One mixture of dataset names a stage, in order; empty for a frozen encoder."""
 
 FROZEN = "none"
+FLOOR = "floor"
+"""The transfer of a cell that no encoder serves."""
 
 
 def parse_curriculum(text: str, order: Collection[str] = ()) -> Curriculum:

@@ -1,4 +1,4 @@
-"""Walks a plan: data first, then stages, then cells; what is finished is found by key and never repeated."""
+"""Walks a plan: data first, then floors, then stages and cells; what is finished is found by key and never repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .registry import Registry
 from .settings import Settings
-from .work import Work, found_records, prepare_work, turns
+from .work import Work, floors_left, found_records, prepare_work, turns
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ def execute(
 def _run(work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]) -> None:
     """Train what is not there and score what has no record, stage by stage; fills records and reasons."""
     broken: dict[str, str] = {}
+    floors = floors_left(work, records)
+    if floors:
+        _score(floors, work, records, reasons)
     for stage, groups in turns(work, records):
         if stage is not None:
             _ensure_stage(stage, work, broken)
@@ -108,8 +111,11 @@ def _ensure_stage(stage: Stage, work: Work, broken: dict[str, str]) -> None:
 def _score(
     group: Mapping[Cell, str], work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
 ) -> None:
-    from .training.evaluate import score_cells
-
+    """Score cells that one loaded model serves, or that need none."""
+    if next(iter(group)).is_floor:
+        from .training.floors import score_cells
+    else:
+        from .training.evaluate import score_cells
     try:
         for cell, result in score_cells(group, work):
             if isinstance(result, Exception):

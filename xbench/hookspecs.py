@@ -8,7 +8,7 @@ from pathlib import Path
 import pluggy
 
 from .measures import Diagnostic, Figure, Metric
-from .types import Dataset, Head, Model, Schema
+from .types import Dataset, Floor, Head, Model, Schema
 
 PROJECT = "xbench"
 """The pluggy project and the entry-point group."""
@@ -62,4 +62,10 @@ def xbench_tasks() -> Iterable[Path | str]:
 @hookspec
 def xbench_models() -> Iterable[Model]:
     """Named sources of encoders."""
+    return ()
+
+
+@hookspec
+def xbench_floors() -> Iterable[Floor]:
+    """Predictions that need no encoder."""
     return ()

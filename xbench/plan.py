@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .curriculum import FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
+from .curriculum import FLOOR, FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
 from .errors import UserError, did_you_mean
 from .keys import content_key
 from .recipe import Recipe, build_recipe
 from .registry import Registry
 from .tasks import OFFICIAL, Task, dataset_and_split
-from .types import Dataset, Head, Reading
+from .types import Dataset, Floor, Head, Reading
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Request:
     """What the user asked for.
 
     Attributes:
-        models: Names, hub ids or folders.
+        models: Names, hub ids or folders; floors among them.
         tasks: Task or group names.
         curricula: Texts; empty for each task's own.
         datasets: Evaluation datasets; empty for each task's own.
@@ -81,10 +81,13 @@ class Stage:
 class Cell:
     """One score to get: model x task x head x curriculum x reading x evaluation dataset x seed.
 
+    A floor stands for model and head alike, and has nothing to train: its curriculum is ``none``, its seed 0, and its
+    recipe says nothing.
+
     Attributes:
         task: The task's name.
-        model: The model's name.
-        head: The head's name.
+        model: The model's name, or the floor's.
+        head: The head's name, or the floor's.
         curriculum: Its text; ``none`` for the frozen encoder.
         reading: How the head's outputs are read.
         fit: The dataset and split that the reading is fitted on; None where it needs none.
@@ -93,7 +96,7 @@ class Cell:
         split: Of that dataset.
         seed: The seed of every stage of the curriculum.
         stage: The id of the last stage; None for the frozen encoder.
-        transfer: ``zero-shot``, ``in-language``, ``mixed`` or ``frozen``.
+        transfer: ``zero-shot``, ``in-language``, ``mixed``, ``frozen`` or ``floor``.
         recipe: The hyper-parameters.
         limit_train: Rows that each stage trains on, at most.
         limit_eval: Rows to score, at most.
@@ -116,10 +119,17 @@ class Cell:
     limit_eval: int | None
 
     @property
+    def is_floor(self) -> bool:
+        """Whether no encoder is needed."""
+        return self.transfer == FLOOR
+
+    @property
     def label(self) -> str:
         """For people."""
         reading = "" if self.reading == Reading().name else f" {self.reading}"
         where = f"{self.dataset}/{self.split}"
+        if self.is_floor:
+            return f"{self.task}: {self.model} -> {where}"
         return f"{self.task}: {self.model} {self.head} {self.curriculum}{reading} -> {where} seed {self.seed}"
 
 
@@ -130,7 +140,8 @@ class Plan:
     Attributes:
         stages: Each once.
         cells: Each once.
-        left_out: A line for each task asked for that has nothing to do here, while others have.
+        left_out: A line for each task asked for that has nothing to do here, while others have, and for each task and
+            floor that does not take some of its datasets.
     """
 
     stages: tuple[Stage, ...]
@@ -141,7 +152,7 @@ class Plan:
         """For ``--dry-run --json``."""
         return {
             "stages": [{**asdict(stage), "recipe": stage.recipe.values()} for stage in self.stages],
-            "cells": [{**asdict(cell), "recipe": cell.recipe.values()} for cell in self.cells],
+            "cells": [{**asdict(cell), "recipe": {} if cell.is_floor else cell.recipe.values()} for cell in self.cells],
         }
 
 
@@ -163,21 +174,32 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     for name, limit in (("--limit-train", request.limit_train), ("--limit-eval", request.limit_eval)):
         if limit is not None and limit < 2:
             raise UserError(f"{name} {limit}: at least 2 rows are needed")
-    planner = _Planner(request, registry)
     tasks = registry.expand_tasks(request.tasks)
-    left_out: list[str] = []
-    if set(request.curricula) == {FROZEN}:
-        able = [task for task in tasks if any(not head.needs_training for head in _heads(task, registry))]
-        if able:  # else the planner's refusal says why
-            left_out = [
-                f"the task {task.name} is left out: --train {FROZEN}: every head of it needs training"
-                for task in tasks
-                if task not in able
-            ]
-            tasks = able
-    for task in tasks:
+    floors = {model: floor for model in request.models if (floor := registry.floor(model)) is not None}
+    encoders = tuple(model for model in request.models if model not in floors)
+    planner = _Planner(replace(request, models=encoders), registry)
+    for task, floor in itertools.product(tasks, floors.values()):
+        planner.add_floor(task, floor)
+    for task in _able(tasks, planner) if encoders else ():
         planner.add_task(task)
-    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)), tuple(left_out))
+    if not planner.cells:
+        raise UserError("; ".join(planner.left_out))
+    return Plan(tuple(planner.stages.values()), tuple(dict.fromkeys(planner.cells)), tuple(planner.left_out))
+
+
+def _able(tasks: list[Task], planner: _Planner) -> list[Task]:
+    """The tasks that say something of frozen encoders, where only those are asked for; the planner notes the others."""
+    if set(planner.request.curricula) != {FROZEN}:
+        return tasks
+    able = [task for task in tasks if any(not head.needs_training for head in _heads(task, planner.registry))]
+    if not able:
+        return tasks  # the planner's refusal says why
+    planner.left_out += [
+        f"the task {task.name} is left out: --train {FROZEN}: every head of it needs training"
+        for task in tasks
+        if task not in able
+    ]
+    return able
 
 
 class _Planner:
@@ -188,13 +210,31 @@ class _Planner:
         self.registry = registry
         self.stages: dict[str, Stage] = {}
         self.cells: list[Cell] = []
+        self.left_out: list[str] = []
+
+    def add_floor(self, task: Task, floor: Floor) -> None:
+        """One cell for each evaluation dataset that the floor takes."""
+        evals = self._evals(task)
+        others = [f"{dataset.name} ({dataset.schema})" for dataset, _ in evals if dataset.schema not in floor.schemas]
+        if others:
+            takes = ", ".join(floor.schemas)
+            self.left_out.append(f"{task.name}: the floor {floor.name} takes {takes}, and not {', '.join(others)}")
+        for dataset, split in evals:
+            if dataset.schema in floor.schemas:
+                _check_takes(floor, dataset, split)
+                cell = Cell(
+                    task=task.name, model=floor.name, head=floor.name, curriculum=FROZEN, reading=Reading().name,
+                    fit=None, metrics=self._metrics(task, dataset), dataset=dataset.name, split=split, seed=0,
+                    stage=None, transfer=FLOOR, recipe=Recipe(), limit_train=None, limit_eval=self.request.limit_eval,
+                )  # fmt: skip
+                self.cells.append(cell)
 
     def add_task(self, task: Task) -> None:
+        """The stages and cells of encoders."""
         request = self.request
         texts = request.curricula or task.curricula
         curricula = list(dict.fromkeys(parse_curriculum(text, task.train) for text in texts))
-        _check_names(task, self.registry)
-        evals = [self._dataset(text, task.eval_split, task) for text in request.datasets or task.eval]
+        evals = self._evals(task)
         for curriculum in curricula:
             head = self._head(task, curriculum)
             recipe = task_recipe(task, head, self.registry, request.overrides)
@@ -225,6 +265,11 @@ class _Planner:
                     # A frozen encoder whose reading is not fitted has nothing that a seed could change.
                     seed=base.seed if learns else 0,
                 )  # fmt: skip
+
+    def _evals(self, task: Task) -> list[tuple[Dataset, str]]:
+        """The evaluation datasets with their splits; everything else that the task names is there as well."""
+        _check_names(task, self.registry)
+        return [self._dataset(text, task.eval_split, task) for text in self.request.datasets or task.eval]
 
     def _dataset(self, text: str, split: str, task: Task) -> tuple[Dataset, str]:
         name, split = dataset_and_split(text, split)
@@ -355,8 +400,8 @@ def _check_names(task: Task, registry: Registry) -> None:
             catalogue.get(name, task.path)
 
 
-def _check_takes(head: Head, dataset: Dataset, split: str, where: str = "") -> None:
-    """A split is there, and the head takes its rows.
+def _check_takes(head: Head | Floor, dataset: Dataset, split: str, where: str = "") -> None:
+    """A split is there, and the head, or the floor, takes its rows.
 
     Raises:
         UserError: It is not, or does not.

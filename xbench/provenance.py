@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Versions, device, precision and threads of this process."""
+    """Versions, device, precision (empty where there is no encoder) and threads of this process."""
     import torch
     import transformers
 

@@ -20,7 +20,7 @@ from .errors import UserError, did_you_mean
 from .keys import text_sha256
 from .measures import Diagnostic, Figure, Metric
 from .tasks import OFFICIAL, Task, load_task
-from .types import Dataset, Head, Model, Schema
+from .types import Dataset, Floor, Head, Model, Schema
 
 T = TypeVar("T")
 NAME = re.compile("[a-z0-9][a-z0-9._-]*")
@@ -119,12 +119,45 @@ class Registry:
     )
     figures: Catalogue[Figure] = field(default_factory=lambda: Catalogue("figure", "xbench_figures", Figure))
     models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models", Model))
+    floors: Catalogue[Floor] = field(default_factory=lambda: Catalogue("floor", "xbench_floors", Floor))
     tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks", Task))
 
     def catalogues(self) -> tuple[Catalogue[Any], ...]:
         """All kinds."""
-        named = (self.schemas, self.datasets, self.heads, self.metrics, self.diagnostics, self.figures, self.models)
-        return (*named, self.tasks)
+        judged = (self.schemas, self.datasets, self.heads, self.metrics, self.diagnostics, self.figures)
+        return (*judged, self.models, self.floors, self.tasks)
+
+    def floor(self, text: str) -> Floor | None:
+        """The floor that ``--model`` names.
+
+        Args:
+            text: What the user wrote.
+
+        Returns:
+            The floor; None where it is a model, a hub id or a folder.
+
+        Raises:
+            UserError: Two plugins own the name, a model has it too, or a revision is asked for.
+        """
+        name, at, _ = text.partition("@")
+        if name not in self.floors.owners:
+            return None
+        if name in self.models.owners:
+            raise UserError(f"--model {text}: {self._clash(name)}: uninstall or rename one")
+        if at:
+            raise UserError(f"--model {text}: a floor has no revisions; write {name}")
+        return self.floors.get(name, "--model")
+
+    def _clash(self, name: str) -> str:
+        """Of a name that is both a floor's and a model's: whose."""
+        floor, model = (" and ".join(map(str, kind.owners[name])) for kind in (self.floors, self.models))
+        return f"{name!r} is a floor of {floor} and a model of {model}"
+
+    def conflicts(self) -> Iterator[str]:
+        """One line a name that has more than one owner, or is both a floor's and a model's."""
+        for catalogue in self.catalogues():
+            yield from catalogue.conflicts()
+        yield from (self._clash(name) for name in self.floors.owners if name in self.models.owners)
 
     def expand_tasks(self, names: Iterable[str]) -> list[Task]:
         """Look tasks up; a group's name stands for all of its tasks, in the order of their names.
@@ -153,7 +186,7 @@ class Registry:
     def problems(self) -> list[str]:
         """What is wrong with the plugins, one line each: broken ones, and names with two owners."""
         lines = [f"the plugin {plugin} is broken: {plugin.error}" for plugin in self.plugins if plugin.error]
-        return lines + [line for catalogue in self.catalogues() for line in catalogue.conflicts()]
+        return [*lines, *self.conflicts()]
 
 
 def load_registry(files: Iterable[Path] = ()) -> Registry:

@@ -405,3 +405,23 @@ class Head:
     options: Mapping[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
     decoding: tuple[str, ...] = ("max_length",)
     readings: tuple[Reading, ...] = (Reading(),)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Predictions that need no encoder: what a model has to be better than.
+
+    Attributes:
+        name: What ``--model`` takes; no model may have it.
+        version: Raised when the same rows would get other predictions.
+        schemas: The schemas whose rows it can take.
+        predict: Gives one prediction a row, in the form in which heads give them. It sees whole rows, the gold answers
+            among them, and says in its description where it looks at those.
+        description: One line.
+    """
+
+    name: str
+    version: int
+    schemas: tuple[str, ...]
+    predict: Callable[[Sequence[Row], Dataset], Sequence[Prediction]]
+    description: str

@@ -17,7 +17,7 @@ from .registry import Registry
 from .settings import Settings
 from .store import Store
 from .training import TRAINING_VERSION
-from .types import Head, Scalar
+from .types import Floor, Head, Scalar
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class Work:
         settings: Folders and switches.
         store: Finished work.
         reporter: Hears of the progress.
-        models: By the text that the user wrote.
+        models: By the text that the user wrote; floors are none.
         rows: By dataset and split.
         stages: By id.
         stage_keys: By stage id; of the stages whose model and rows are here.
@@ -94,6 +94,10 @@ class Work:
 
         return Overlaps(self.registry, self.settings, self.rows)
 
+    def reader(self, cell: Cell) -> Head | Floor:
+        """What gives a cell's predictions: a head on its encoder, or a floor."""
+        return self.registry.floors.get(cell.head) if cell.is_floor else self.registry.heads.get(cell.head)
+
     def chain(self, stage_id: str | None) -> list[Stage]:
         """A stage and those before it, the first one first."""
         chain: list[Stage] = []
@@ -116,7 +120,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
         What is here, and what is missing.
     """
     work = Work(registry, settings, Store(settings), reporter, stages={stage.id: stage for stage in plan.stages})
-    for text in dict.fromkeys(cell.model for cell in plan.cells):
+    for text in dict.fromkeys(cell.model for cell in plan.cells if not cell.is_floor):
         try:
             work.models[text] = resolve_model(text, registry, settings)
         except (UserError, OSError) as error:
@@ -138,7 +142,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
 
 def _rows_of(cell: Cell, work: Work) -> list[tuple[str, str]]:
     """The splits that a cell needs, those of its stages first; none without its model, since nothing can be done."""
-    if cell.model not in work.models:
+    if cell.model in work.missing:
         return []
     trained = [(name, stage.split) for stage in work.chain(cell.stage) for name in stage.mixture]
     return [*trained, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit])]
@@ -160,7 +164,7 @@ def _missing_for(cell: Cell, work: Work) -> str | None:
     """Why a cell cannot be done, if it cannot."""
     needs: list[str | tuple[str, str]] = [cell.model, *_rows_of(cell, work)]
     reason = next((work.missing[need] for need in needs if need in work.missing), None)
-    if reason is None:
+    if reason is None and not cell.is_floor:
         try:
             check_length(work.models[cell.model], cell.recipe.max_length)
         except UserError as error:
@@ -187,17 +191,21 @@ def _stage_key(stage: Stage, work: Work) -> str:
 
 def _cell_key(cell: Cell, work: Work) -> str:
     """The content key of a cell."""
-    registry, model = work.registry, work.models[cell.model]
-    head, task = registry.heads.get(cell.head), registry.tasks.get(cell.task)
-    limits = cell_limits(cell, work)
+    registry, reader = work.registry, work.reader(cell)
+    task, limits = registry.tasks.get(cell.task), cell_limits(cell, work)
+    scored = {
+        "task": [task.name, task.version], "dataset": [cell.dataset, cell.split],
+        "rows": work.rows[cell.dataset, cell.split].rows_sha256, "limit": limits["eval"],
+        "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
+    }  # fmt: skip
+    if isinstance(reader, Floor):
+        return content_key("floor", {"floor": [reader.name, reader.version], **scored})
+    model = work.models[cell.model]
     fit = None if cell.fit is None else [*cell.fit, work.rows[cell.fit].rows_sha256, limits["train"]]
     content = {
-        "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
-        "task": [task.name, task.version], "head": [head.name, head.version], "curriculum": cell.curriculum,
-        "reading": cell.reading, "fit": fit,
-        "selection": "last", "seed": cell.seed, "rows": work.rows[cell.dataset, cell.split].rows_sha256,
-        "dataset": [cell.dataset, cell.split], "decoding": cell_recipe(cell, head), "limit": limits["eval"],
-        "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
+        **scored, "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
+        "head": [reader.name, reader.version], "curriculum": cell.curriculum, "reading": cell.reading, "fit": fit,
+        "selection": "last", "seed": cell.seed, "decoding": cell_recipe(cell, reader),
         "diagnostics": [[name, registry.diagnostics.get(name).version] for name in task.diagnostics],
     }  # fmt: skip
     return content_key("cell", content)
@@ -213,12 +221,14 @@ def cell_limits(cell: Cell, work: Work) -> dict[str, int | None]:
     return {"train": cell.limit_train if limited else None, "eval": evaluated}
 
 
-def cell_recipe(cell: Cell, head: Head) -> dict[str, Scalar]:
-    """What of the recipe can change a cell's predictions of given weights.
+def cell_recipe(cell: Cell, reader: Head | Floor) -> dict[str, Scalar]:
+    """What of the recipe can change a cell's predictions of given weights; nothing where there are none.
 
     A stage's key holds all options that training used; a frozen encoder has no stage, so its cells hold them all.
     """
-    return cell.recipe.decoding_identity((*head.decoding, *(() if cell.stage is not None else head.options)))
+    if isinstance(reader, Floor):
+        return {}
+    return cell.recipe.decoding_identity((*reader.decoding, *(() if cell.stage is not None else reader.options)))
 
 
 def eval_rows(cell: Cell) -> Drawn:
@@ -245,6 +255,16 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
     return records
 
 
+def floors_left(work: Work, done: Container[Cell]) -> dict[Cell, str]:
+    """The floors' cells that have no record yet, with their keys; no model serves them, and nothing need come before.
+
+    Args:
+        work: Its keys tell what can be done.
+        done: Cells that have their records.
+    """
+    return {cell: key for cell, key in work.cell_keys.items() if cell.is_floor and cell not in done}
+
+
 class Turn(NamedTuple):
     """What is done together: a stage is trained unless it is there, then the cells that read it are scored.
 
@@ -259,7 +279,7 @@ class Turn(NamedTuple):
 
 
 def turns(work: Work, done: Container[Cell]) -> list[Turn]:
-    """What is left to do, in order.
+    """What is left to do with encoders, in order.
 
     Args:
         work: Its keys tell what can be done.
@@ -268,7 +288,7 @@ def turns(work: Work, done: Container[Cell]) -> list[Turn]:
     unfinished: dict[str | None, dict[Cell, str]] = {}
     needed: set[str] = set()
     for cell, key in work.cell_keys.items():
-        if cell not in done:
+        if cell not in done and not cell.is_floor:
             unfinished.setdefault(cell.stage, {})[cell] = key
             needed.update(stage.id for stage in work.chain(cell.stage))
     stages = [None, *(stage for stage in work.stages.values() if stage.id in needed)]

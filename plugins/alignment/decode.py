@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xbench.api import Dataset, Decoding, UserError, language_name
+from xbench.api import Dataset, Decoding, UserError, language_name, parallel_predictions, unit
 
 from .maps import FittedMap
-from .retrieval import find, unit
 
 SHUFFLE = 0
 DRAWN = 150
@@ -24,9 +23,8 @@ def decode(decoding: Decoding) -> list[Any]:
         decoding: ``outputs`` are (2, hidden) a pair, ``fitted`` a `FittedMap` or None.
 
     Returns:
-        A number a row of ``pair-score``. A row of ``parallel`` gives a mapping: ``cosine``; ``shuffled``, that with
-        another row's translation; and 0 or 1 for each way to look its translation up: ``forward`` from a row's first
-        sentence to its second, whichever of them the map has moved.
+        A number a row of ``pair-score``; a mapping a row of ``parallel``, as `parallel_predictions` gives it, in which
+        ``forward`` is from a row's first sentence to its second, whichever of them the map has moved.
 
     Raises:
         UserError: The map is not one between the rows' languages.
@@ -38,17 +36,9 @@ def decode(decoding: Decoding) -> list[Any]:
     moved = source if fitted is None else fitted.map(source)
     _keep(decoding, source=source, mapped=np.asarray(moved, np.float32), target=target)
     moved_unit, target_unit = unit(moved), unit(target)
-    cosines = np.einsum("nd,nd->n", moved_unit, target_unit, dtype=np.float64)  # (rows,)
     if decoding.dataset.schema != "parallel":
-        return [float(cosine) for cosine in cosines]
-    others = target_unit[derangement(len(both))]
-    strangers = np.einsum("nd,nd->n", moved_unit, others, dtype=np.float64)  # (rows,)
-    found = find(target_unit, moved_unit) if side else find(moved_unit, target_unit)
-    columns = {
-        "cosine": cosines, "shuffled": strangers, "forward": found.forward, "backward": found.backward,
-        "csls_forward": found.csls_forward, "csls_backward": found.csls_backward,
-    }  # fmt: skip
-    return [{name: float(values[row]) for name, values in columns.items()} for row in range(len(both))]
+        return [float(cosine) for cosine in np.einsum("nd,nd->n", moved_unit, target_unit, dtype=np.float64)]
+    return parallel_predictions(moved_unit, target_unit, swapped=bool(side))
 
 
 def _side(fitted: FittedMap, dataset: Dataset) -> int:
@@ -70,11 +60,3 @@ def _keep(decoding: Decoding, **arrays: npt.NDArray[np.float32]) -> None:
     chosen = np.sort(np.random.default_rng(SHUFFLE).choice(count, min(DRAWN, count), replace=False))
     for name, array in arrays.items():
         decoding.keep(name, array[chosen])
-
-
-def derangement(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(count,) An order, always the same one, in which nothing stays at its place (but for one alone)."""
-    order = np.random.default_rng(SHUFFLE).permutation(count)
-    places = np.empty(count, np.int64)
-    places[order] = np.roll(order, 1)  # one cycle through all
-    return places

@@ -179,7 +179,7 @@ def _draw_panel(place: Axes, panel: Panel, direction: tuple[str, str]) -> None:
     from matplotlib.collections import LineCollection
     from sklearn.manifold import TSNE
 
-    from .retrieval import unit
+    from xbench.api import unit
 
     mapped = panel.record["fit"] is not None  # without a map, the mapped points would be the source's
     parts = {name: unit(array) for name, array in panel.arrays.items() if mapped or name != "mapped"}

@@ -18,7 +18,7 @@ from .conftest import Program
     [
         ("tasks", {"sts", "mini-sts"}),
         ("datasets", {"stsb", "korsts", "sts17-es", "sts17-ar", "sts17-en", "sts17-es-en", "mini-sts-ko"}),
-        ("models", {"e5-small-q4", "all-minilm-l6-v2", "random-encoder", "xlm-roberta-large"}),
+        ("models", {"e5-small-q4", "all-minilm-l6-v2", "random-encoder", "xlm-roberta-large", "constant"}),
         ("plugins", {"sts", "e5_offline", "tasks"}),
     ],
 )
@@ -81,6 +81,15 @@ def test_a_model_from_a_package_is_found_without_a_hub(program: Program) -> None
     shown = json.loads(program("models", "all-minilm-l6-v2", "--json").stdout)
     assert (Path(shown["folder"]) / "model.safetensors").is_file()
     assert shown["languages"] == ["en"]
+
+
+def test_a_floor_is_listed_among_the_models_and_shown_in_full(program: Program) -> None:
+    kinds = {row["name"]: row["kind"] for row in json.loads(program("models", "--json").stdout)}
+    assert (kinds["constant"], kinds["lexical-overlap"], kinds["e5-small-q4"]) == ("floor", "floor", "encoder")
+    shown = json.loads(program("models", "lexical-overlap", "--json").stdout)
+    assert (shown["kind"], shown["schemas"]) == ("floor", ["pair-score", "span", "parallel"])
+    assert "folder" not in shown
+    assert "floor constant" in json.loads(program("plugins", "floors", "--json").stdout)["declares"]
 
 
 def test_a_plugin_file_is_listed_with_what_it_declares(project: Program) -> None:

@@ -51,6 +51,11 @@ def test_the_models_and_datasets_of_the_readme_are_declared(registry: Registry) 
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", README, re.MULTILINE)
     assert len(rows) >= 3
     readings = {reading.name for head in registry.heads for reading in head.readings}
-    assert set(rows) - {"xbench"} <= {*registry.models.items, *registry.datasets.items, *readings}
+    assert set(rows) - {"xbench"} <= {
+        *registry.models.items,
+        *registry.floors.items,
+        *registry.datasets.items,
+        *readings,
+    }
     for name in re.findall(r"`(sts17-[a-z-]+|stsb|korsts)`", README):
         registry.datasets.get(name)

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModel
-from xbench_plugins.alignment.decode import DRAWN, decode, derangement
+from xbench_plugins.alignment.decode import DRAWN, decode
 from xbench_plugins.alignment.heads import BACK, MAPS
 from xbench_plugins.alignment.maps import FittedMap
 from xbench_plugins.alignment.metrics import METRICS
 
 from tests.tiny import SHAPES, TinyRun, tiny_rows
 from xbench.errors import UserError
+from xbench.heads.parallel import derangement
 from xbench.measures import MetricContext
 from xbench.registry import Registry
 from xbench.training.feeding import host_batch

@@ -18,6 +18,7 @@ MADE = {
     "group": "TASK.format(name='\"made-up\"', group=NAME)",
     "metric": "Metric(NAME, 1, max, 'none')",
     "head": "Head(NAME, 1, ('pair-score',), 'none', len, len, len)",
+    "floor": "Floor(NAME, 1, ('pair-score',), len, 'none')",
     "model": "Model(NAME, ('en',), 'none', 'none', 'none')",
     "schema": "Schema(NAME, {'id': 'string'}, len)",
     "diagnostic": "Diagnostic(NAME, len, 'none')",

@@ -117,7 +117,9 @@ def errors(registry: Registry) -> dict[str, str]:
 
 def test_the_shipped_plugins_are_whole(registry: Registry) -> None:
     assert registry.problems() == []
-    assert {"sts", "e5_offline", "minilm_offline", "hub_models", "tasks"} <= {one.name for one in registry.plugins}
+    assert {"sts", "e5_offline", "minilm_offline", "hub_models", "floors", "tasks"} <= {
+        one.name for one in registry.plugins
+    }
     assert all(plugin.distribution.startswith("xbench ") for plugin in registry.plugins)
 
 

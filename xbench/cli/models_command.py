@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..models.resolve import resolve_model
-from ..types import Model
+from ..types import Floor, Model
 from .listing import open_registry, print_list, print_one
 from .options import json_option, make_settings, place_options, plugin_option
 
@@ -21,15 +21,19 @@ from .options import json_option, make_settings, place_options, plugin_option
 def command(
     name: str | None, data: Path | None, cache: Path | None, offline: bool, plugins: tuple[Path, ...], as_json: bool
 ) -> None:
-    """List the named models, or show one in full, with the folder that holds its weights.
+    """List the named models and floors, or show one in full, with the folder that holds its weights.
 
     A model that is shown is fetched or assembled when it is not here yet, so that other programs can load the very
     same weights from its folder. NAME may also be a hub id or a local folder.
     """
     registry = open_registry(plugins)
     if name is None:
-        rows = [_declared(model) for model in registry.models]
-        print_list(rows, as_json, ("name", "languages", "licence", "description"))
+        rows = [*map(_declared, registry.models), *map(_floor, registry.floors)]
+        print_list(rows, as_json, ("name", "kind", "languages", "licence", "description"))
+        return
+    floor = registry.floor(name)
+    if floor is not None:
+        print_one(_floor(floor), as_json)
         return
     settings = make_settings(data, cache, offline)
     local = resolve_model(name, registry, settings)
@@ -51,10 +55,23 @@ def command(
 def _declared(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
+        "kind": "encoder",
         "languages": list(model.languages),
         "licence": model.licence,
         "homepage": model.homepage,
         "description": model.description,
         "prompts": dict(model.prompts),
         "hub": "@".join(model.hub) if model.hub else None,
+    }
+
+
+def _floor(floor: Floor) -> dict[str, Any]:
+    return {
+        "name": floor.name,
+        "kind": "floor",
+        "languages": [],
+        "licence": None,
+        "version": floor.version,
+        "schemas": list(floor.schemas),
+        "description": floor.description,
     }

@@ -36,6 +36,5 @@ def command(name: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
         print_one(known[name], as_json)
         return
     print_list(rows, as_json, ("name", "distribution", "declares", "error"))
-    for catalogue in registry.catalogues():
-        for conflict in catalogue.conflicts():
-            click.echo(f"warning: {conflict}", err=True)
+    for conflict in registry.conflicts():
+        click.echo(f"warning: {conflict}", err=True)

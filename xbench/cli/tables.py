@@ -17,7 +17,7 @@ from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
 
-STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim"}
+STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim", "floor": "dim"}
 
 
 def rich_tables(table: Table) -> list[RichTable]:

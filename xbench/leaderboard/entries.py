@@ -134,10 +134,11 @@ def _fitted(record: Record) -> str:
 
 
 def _environment(about: Mapping[str, Any]) -> str:
+    scored = f", scored in {about['precision']}" if about["precision"] else ""
     trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
     return (
         f"xbench {about['xbench']}, Python {about['python']}, torch {about['torch']}, "
-        f"transformers {about['transformers']}, {about['device']}, scored in {about['precision']}{trained}"
+        f"transformers {about['transformers']}, {about['device']}{scored}{trained}"
     )
 
 

@@ -150,7 +150,9 @@ def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> 
 
 
 def row_title(row: TableRow, several_heads: bool) -> str:
-    """The curriculum as the paper writes it, the reading, and what tells the row from its neighbours."""
+    """The curriculum as the paper writes it, or a floor's name; the reading; what tells a row from its neighbours."""
+    if row.is_floor:
+        return row.head + (f" [{row.variant}]" if row.variant else "")
     frozen = row.curriculum == "none"
     title = "none (frozen)" if frozen else row.curriculum.replace(":", " → ").replace("+", " + ")
     title += f", {row.reading}" if row.reading else ""

@@ -113,7 +113,7 @@ def _limits(table: Table) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = {row.head for row in table.rows}
+    heads = {row.head for row in table.rows if not row.is_floor}
     about = [escape(text) for text in (f"Task {table.task}", table_title(table)) if text]
     about += [f"head {escape(next(iter(heads)))}"] if len(heads) == 1 else []
     if limit_text(table.limits):

@@ -174,7 +174,7 @@ def circles_table(circle: Circle) -> TextTable:
 
 def is_floor(table: Table) -> bool:
     """Whether it holds predictions that no encoder made."""
-    return all(cell.transfer == "floor" for row in table.rows for cell in row.cells.values())
+    return all(row.is_floor for row in table.rows)
 
 
 def floors_table(tables: Sequence[Table]) -> TextTable | None:
@@ -224,7 +224,7 @@ def overlap_notes_of(column: str, cell: TableCell) -> list[str]:
 
 
 def _overlap_lines(records: Sequence[tuple[str, Record]]) -> list[str]:
-    """A line for every column and every split that was trained or fitted on; of several counts (limits), the largest."""
+    """A line for every column and every split that was learned from; of several counts (limits), the largest."""
     largest: dict[tuple[str, str, str, int], tuple[int, int]] = {}
     for column, record in records:
         for part in record.get("overlap") or ():
@@ -236,10 +236,14 @@ def _overlap_lines(records: Sequence[tuple[str, Record]]) -> list[str]:
                 key = (column, where, how, record["eval"]["rows"])
                 largest[key] = max(found, largest.get(key, found))
     return [
-        f"{column}: {texts} of {rows} rows share a text{how} with {where}" + (f", {whole} as a whole" if whole else "")
+        f"{column}: {texts} of {rows} rows share a text{how} with {where}{_whole(whole)}"
         for (column, where, how, rows), (texts, whole) in sorted(largest.items())
         if texts
     ]
+
+
+def _whole(count: int) -> str:
+    return f", {count} as a whole" if count else ""
 
 
 def _where(one: Compared, table: Table) -> tuple[Text, Text]:

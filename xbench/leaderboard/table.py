@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..curriculum import FLOOR
 from ..keys import canonical
 from ..recipe import EXECUTION_ONLY
 from ..types import Reading
@@ -63,7 +64,7 @@ class TableRow:
 
     Attributes:
         curriculum: Its text.
-        head: The head's name.
+        head: The head's name, or the floor's.
         reading: The reading's name; empty for a head that has only one.
         variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
             head, such as ``epochs=1``; mostly empty.
@@ -79,6 +80,11 @@ class TableRow:
     cells: Mapping[str, TableCell]
     recipe: str = ""
     selection: str = ""
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether no encoder was needed."""
+        return bool(self.cells) and all(cell.transfer == FLOOR for cell in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ def _versions(records: Sequence[Record]) -> str:
     metrics = sorted({pair for record in records for pair in record["metric_version"].items()})
     named = ", ".join(f"{name} {version}" for name, version in metrics)
     task, weights = records[0]["task_version"], records[0]["model"]["weights_sha256"][:12]
-    return f"Task version {task}, metric versions {named}, weights {weights}"
+    return f"Task version {task}, metric versions {named}" + (f", weights {weights}" if weights else "")
 
 
 def _metrics(records: Sequence[Record], order: Sequence[str]) -> tuple[str, ...]:
@@ -244,10 +250,11 @@ def _recipe(record: Record) -> dict[str, Any]:
 
 def _environment(record: Record) -> str:
     about = record["environment"]
+    scored = f", scored in {about['precision']}" if about["precision"] else ""
     trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
     return (
         f"xbench {about['xbench']}, torch {about['torch']}, transformers {about['transformers']}, "
-        f"{about['device']}, scored in {about['precision']}{trained}"
+        f"{about['device']}{scored}{trained}"
     )
 
 

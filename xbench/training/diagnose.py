@@ -29,22 +29,25 @@ def diagnose(cell: Cell, measured: Measured, work: Work) -> tuple[dict[str, Numb
         work: Resolved names, rows and keys.
 
     Returns:
-        All diagnostics' numbers by name, and the ceilings of the scores by score name.
+        All diagnostics' numbers by name, and the ceilings of the scores by score name; none of a floor, since they tell
+        how an encoder reads the rows.
     """
+    if measured.read is None:
+        return {}, {}
+    table, context = measured.read
     truncated = np.zeros(len(measured.rows), np.bool_)
-    np.logical_or.at(truncated, measured.table.row_of, measured.table.truncated)
+    np.logical_or.at(truncated, table.row_of, table.truncated)
     train = {name: work.rows[name, stage.split].open() for stage in work.chain(cell.stage) for name in stage.mixture}
     about = DiagnosticContext(
         measured.rows, measured.predictions, truncated, work.registry.datasets.get(cell.dataset), train,
-        measured.fit_rows, measured.table.row_of, measured.table.extra(), work.models[cell.model].folder,
-        measured.context, cell.metrics,
+        measured.fit_rows, table.row_of, table.extra(), work.models[cell.model].folder, context, cell.metrics,
     )  # fmt: skip
     found: dict[str, Numbers] = {}
     ceilings: Numbers = {}
     for name in work.registry.tasks.get(cell.task).diagnostics:
         diagnostic = work.registry.diagnostics.get(name)
         if diagnostic.ceiling:
-            found[name] = _ceiling(diagnostic, about, measured.table.key, cell, work)
+            found[name] = _ceiling(diagnostic, about, table.key, cell, work)
             ceilings |= found[name]
         else:
             found[name] = _numbers(diagnostic, about)

@@ -20,7 +20,7 @@ from .device import choose_device
 from .examples import ExampleTable, head_context
 from .heap import start_afresh
 from .predict import OutputFile, Predictor
-from .record import Measured, make_record
+from .record import Examples, Measured, make_record
 from .stage import example_table, used_vocabulary
 from .weights import build_module
 
@@ -156,7 +156,8 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
     )  # fmt: skip
     decode_s = time.perf_counter() - started
     fitted_on = () if cell.fit is None else loaded.passes[fit_rows(cell)].rows
-    measured = Measured(one.rows, predictions, one.table, one.context, fitted_on, kept, one.seconds, decode_s)
+    read = Examples(one.table, one.context)
+    measured = Measured(one.rows, predictions, one.seconds, decode_s, read, fitted_on, kept)
     return make_record(cell, key, measured, choose_device(work.settings.device), work)
 
 

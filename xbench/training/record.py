@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -26,29 +26,39 @@ if TYPE_CHECKING:
     from ..work import Work
 
 
+class Examples(NamedTuple):
+    """Rows as an encoder reads them.
+
+    Attributes:
+        table: The rows' examples.
+        context: The recipe and its company.
+    """
+
+    table: ExampleTable
+    context: HeadContext
+
+
 @dataclass(frozen=True)
 class Measured:
-    """What a head said of some rows.
+    """What a head, or a floor, said of some rows.
 
     Attributes:
         rows: The evaluation rows.
         predictions: One a row.
-        table: The rows' examples.
-        context: The recipe and its company.
+        pass_s: Seconds that the encoder's pass over the rows took; a floor's from the rows to the predictions.
+        decode_s: Seconds from the encoder's outputs to the predictions.
+        read: How an encoder has read the rows; None where there is none.
         fit_rows: The rows that the reading was fitted on; none where it was not.
-        kept: Arrays that the head keeps for figures, by name; None where the task has no figures.
-        pass_s: Seconds that the encoder's pass over the rows took.
-        decode_s: Seconds from its outputs to the predictions.
+        kept: Arrays that the head keeps for figures, by name; None where the task has no figures. A floor keeps none.
     """
 
     rows: Sequence[Row]
     predictions: Sequence[Prediction]
-    table: ExampleTable
-    context: HeadContext
-    fit_rows: Sequence[Row]
-    kept: Mapping[str, npt.NDArray[Any]] | None
     pass_s: float
-    decode_s: float
+    decode_s: float = 0.0
+    read: Examples | None = None
+    fit_rows: Sequence[Row] = ()
+    kept: Mapping[str, npt.NDArray[Any]] | None = field(default_factory=dict)
 
 
 def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, work: Work) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     Args:
         cell: What was asked.
         key: Its content key.
-        measured: What the head said.
+        measured: What the head, or the floor, said.
         device: That it ran on.
         work: Resolved names, rows and keys.
 
@@ -65,13 +75,14 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         The record as stored.
 
     Raises:
-        RuntimeError: The head did not give one prediction a row.
+        RuntimeError: It is not one prediction a row.
     """
     registry, store = work.registry, work.store
     rows, predictions = measured.rows, measured.predictions
-    task, head = registry.tasks.get(cell.task), registry.heads.get(cell.head)
+    task, reader = registry.tasks.get(cell.task), work.reader(cell)
     if len(predictions) != len(rows):
-        raise RuntimeError(f"the head {head.name} gave {len(predictions)} predictions for {len(rows)} rows")
+        kind = "floor" if cell.is_floor else "head"
+        raise RuntimeError(f"the {kind} {reader.name} gave {len(predictions)} predictions for {len(rows)} rows")
     schema = registry.schemas.get(registry.datasets.get(cell.dataset).schema)
     references = [schema.reference(row) for row in rows]
     started = time.perf_counter()
@@ -83,11 +94,11 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
     used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
-    precision = choose_precision(cell.recipe.eval_precision, device)
+    precision = "" if cell.is_floor else choose_precision(cell.recipe.eval_precision, device)
     trained = manifests[-1]["environment"] if manifests else {}
     record = {
         "status": "done",
-        "task": task.name, "task_version": task.version, "head": head.name, "head_version": head.version,
+        "task": task.name, "task_version": task.version, "head": reader.name, "head_version": reader.version,
         "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
         "model": _model(cell, work),
         "train": _trained_on(chain, manifests, work),
@@ -101,7 +112,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "sampling": sample_scores(metrics, predictions, references, about, schema, scores),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
         "diagnostics": diagnostics, "ceilings": ceilings,
-        "recipe": cell.recipe.values() if chain else cell_recipe(cell, head),
+        "recipe": cell.recipe.values() if chain else cell_recipe(cell, reader),
         "selection": "last",
         "predictions_sha256": store.save_predictions(key, (row["id"] for row in rows), predictions, references),
         "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
@@ -115,6 +126,8 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:
+    if cell.is_floor:
+        return {"name": cell.model, "revision": "", "weights_sha256": "", "parameters": 0}
     model = work.models[cell.model]
     return {
         "name": model.name, "revision": model.revision, "weights_sha256": model.weights_sha256,
