@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table as RichTable
 
 from ..types import Reading
@@ -32,7 +33,7 @@ def print_report(report: Report, whole: bool, printed: bool) -> None:
     if not printed:
         _print_numbers(report, whole, console)
     if report.outcomes:
-        console.print(_findings(report.outcomes, whole), "", sep="\n")
+        _print_findings(report.outcomes, whole, console)
         console.print(
             "A margin above 0 speaks for the finding: points, or per cent of the in-language score where degradations "
             "are compared; in brackets its 95% interval, each by itself. Published numbers have none: they hold, or "
@@ -43,8 +44,11 @@ def print_report(report: Report, whole: bool, printed: bool) -> None:
 
 
 def _print_numbers(report: Report, whole: bool, console: Console) -> None:
-    if report.comparisons:
-        console.print(_comparisons(report), "", sep="\n")
+    groups: dict[str, list[Comparison]] = {}
+    for one in sorted(report.comparisons, key=lambda one: one.verdict == AGREES):  # what differs comes first
+        groups.setdefault(_against(one), []).append(one)
+    for title, group in groups.items():
+        console.print(_comparisons(title, group, report))
     agree, differ, undecided = (len(report.of(verdict)) for verdict in (AGREES, DIFFERS, OPEN))
     words = f"{agree} agree, {differ} differ" + (f", {undecided} cannot be told" if undecided else "")
     rest = len(report.unmatched)
@@ -68,42 +72,41 @@ def _print_counts(report: Report, console: Console) -> None:
         tables[table.name] = tables.get(table.name, 0) + 1
     for title, tables in sorted(groups.items(), key=lambda group: -sum(group[1].values())):
         counts = "; ".join(f"{name}: {number}" for name, number in tables.items())
-        console.print(f"  {sum(tables.values()):>3}  {escape(title)} ({escape(counts)})", style="dim")
+        line = f"{sum(tables.values())} of {escape(title)} ({escape(counts)})"
+        console.print(Padding(line, (0, 0, 0, 2), expand=False), style="dim")
     near = dict.fromkeys(reason for one in report.unmatched for reason in one.near)
     if near:
         console.print(escape(f"Records of the same cells are of another protocol: {'; '.join(near)}."))
     console.print("--all lists them.\n", style="dim")
 
 
-def _comparisons(report: Report) -> RichTable:
-    drawn = RichTable(title="Records beside published numbers", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("", "model", "held against"):
-        drawn.add_column(column, overflow="fold")
-    for column in ("task", "fine-tuned on", "scored on", "score"):
-        drawn.add_column(column, overflow="fold")
-    for column in ("published", "measured", "difference", "tolerance", "seeds"):
-        drawn.add_column(column, justify="right")
-    for one in sorted(report.comparisons, key=lambda one: one.verdict == AGREES):  # what differs comes first
+def _comparisons(title: str, group: Iterable[Comparison], report: Report) -> RichTable:
+    drawn = RichTable(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    drawn.add_column("", no_wrap=True)
+    drawn.add_column("cell", overflow="fold")
+    for column in ("published", "measured", "apart", "allowed", "seeds"):
+        drawn.add_column(column, justify="right", no_wrap=True)
+    for one in group:
         digits = report.decimals.get((one.result.task, one.score), 2)
         drawn.add_row(
             f"[{COLOURS[one.verdict]}]{one.verdict if one.verdict != OPEN else 'cannot be told'}[/]",
-            escape(one.result.model), escape(_against(one)), escape(one.result.task),
-            escape(_cell(one)), escape(f"{one.result.dataset}/{one.result.split}"), escape(one.score),
-            f"{one.published:.{digits}f}", f"{one.measured:.{digits}f}", f"{one.difference:+.{digits}f}",
-            f"{one.tolerance:g}", str(len(one.result.seeds)),
+            escape(_cell(one)), f"{one.published:.{digits}f}", f"{one.measured:.{digits}f}",
+            f"{one.difference:+.{digits}f}", f"{one.tolerance:g}", str(len(one.result.seeds)),
         )  # fmt: skip
     return drawn
 
 
 def _against(one: Comparison) -> str:
     table = one.anchor.table
-    return f"{table.name} (stands in for {table.model})" if one.stand_in else table.name
+    standing = f" (stands in for {table.model})" if one.stand_in else ""
+    return f"{one.result.model}{standing} against {table.name}"
 
 
 def _cell(one: Comparison) -> str:
-    reading = "" if one.result.reading == Reading().name else f", {one.result.reading}"
-    ways = f" ({one.ways} of {one.anchor.ways} readings of the source tried)" if one.anchor.ways > 1 else ""
-    return one.result.curriculum + reading + ways
+    result = one.result
+    reading = "" if result.reading == Reading().name else f", {result.reading}"
+    ways = f" ({one.ways} of {one.anchor.ways} ways to read the source tried)" if one.anchor.ways > 1 else ""
+    return f"{result.task}: {result.curriculum}{reading} on {result.dataset}/{result.split}, {one.score}{ways}"
 
 
 def _unmatched(report: Report) -> RichTable:
@@ -129,26 +132,26 @@ def _unmatched(report: Report) -> RichTable:
     return drawn
 
 
-def _findings(outcomes: Iterable[Outcome], whole: bool) -> RichTable:
-    drawn = RichTable(title="What was found, and whether it holds", title_justify="left", box=box.SIMPLE_HEAD)
-    for column, width in (("finding", 38), ("asked of", None), ("verdict", None)):
-        drawn.add_column(column, overflow="fold", width=width)
-    drawn.add_column("margin", justify="right", no_wrap=True)
-    drawn.add_column("where, and what to know", overflow="fold")
+def _print_findings(outcomes: Iterable[Outcome], whole: bool, console: Console) -> None:
+    """A paragraph a finding: tables would fold its sentences into columns of words."""
+    console.print("What was found, and whether it holds\n", style="italic")
     last = ""
     for outcome in outcomes:
-        if last and outcome.finding.name != last:
-            drawn.add_section()
-        claim = f"{escape(outcome.finding.claim)}\n[dim]{escape(outcome.finding.source)}[/]"
-        claim = "" if outcome.finding.name == last else claim
-        last = outcome.finding.name
+        finding = outcome.finding
+        if finding.name != last:
+            console.print(
+                *([] if not last else [""]),
+                f"[bold]{escape(finding.claim)}[/] [dim]({escape(finding.source)})[/]",
+                sep="\n",
+            )
+        last = finding.name
         subject = f"{outcome.subject}, as published" if outcome.printed else outcome.subject
-        margins = "\n".join(_margin(step) for step in outcome.steps) or "–"
-        drawn.add_row(
-            claim, escape(subject), _verdict(outcome.verdict, outcome.printed), margins,
-            escape("\n".join(_remarks(outcome, whole))),
-        )  # fmt: skip
-    return drawn
+        single = f", margin {_margin(outcome.steps[0])}" if len(outcome.steps) == 1 else ""
+        line = f"{escape(subject)}: {_verdict(outcome.verdict, outcome.printed)}{escape(single)}"
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+        for line in _remarks(outcome, whole):
+            console.print(Padding(escape(line), (0, 0, 0, 6), expand=False))
+    console.print()
 
 
 def _verdict(verdict: str, printed: bool) -> str:
@@ -162,7 +165,10 @@ def _margin(judged: Judged) -> str:
 
 def _remarks(outcome: Outcome, whole: bool) -> list[str]:
     """Steps, places against the claim, or all of them, and notes."""
-    lines = [f"{step.name}: {step.shown}" for step in outcome.steps if step.shown]
+    several = len(outcome.steps) > 1
+    lines = [
+        f"{step.name}{' ' + _margin(step) if several else ''}: {step.shown}" for step in outcome.steps if step.shown
+    ]
     places = outcome.places if len(outcome.places) > 1 else ()
     if places:
         lines.append(_counts(outcome))

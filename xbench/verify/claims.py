@@ -116,11 +116,12 @@ def rises(before: Sequence[Place], after: Sequence[Place], names: tuple[str, str
     Returns:
         The step from mean to mean; and the same for each pair of languages that both have.
     """
-    step = excess(f"{names[0]} < {names[1]}", mean_of(names[1], after), mean_of(names[0], before))
+    words = f"{names[1]} loses more than {names[0]}"
+    step = excess(words, mean_of(names[1], after), mean_of(names[0], before))
     pairs = {name: _by_languages(places) for name, places in zip(names, (before, after), strict=True)}
     places = [
         excess(
-            f"{languages}: {names[0]} < {names[1]}", mean_of("", pairs[names[1]][languages]), mean_of("", own)
+            f"{languages}: {words}", mean_of("", pairs[names[1]][languages]), mean_of("", own)
         )
         for languages, own in pairs[names[0]].items()
         if languages in pairs[names[1]]
