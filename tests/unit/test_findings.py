@@ -14,6 +14,7 @@ from tests.published import ANCHORS, as_published, cell, paper, save, with_draws
 from xbench.cli import main
 from xbench.errors import UserError
 from xbench.registry import Registry
+from xbench.verify.claims import Measure
 from xbench.verify.findings import Finding, load_findings, read_findings
 from xbench.verify.outcomes import Outcome, ask, ask_publications
 from xbench.verify.results import from_records
@@ -215,9 +216,20 @@ def test_an_order_lacking_a_measure_is_not_supported() -> None:
 
 def test_a_language_pair_is_a_place_of_an_order() -> None:
     outcome = ask([FINDINGS["transfer-order"]], from_records(as_published(paper())), BASELINES)[0]
-    assert [place.name for place in outcome.places] == [
-        "ko → en: sentiment loses more than sts", "en → ko: sentiment loses more than sts", "en → ko: mrc loses more than sentiment", "ko → en: mrc loses more than sentiment",
-    ]  # fmt: skip
+    first, second = "sentiment loses more than sts", "mrc loses more than sentiment"
+    expected = {f"{pair}: {step}" for pair in ("ko → en", "en → ko") for step in (first, second)}
+    assert {place.name for place in outcome.places} == expected
+    assert len(outcome.places) == 4
+
+
+def test_an_order_may_be_of_two_scores_of_one_task() -> None:
+    of = tuple(Measure("mrc", score) for score in ("f1", "exact_match"))
+    finding = Finding(**{**vars(FINDINGS["transfer-order"]), "of": of})
+    (outcome,) = ask([finding], from_records(as_published(paper())), BASELINES)
+    (step,) = outcome.steps
+    assert step.name == "mrc exact_match loses more than mrc f1"
+    assert step.value == pytest.approx(10.63, abs=0.01)
+    assert len(outcome.places) == 6
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -118,14 +118,12 @@ def rises(before: Sequence[Place], after: Sequence[Place], names: tuple[str, str
     """
     words = f"{names[1]} loses more than {names[0]}"
     step = excess(words, mean_of(names[1], after), mean_of(names[0], before))
-    pairs = {name: _by_languages(places) for name, places in zip(names, (before, after), strict=True)}
+    earlier, later = _by_languages(before), _by_languages(after)
     places = [
-        excess(
-            f"{languages}: {words}", mean_of("", pairs[names[1]][languages]), mean_of("", own)
-        )
-        for languages, own in pairs[names[0]].items()
-        if languages in pairs[names[1]]
-    ]  # fmt: skip
+        excess(f"{languages}: {words}", mean_of("", later[languages]), mean_of("", own))
+        for languages, own in earlier.items()
+        if languages in later
+    ]
     return step, places
 
 

@@ -167,7 +167,10 @@ def _order(finding: Finding, results: Sequence[Result], baselines: Baselines) ->
     found = [asked.take(*_in_one_setup(finding, measure, results, baselines)) for measure in finding.of]
     for (first, second), (before, after) in zip(itertools.pairwise(finding.of), itertools.pairwise(found), strict=True):
         if before and after:
-            step, places = claims.rises(before, after, (first.task, second.task))
+            names = (first.task, second.task)
+            if first.task == second.task:
+                names = (f"{first.task} {first.score}", f"{second.task} {second.score}")
+            step, places = claims.rises(before, after, names)
             asked.steps.append(step)
             asked.places += places
     asked.complete = all(found)
