@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from .errors import UserError, did_you_mean
+from .toml_files import LIST, TABLE, TEXT, TEXTS, WHOLE, WHOLES, Kind, check_values, read_toml
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,11 @@ class Task:
 OFFICIAL = "official"
 """Among a task's metrics, this stands for each evaluation dataset's own scorers."""
 
-_LIST = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
-_TEXT = ("a text", lambda value: isinstance(value, str))
-_WHOLE = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-_WHOLES = ("a list of whole numbers", lambda value: isinstance(value, list) and all(type(v) is int for v in value))
-_TABLE = ("a table", lambda value: isinstance(value, dict))
-_TEXTS = ("a table of texts", lambda value: isinstance(value, dict) and all(type(v) is str for v in value.values()))
-
-_KEYS: Mapping[str, tuple[str, Any]] = {
-    "name": _TEXT, "title": _TEXT, "version": _WHOLE, "description": _TEXT, "source": _TEXT,
-    "train": _LIST, "eval": _LIST, "heads": _LIST, "metrics": _LIST, "curricula": _LIST, "recipe": _TABLE,
-    "train_split": _TEXT, "eval_split": _TEXT, "seeds": _WHOLES, "groups": _LIST, "baselines": _TEXTS,
-    "readings": _LIST, "fit": _TEXTS, "diagnostics": _LIST, "figures": _LIST,
+_KEYS: Mapping[str, Kind] = {
+    "name": TEXT, "title": TEXT, "version": WHOLE, "description": TEXT, "source": TEXT,
+    "train": LIST, "eval": LIST, "heads": LIST, "metrics": LIST, "curricula": LIST, "recipe": TABLE,
+    "train_split": TEXT, "eval_split": TEXT, "seeds": WHOLES, "groups": LIST, "baselines": TEXTS,
+    "readings": LIST, "fit": TEXTS, "diagnostics": LIST, "figures": LIST,
 }  # fmt: skip
 _REQUIRED = ("name", "title", "version", "train", "eval", "heads", "metrics", "curricula")
 
@@ -95,22 +86,8 @@ def load_task(source: Path | str) -> Task:
         UserError: The text is not TOML, a key is unknown or missing, or a value has the wrong type.
     """
     where = str(source) if isinstance(source, Path) else "task text"
-    try:
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-        values = tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{where}: not TOML: {error}") from None
-    for key, value in values.items():
-        if key not in _KEYS:
-            raise UserError(f"{where}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
-        words, holds = _KEYS[key]
-        if not holds(value):
-            raise UserError(f"{where}: {key} takes {words}, not {value!r}")
-    for key in _REQUIRED:
-        if not values.get(key):
-            raise UserError(f"{where}: the key {key!r} is missing or empty")
+    values = read_toml(source, where)
+    check_values(values, _KEYS, _REQUIRED, where)
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Task(**frozen, path=where)  # type: ignore[arg-type]  # each value was checked against _KEYS
 

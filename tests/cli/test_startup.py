@@ -28,6 +28,7 @@ def test_help_imports_click_and_nothing_heavy(program: Program) -> None:
     "arguments",
     [
         ["eval", "--help"],
+        ["verify", "--help"],
         ["tasks"],
         ["datasets"],
         ["models"],
