@@ -16,3 +16,12 @@ def language_name(code: str) -> str:
         code: ISO 639-1.
     """
     return _NAMES.get(code, code)
+
+
+def language_names(codes: str) -> str:
+    """``Korean`` for ``ko``, ``English–Korean`` for ``en-ko``.
+
+    Args:
+        codes: As `Dataset.language` has them.
+    """
+    return "–".join(language_name(code) for code in codes.split("-"))

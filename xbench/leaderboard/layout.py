@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..languages import language_name
+from ..languages import language_names
 from .ceilings import NONE, ceiling_text
 from .cells import TableCell
 from .table import ScoreStyle, Table, TableRow
@@ -163,8 +163,7 @@ def row_title(row: TableRow, several_heads: bool) -> str:
 
 def column_title(dataset: str, language: str) -> str:
     """``Korean (korsts)``."""
-    names = [language_name(part) for part in language.split("-")]
-    return f"{'–'.join(names)} ({dataset})"
+    return f"{language_names(language)} ({dataset})"
 
 
 def score_title(name: str, styles: Mapping[str, ScoreStyle]) -> str:
