@@ -114,8 +114,7 @@ def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
     from ..leaderboard.pictures import draw_figures
     from ..leaderboard.publish import build, load_records
 
-    _, damaged = build(settings.out, registry)
-    for path in damaged:
+    for path in build(settings.out, registry).damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:

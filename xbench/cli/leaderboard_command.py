@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
-from ..leaderboard.publish import build, differing
-from ..store import read_records
+from ..leaderboard.publish import Built, build, differing
 from .listing import open_registry
 from .options import make_settings, out_option, place_options, plugin_option
 
@@ -22,13 +21,13 @@ def command() -> None:
 @out_option
 @plugin_option
 def build_command(out: Path, plugins: tuple[Path, ...]) -> int:
-    """Render the records in DIR/results: DIR/README.md, leaderboard.csv, leaderboard.tex, and pictures."""
+    """Render the records in DIR/results: README.md, index.html, leaderboard.csv, leaderboard.tex, and pictures."""
     _check_folder(out)
-    written, damaged = build(out, open_registry(plugins), draw=True)
-    _tell_damaged(damaged)
-    for path in written:
+    built = build(out, open_registry(plugins), whole=True)
+    _tell(built)
+    for path in built.written:
         click.echo(path)
-    return 1 if damaged else 0
+    return 1 if built.damaged else 0
 
 
 @command.command("check")
@@ -37,12 +36,11 @@ def build_command(out: Path, plugins: tuple[Path, ...]) -> int:
 def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
     """Tell whether what is published is what the records give; exit status 1 when it is not."""
     _check_folder(out)
-    wrong = differing(out, open_registry(plugins))
-    damaged = [path for path, record in read_records(out) if record is None]
-    _tell_damaged(damaged)
-    for path in wrong:
+    found = differing(out, open_registry(plugins))
+    _tell(found)
+    for path in found.written:
         click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
-    return 1 if wrong or damaged else 0
+    return 1 if found.written or found.damaged else 0
 
 
 @command.command("refresh")
@@ -73,6 +71,8 @@ def _check_folder(out: Path) -> None:
         raise UserError(f"there are no records: {out / 'results'} is not a folder (--out names the one that holds it)")
 
 
-def _tell_damaged(damaged: list[Path]) -> None:
-    for path in damaged:
+def _tell(built: Built) -> None:
+    for path in built.damaged:
         click.echo(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
+    for reason in built.left_out:
+        click.echo(f"note: {reason}", err=True)

@@ -15,11 +15,12 @@ from ..store import read_records
 from ..tasks import OFFICIAL, Task, dataset_and_split
 from ..types import Scalar
 from .cells import Record
-from .entries import entries
+from .entries import Entry, entries
 from .flat import render_csv
 from .latex import render_latex
 from .layout import score_title
 from .markdown import render_markdown
+from .payload import make_payload
 from .pictures import published
 from .plots import Plot, draw_plots, plots, stale, with_plots
 from .table import Order, ScoreStyle, Table, build_tables
@@ -27,6 +28,9 @@ from .table import Order, ScoreStyle, Table, build_tables
 PAGE = "README.md"
 FLAT = "leaderboard.csv"
 LATEX = "leaderboard.tex"
+HTML = "index.html"
+"""Holds the libraries that it needs, some megabytes: it is made where it is to be shown, and not kept in a repository.
+"""
 MARKER = "<!-- made by: xbench leaderboard build -->"
 """The page's first line: a page without it is somebody else's, and is not overwritten."""
 
@@ -110,6 +114,7 @@ class Material:
         damaged: The paths of the others.
         paths: Each record's file, from the leaderboard's folder, by key.
         tables: In order.
+        entries: Every cell of them.
         orders: By task.
         titles: Of tasks, by name.
         plots: What is drawn of them.
@@ -119,6 +124,7 @@ class Material:
     damaged: list[Path]
     paths: dict[str, PurePosixPath]
     tables: list[Table]
+    entries: list[Entry]
     orders: dict[str, Order]
     titles: dict[str, str]
     plots: list[Plot]
@@ -138,7 +144,7 @@ def gather(out: Path, registry: Registry) -> Material:
     return Material(
         records, [path for path, record in found if record is None],
         {record["key"]: PurePosixPath(path.relative_to(out)) for path, record in found if record is not None},
-        tables, known, titles, plots(tables, titles),
+        tables, entries(tables, known), known, titles, plots(tables, titles),
     )  # fmt: skip
 
 
@@ -153,12 +159,12 @@ def render(out: Path, material: Material, registry: Registry) -> dict[Path, str]
     Returns:
         Texts by path.
     """
-    tables, known, titles = material.tables, material.orders, material.titles
+    tables, known, titles, found = material.tables, material.orders, material.titles, material.entries
     shown = published(out, material.records, registry)
     page = render_markdown(tables, known, titles, with_plots(shown, material.plots, out))
     return {
         out / PAGE: f"{MARKER}\n{page}",
-        out / FLAT: render_csv(entries(tables, known), material.paths),
+        out / FLAT: render_csv(found, material.paths),
         out / LATEX: render_latex(tables, known, titles),
     }
 
@@ -190,32 +196,83 @@ def check_out(out: Path) -> None:
         )
 
 
-def build(out: Path, registry: Registry, draw: bool = False) -> tuple[list[Path], list[Path]]:
+def render_html(material: Material) -> str:
+    """The page to sort and to filter.
+
+    Args:
+        material: What the leaderboard holds.
+
+    Raises:
+        UserError: A library that it holds is not installed.
+    """
+    from .page import render_page
+
+    return render_page(make_payload(material.entries, material.titles, material.paths))
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did.
+
+    Attributes:
+        written: The files written.
+        damaged: The paths of damaged records.
+        left_out: What was not made, and what to do about it.
+    """
+
+    written: list[Path]
+    damaged: list[Path]
+    left_out: list[str]
+
+
+def build(out: Path, registry: Registry, whole: bool = False) -> Built:
     """Write what is published.
 
     Args:
         out: The folder that holds ``results/``.
         registry: For the order and the titles of tasks.
-        draw: Draw the pictures of tables as well; else those that are no longer right are left out.
-
-    Returns:
-        The paths written and those of damaged records.
+        whole: Draw the pictures of tables and make the page as well, which take some seconds; else pictures that are no
+            longer right are left out, and the page stays as it is.
 
     Raises:
-        UserError: It would overwrite a page that xbench has not made, or what draws is not installed.
+        UserError: It would overwrite a page that xbench has not made.
     """
     check_out(out)
     material = gather(out, registry)
-    drawn = draw_plots(material.plots, out) if draw else []
+    written: list[Path] = []
+    left_out: list[str] = []
+    if whole:
+        try:
+            written += draw_plots(material.plots, out)
+        except UserError as error:
+            left_out.append(str(error))
     texts = render(out, material, registry)
+    if whole:
+        try:
+            texts[out / HTML] = render_html(material)
+        except UserError as error:
+            left_out.append(str(error))
     for path, text in texts.items():
         write_atomic(path, text.encode())
-    return [*texts, *drawn], material.damaged
+    return Built([*texts, *written], material.damaged, left_out)
 
 
-def differing(out: Path, registry: Registry) -> list[Path]:
-    """The published files that are not what the records give."""
+def differing(out: Path, registry: Registry) -> Built:
+    """What is published and is not what the records give.
+
+    Args:
+        out: The folder that holds ``results/``.
+        registry: For the order and the titles of tasks.
+
+    Returns:
+        As ``written`` the files that a build would change. The page is looked at where it is there.
+    """
     material = gather(out, registry)
-    texts = render(out, material, registry)
+    texts, left_out = render(out, material, registry), []
+    if (out / HTML).is_file():
+        try:
+            texts[out / HTML] = render_html(material)
+        except UserError as error:
+            left_out.append(f"{out / HTML} is not looked at: {error}")
     wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
-    return [*wrong, *stale(material.plots, out)]
+    return Built([*wrong, *stale(material.plots, out)], material.damaged, left_out)
