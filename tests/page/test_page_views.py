@@ -1,0 +1,199 @@
+"""Addresses that hold a view, themes, narrow screens, paper, and readers who do not see or point."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from .browser import Page
+from .payloads import Payload
+
+
+def media(page: Page, **features: str) -> None:
+    """Have the browser say that its reader wants this."""
+    named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})  # type: ignore[no-untyped-call]
+    if "prefers_color_scheme" in features:
+        page.wait("return document.documentElement.dataset.theme === arguments[0]", features["prefers_color_scheme"])
+
+
+def luminance(colour: str) -> float:
+    """A colour's relative luminance (WCAG 2.2), from ``rgb(...)``."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours (WCAG 2.2), from 1 to 21."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_view_is_restored_from_its_address(page: Page, payload: Payload) -> None:
+    page.choose("task", "sts")
+    page.choose("language", "ko")
+    page.sort("score")
+    page.sort("score")
+    page.find("#table button.open").click()
+    before, fragment = page.column("score"), page.run("return location.hash")
+    page.open(fragment)
+    assert page.column("score") == before
+    assert page.find("select[name=task]").get_property("value") == "sts"
+    assert page.find("select[name=language]").get_property("value") == "ko"
+    assert page.texts("button.open[aria-expanded=true]") == [""]
+    assert page.run("return location.hash") == fragment
+
+
+def test_a_linked_entry_is_found_on_its_page(page: Page, payload: Payload) -> None:
+    entry = payload["entries"][100]
+    page.open(f"#row={entry['id']}")
+    assert page.fragment() == {"row": entry["id"], "page": "5"}
+    assert entry["provenance"][-1][1] in page.texts("section.detail")[0]
+
+
+def test_another_address_in_the_same_page_is_followed(page: Page, payload: Payload) -> None:
+    page.run("location.hash = '#model=model-01&transfer=mixed'")
+    left = [entry for entry in payload["entries"] if (entry["model"], entry["transfer"]) == ("model-01", "mixed")]
+    total = sum(not entry["sample"] for entry in payload["entries"])
+    page.wait("return document.getElementById('shown').textContent === arguments[0]", f"{len(left)} of {total} entries")
+    page.run("location.hash = '#corpora=sample'")
+    page.wait("return document.getElementById('shown').textContent === '8 entries'")
+
+
+def test_a_broken_address_does_no_harm(page: Page) -> None:
+    page.open("#task=none&sort=x.up&page=-7&row=%3Cb%3E&corpora=all&matrixTask=__proto__&on=%00&model=%E0%A4%A")
+    assert page.shown().startswith("156 entries")
+    assert page.console() == []
+
+
+def test_links_within_the_page_keep_the_view(page: Page) -> None:
+    page.choose("task", "mrc")
+    page.find("a[data-jump=notes]").click()
+    assert page.fragment() == {"task": "mrc"}
+    assert page.run("return document.activeElement.id") == "notes"
+
+
+def test_the_theme_follows_the_reader_until_chosen(page: Page) -> None:
+    def paper() -> str:
+        return str(page.run("return getComputedStyle(document.body).backgroundColor"))
+
+    try:
+        media(page, prefers_color_scheme="dark")
+        assert luminance(paper()) < 0.05
+        media(page, prefers_color_scheme="light")
+        assert luminance(paper()) > 0.9
+        page.chart("heat")
+        light = page.run("return document.getElementById('heat').data[0].colorscale[0][1]")
+        button = page.find("#theme")
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        assert luminance(paper()) < 0.05
+        assert page.run("return document.getElementById('heat').data[0].colorscale[0][1]") != light
+        page.open()
+        assert luminance(paper()) < 0.05
+    finally:
+        page.run("localStorage.clear()")
+        media(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_texts_are_legible(page: Page, theme: str) -> None:
+    """WCAG's AA: 4.5 to 1, on the page and on the strongest cell of the heat map."""
+    try:
+        media(page, prefers_color_scheme=theme)
+        page.chart("heat")
+        paper = page.run("return getComputedStyle(document.body).backgroundColor")
+        for css in ("body", ".small", "caption", "#shown", "a[data-jump]", "summary", "figcaption"):
+            assert (
+                contrast(page.run("return getComputedStyle(document.querySelector(arguments[0])).color", css), paper)
+                >= 4.5
+            )
+        ends = page.run(
+            "const scale = document.getElementById('heat').data[0].colorscale;"
+            "return scale.map(([, colour]) => { const one = document.createElement('i'); one.style.color = colour;"
+            " document.body.append(one); return getComputedStyle(one).color; })"
+        )
+        ink = page.run("return getComputedStyle(document.body).color")
+        assert min(contrast(ink, end) for end in ends) >= 4.5
+    finally:
+        media(page)
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, payload: Payload) -> None:
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    try:
+        page.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[no-untyped-call]
+        page.open()
+        page.chart("heat")
+        page.chart("plot")
+        assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+        cell = page.find("#table > tbody > tr:first-child > td.c-trained")
+        assert payload["entries"][0]["model"] in cell.text
+        assert "frozen" in page.find("#table > tbody > tr:first-child > td.c-scored").text
+        table = page.find("#entries .wide")
+        assert table.get_property("scrollWidth") == table.get_property("clientWidth")
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # type: ignore[no-untyped-call]
+
+
+def test_paper_gets_every_row_and_no_controls(page: Page) -> None:
+    try:
+        page.run("dispatchEvent(new Event('beforeprint'))")
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})  # type: ignore[no-untyped-call]
+        assert len(page.column("score")) == 156
+        assert not page.find("#filters").is_displayed()
+        assert len(page.chart("heat")["texts"]) > 20
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})  # type: ignore[no-untyped-call]
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert len(page.column("score")) == 25
+    assert page.find("#filters").is_displayed()
+
+
+def test_every_control_has_a_name_and_every_place_a_landmark(page: Page) -> None:
+    page.chart("heat")
+    page.chart("plot")
+    controls = page.chrome.find_elements(
+        By.CSS_SELECTOR, "button, select, input, summary, a, [role=button], [tabindex='0']"
+    )
+    assert len(controls) > 60
+    for control in controls:
+        if control.is_displayed():
+            assert control.accessible_name.strip(), control.get_attribute("outerHTML")
+    tags = page.run(
+        "return [...document.querySelectorAll('header, nav, main, footer, [role=search]')].map((one) => one.localName)"
+    )
+    assert {"header", "nav", "main", "footer", "form"} <= set(tags)
+    headings = page.run("return [...document.querySelectorAll('h1, h2')].map((one) => one.localName)")
+    assert headings[0] == "h1"
+    assert headings.count("h1") == 1
+    for css in ("#heat", "#plot"):
+        chart = page.find(css)
+        assert chart.aria_role in ("img", "image")
+        assert "same values follow as a table" in chart.accessible_name
+    live = page.find("#shown")
+    assert (live.get_attribute("aria-live"), live.aria_role) == ("polite", "status")
+    assert page.run("return document.querySelectorAll('table:not(:has(caption))').length") == 0
+    assert page.run("return document.querySelectorAll('#table thead th:not([scope=col])').length") == 0
+    assert page.run("return document.documentElement.lang") == "en"
+    identities = page.run("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(identities) == len(set(identities))
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page) -> None:
+    reached = []
+    for _ in range(40):
+        page.chrome.switch_to.active_element.send_keys(Keys.TAB)
+        reached.append(page.run(
+            "const one = document.activeElement; const style = getComputedStyle(one);"
+            "return [one.id || one.name || one.className, style.outlineStyle, style.outlineWidth]"
+        ))  # fmt: skip
+    names = [name for name, _, _ in reached]
+    assert names[0] == "skip"
+    for name in ("theme", "task", "model", "language", "source", "regime", "transfer", "q", "open"):
+        assert name in names
+    assert all(style != "none" and width != "0px" for _, style, width in reached)

@@ -1,0 +1,114 @@
+// What both figures share: the choice of task, model and score, their colours, and plotly, which starts when it is needed.
+
+function startPlotly() {
+  // 5 MB of code are run only when a chart is to be seen; the policy knows this script by its hash.
+  if (window.Plotly) return;
+  // The style sheets of its maps are not wanted: plotly leaves out what it finds by name.
+  const { sheets } = find("plotly").dataset;
+  document.head.append(...sheets.split(" ").filter(Boolean).map((id) => make("meta", { id })));
+  const script = document.createElement("script");
+  script.textContent = find("plotly").textContent;
+  document.head.append(script);
+}
+
+function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  return {
+    ink: colour("--ink"), muted: colour("--muted"), rule: colour("--rule"), paper: colour("--paper"),
+    accent: colour("--accent"), low: colour("--heat-low"), high: colour("--heat-high"),
+  };
+}
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', 'DejaVu Sans', sans-serif";
+const QUIET = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, doubleClick: false };
+
+function baseLayout(colours) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
+    font: { family: FONT, size: 13, color: colours.ink },
+    hoverlabel: { bgcolor: colours.paper, bordercolor: colours.muted, font: { family: FONT, size: 13, color: colours.ink }, align: "left" },
+  };
+}
+
+function pickFigure() {
+  // Follows the filters, unless the reader has chosen otherwise here.
+  const entries = CORPORA[state.corpora];
+  const form = find("figure").elements;
+  const tasks = unique(entries.map((entry) => entry.task));
+  const task = choose(form.matrixTask, tasks.map((name) => [name, TITLES.task(name)]), state.matrixTask || state.task);
+  const own = entries.filter((entry) => entry.task === task);
+  const models = unique(own.map((entry) => entry.model));
+  const chosen = [state.matrixModel, state.model, fullest(own)].find((name) => models.includes(name));
+  const model = choose(form.matrixModel, models.map((name) => [name, name]), chosen);
+  const named = (TASKS.get(task) || { scores: [] }).scores.map((score) => score.name);
+  const scores = unique([...named, ...own.flatMap((entry) => Object.keys(entry.scores))])
+    .filter((name) => own.some((entry) => scoreOf(entry, name)));
+  const primary = own.length ? own[0].primary : "";
+  const score = choose(form.matrixScore, scores.map((name) => [name, scoreStyle(task, name).title]), state.matrixScore || primary);
+  return { task, model, score, own, style: scoreStyle(task, score) };
+}
+
+function fullest(entries) {
+  // The model with the most entries, the first of them: it fills the matrix.
+  const counts = new Map();
+  for (const { model } of entries) counts.set(model, (counts.get(model) || 0) + 1);
+  return [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a))[0];
+}
+
+function rowTitle(entry, rows) {
+  // The curriculum, and what tells it from its neighbours.
+  const several = (get) => new Set(rows.map(get)).size > 1;
+  const notes = [
+    several((one) => one.head) ? entry.head : "", entry.reading, entry.variant, several((one) => one.limits) ? entry.limits || "all rows" : "",
+    several((one) => one.selection) ? entry.selection : "",
+  ].filter(Boolean);
+  const title = entry.regime === "frozen" ? "frozen" : curriculumTitle(entry);
+  return notes.length ? `${title} (${notes.join(", ")})` : title;
+}
+
+function datasetOrder(task, entries) {
+  const named = (TASKS.get(task) || { datasets: [] }).datasets.map((one) => one.name);
+  const found = unique(entries.map((entry) => entry.dataset));
+  return [...named.filter((name) => found.includes(name)), ...found.filter((name) => !named.includes(name))];
+}
+
+function drawLegend(entries) {
+  const kinds = unique(entries.map((entry) => entry.transfer));
+  const known = [...KINDS.keys()].filter((name) => kinds.includes(name));
+  for (const legend of document.querySelectorAll(".legend")) {
+    legend.replaceChildren(...known.map((name) =>
+      make("li", { class: `kind-${name}` }, make("span", { class: "glyph", "aria-hidden": "true" }, KINDS.get(name).glyph), " ", KINDS.get(name).title)));
+  }
+}
+
+function drawFigures() {
+  // Captions and tables are always there, the charts once they have come near.
+  const figure = pickFigure();
+  drawLegend(figure.own);
+  drawHeat(figure, Boolean(window.Plotly));
+  drawIntervals(figure, Boolean(window.Plotly));
+}
+
+function drawWhenNear() {
+  const near = new IntersectionObserver((found) => {
+    if (!found.some((one) => one.isIntersecting)) return;
+    near.disconnect();
+    startCharts();
+  }, { rootMargin: "50% 0px" });
+  for (const id of ["matrix", "intervals"]) near.observe(find(id));
+}
+
+function startCharts() {
+  startPlotly();
+  drawFigures();
+  window.xbenchDrawn = performance.now();
+}
+
+let waiting = 0;
+
+function drawFiguresSoon() {
+  // The table answers first.
+  clearTimeout(waiting);
+  waiting = setTimeout(drawFigures, 60);
+}

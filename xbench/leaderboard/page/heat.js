@@ -1,0 +1,139 @@
+// The matrix: what a model was fine-tuned on, by what it was scored on.
+
+function matrixOf(entries, task) {
+  // Entries that differ in anything but what they were scored on are rows of their own; none replaces another.
+  const columns = datasetOrder(task, entries);
+  const rows = new Map();
+  for (const entry of entries) {
+    const parts = [entry.regime, entry.curriculum, entry.head, entry.reading, entry.variant, entry.limits, entry.selection];
+    let key = JSON.stringify(parts);
+    while (rows.has(key) && rows.get(key).cells.has(entry.dataset)) key += "+";
+    if (!rows.has(key)) rows.set(key, { first: entry, cells: new Map() });
+    rows.get(key).cells.set(entry.dataset, entry);
+  }
+  const rank = (row) => (REGIMES.includes(row.first.regime) ? REGIMES.indexOf(row.first.regime) : REGIMES.length);
+  const sorted = [...rows.values()].sort((a, b) => rank(a) - rank(b));
+  const firsts = sorted.map((row) => row.first);
+  for (const row of sorted) row.title = rowTitle(row.first, firsts);
+  return { columns, rows: sorted };
+}
+
+function cellText(entry, figure) {
+  const score = entry ? scoreOf(entry, figure.score) : null;
+  if (!score) return "";
+  return score.value === null ? "undefined" : number(score.value, figure.style.decimals);
+}
+
+function outlines(matrix, colours) {
+  // Zero-shot and in-language cells have frames of their own, so that colour is left to the score.
+  const shapes = [];
+  matrix.rows.forEach((row, y) => {
+    matrix.columns.forEach((dataset, x) => {
+      const kind = row.cells.has(dataset) ? kindOf(row.cells.get(dataset).transfer) : UNKNOWN;
+      if (!kind.width) return;
+      const line = { color: colours.ink, width: kind.width, dash: kind.dash };
+      shapes.push({ type: "rect", x0: x - 0.46, x1: x + 0.46, y0: y - 0.41, y1: y + 0.41, line, layer: "above" });
+    });
+    const before = matrix.rows[y - 1];
+    if (before && before.first.regime !== row.first.regime) {
+      const line = { color: colours.muted, width: 1 };
+      shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y - 0.5, y1: y - 0.5, line, layer: "above" });
+    }
+  });
+  return shapes;
+}
+
+function regimeNotes(matrix, colours) {
+  const notes = [];
+  matrix.rows.forEach((row, y) => {
+    const before = matrix.rows[y - 1];
+    if (before && before.first.regime === row.first.regime) return;
+    notes.push({
+      xref: "paper", x: 1, xanchor: "left", xshift: 10, y, yanchor: "middle", showarrow: false,
+      text: plain(TITLES.regime(row.first.regime)), font: { color: colours.muted, size: 12 },
+    });
+  });
+  return notes;
+}
+
+function heatTrace(matrix, figure, colours) {
+  const cells = matrix.rows.map((row) => matrix.columns.map((dataset) => row.cells.get(dataset)));
+  const known = (entry) => (entry && scoreOf(entry, figure.score) ? scoreOf(entry, figure.score).value : null);
+  const about = (entry) => {
+    const score = entry && scoreOf(entry, figure.score);
+    if (!score) return "";
+    const lines = [
+      `${figure.style.title} ${cellText(entry, figure)} ${intervalText(score, figure.style.decimals)}`,
+      `fine-tuned on ${curriculumTitle(entry)}`, `scored on ${datasetTitle(entry)}`, kindOf(entry.transfer).title, ...marksOf(entry),
+    ];
+    return lines.map(plain).join("<br>");
+  };
+  return {
+    type: "heatmap", z: cells.map((row) => row.map(known)), xgap: 3, ygap: 3, showscale: false, hoverongaps: false,
+    text: cells.map((row) => row.map((entry) => (cellText(entry, figure) ? `${plain(cellText(entry, figure))} ${kindOf(entry.transfer).glyph}` : ""))),
+    texttemplate: "%{text}", textfont: { family: FONT, size: 14, color: colours.ink }, customdata: cells.map((row) => row.map(about)),
+    hovertemplate: "%{customdata}<extra></extra>", colorscale: [[0, colours.low], [1, colours.high]],
+  };
+}
+
+function drawHeat(figure, charts) {
+  const entries = figure.own.filter((entry) => entry.model === figure.model);
+  const matrix = matrixOf(entries, figure.task);
+  const heads = new Map(entries.map((entry) => [entry.dataset, entry]));
+  const what = `${figure.style.title} of ${figure.model} on ${TITLES.task(figure.task)}`;
+  find("heat-caption").textContent = entries.length
+    ? `${what}. Rows: what it was fine-tuned on. Columns: what it was scored on. ` +
+      "The stronger the blue, the higher the score; symbols and frames tell the kinds of transfer apart."
+    : "There are no entries yet.";
+  fillHeatTable(matrix, figure, heads, what);
+  if (charts && entries.length) plotHeat(matrix, figure, heads, what);
+}
+
+function plotHeat(matrix, figure, heads, what) {
+  const colours = palette();
+  const longest = Math.max(0, ...matrix.rows.map((row) => row.title.length));
+  const titles = matrix.columns.map((name) => [languageTitle(heads.get(name).language), name]);
+  const widest = Math.max(0, ...titles.flat().map((title) => title.length));
+  const [cell, left, right] = [Math.max(narrow() ? 84 : 104, 14 + 7.2 * widest), Math.min(430, 24 + 7.2 * longest), 140];
+  const width = left + right + cell * Math.max(1, matrix.columns.length);
+  const height = 64 + 40 * Math.max(1, matrix.rows.length);
+  const layout = {
+    ...baseLayout(colours), width, height, margin: { l: left, r: right, t: 56, b: 8 },
+    xaxis: axis(titles.map((lines) => lines.map(plain).join("<br>")), { side: "top", tickangle: 0 }),
+    yaxis: axis(matrix.rows.map((row) => plain(row.title)), { autorange: "reversed" }),
+    shapes: outlines(matrix, colours), annotations: regimeNotes(matrix, colours),
+  };
+  Plotly.react("heat", [heatTrace(matrix, figure, colours)], layout, QUIET);
+  nameChart("heat", `Heat map: ${what}. The same values follow as a table.`);
+}
+
+function axis(titles, more) {
+  return {
+    type: "linear", tickmode: "array", tickvals: titles.map((title, place) => place), ticktext: titles, showgrid: false,
+    zeroline: false, ticks: "", ticklabelstandoff: 6, fixedrange: true, showline: false, range: [-0.5, titles.length - 0.5], ...more,
+    ...(more.autorange ? { range: [titles.length - 0.5, -0.5], autorange: false } : {}),
+  };
+}
+
+function nameChart(id, label) {
+  find(id).setAttribute("role", "img");
+  find(id).setAttribute("aria-label", label);
+  for (const one of find(id).querySelectorAll("svg")) one.setAttribute("aria-hidden", "true");
+}
+
+function fillHeatTable(matrix, figure, heads, what) {
+  const titles = matrix.columns.map((name) => `${languageTitle(heads.get(name).language)} (${name})`);
+  const body = matrix.rows.map((row) => make(
+    "tr", {}, make("th", { scope: "row" }, row.title),
+    matrix.columns.map((dataset) => {
+      const entry = row.cells.get(dataset);
+      const words = entry && cellText(entry, figure);
+      return make("td", { class: "numeric" }, words ? [words, " ", make("span", { class: "small" }, kindOf(entry.transfer).title)] : NONE);
+    }),
+  ));
+  find("heat-table").replaceChildren(
+    make("caption", {}, `${what}.`),
+    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Fine-tuned on"), titles.map((title) => make("th", { scope: "col", class: "numeric" }, title)))),
+    make("tbody", {}, body),
+  );
+}
