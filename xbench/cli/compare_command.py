@@ -16,6 +16,7 @@ from ..leaderboard.layout import column_title, limit_text, row_title, score_titl
 from ..leaderboard.publish import gather
 from ..leaderboard.standings import LEVEL
 from ..registry import Registry
+from ..settings import Settings
 from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
 
@@ -60,11 +61,22 @@ def command(
     if not found:
         raise UserError(f"{first} and {second} were not scored alike on any dataset: there is nothing to compare")
     settings = make_settings(data, cache, offline, out=out)
-    shown = [(pair, disagreements(pair, rows, registry, settings) if rows else []) for pair in found]
+    shown = [(pair, _rows_of(pair, rows, registry, settings)) for pair in found]
     if as_json:
         click.echo(json.dumps([_as_json(pair, own) for pair, own in shown], indent=2, ensure_ascii=False))
     else:
         _print(sides, shown, registry)
+
+
+def _rows_of(pair: Pair, most: int, registry: Registry, settings: Settings) -> list[Disagreement]:
+    """The rows to show; where they cannot be had, a line says why, and the comparison stands without them."""
+    if not most:
+        return []
+    try:
+        return disagreements(pair, most, registry, settings)
+    except UserError as error:
+        click.echo(f"note: no rows of {pair.first.column}: {error}", err=True)
+        return []
 
 
 def _chosen(found: Sequence[Entry], tasks: str, datasets: str) -> list[Entry]:
