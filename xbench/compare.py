@@ -156,28 +156,28 @@ def disagreements(pair: Pair, most: int, registry: Registry, settings: Settings)
     Raises:
         UserError: The rows or the predictions are not here.
     """
-    records = [entry.cell.records[0] for entry in (pair.first, pair.second)]
+    records, store = [entry.cell.records[0] for entry in (pair.first, pair.second)], Store(settings)
+    said = [store.predictions(record) for record in records]
+    for entry, own in zip((pair.first, pair.second), said, strict=True):
+        if own is None:
+            raise UserError(f"the predictions of {entry.table.model} ({entry.row.curriculum}) are not in the cache")
     evaluated = records[0]["eval"]
     dataset = registry.datasets.get(evaluated["dataset"])
     schema = registry.schemas.get(dataset.schema)
     prepared = prepare(dataset, evaluated["split"], schema, settings)
-    if prepared.rows_sha256 != evaluated["rows_sha256"]:
-        raise UserError(f"{dataset.name}/{evaluated['split']} has other rows now than the records were scored on")
     rows = select(prepared.open(), records[0]["limits"]["eval"], EVAL_DRAW_SEED)
-    store, said = Store(settings), []
-    for entry, record in zip((pair.first, pair.second), records, strict=True):
-        found = store.predictions(record)
-        if found is None or found.ids != [row["id"] for row in rows]:
-            raise UserError(f"the predictions of {entry.table.model} ({entry.row.curriculum}) are not in the cache")
-        said.append(found.predictions)
+    ids = [row["id"] for row in rows]
+    if any(own is not None and own.ids != ids for own in said):
+        raise UserError(f"{dataset.name}/{evaluated['split']} has other rows now than the records were scored on")
+    first, second = (own.predictions for own in said if own is not None)
     references, about = [schema.reference(row) for row in rows], MetricContext(dataset, rows)
-    parts = [_influence(own, references, about, records[0], pair.score, registry) for own in said]
+    parts = [_influence(own, references, about, records[0], pair.score, registry) for own in (first, second)]
     points = parts[0] - parts[1]  # (rows,)
     order = np.argsort(-points, kind="stable")
     chosen = [place for place in order[:most] if points[place] > 0]
     chosen += [place for place in order[-most:] if points[place] < 0 and place not in chosen]
     return [
-        Disagreement(rows[int(place)], references[place], said[0][place], said[1][place], float(points[place]))
+        Disagreement(rows[int(place)], references[place], first[place], second[place], float(points[place]))
         for place in chosen
     ]
 
