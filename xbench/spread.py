@@ -75,8 +75,8 @@ class Spread:
         Within each kind the degrees of freedom are Satterthwaite's (1946): V^2 / df = the sum of V_i^2 / df_i. Between
         the two kinds his formula will not do where seeds are 3, with two degrees of freedom: when their variance comes
         out small by chance, it also takes it for well known, and 95% intervals cover 92%; the quantile of Cochran
-        (1964) covers 97.6% instead. So 1 / df is the sum of (V_i / V)^k / df_i here, and k, which is 2 in Satterthwaite's
-        formula, is smaller for few seeds: 1/2 + df / 4, df being the seeds'. Chosen so that the intervals of 3 to 5
+        (1964) covers 97.6% instead. So 1 / df is the sum of (V_i / V)^k / df_i here, and k, which is 2 in his formula,
+        is smaller for few seeds: 1/2 + df / 4, df being the seeds'. Chosen so that the intervals of 3 to 5
         seeds cover 94 to 96.5% for normal scores whatever the shares; with 2 seeds they cover 92 to 97%.
 
         Args:
