@@ -1,0 +1,286 @@
+"""Intervals, differences and ranks of scores, from bootstrap draws made elsewhere; knows nothing of records.
+
+A score varies by the rows it was measured on and by the seed that the model was trained with. The draws tell the first:
+each is the score over a resample of *units* (rows, or passages where rows are clustered). The scores of several seeds
+tell the second. A score of one seed is a statement about that one trained model; its interval holds rows only.
+
+Where there are several seeds, their variances are summed as in a random-effects model without the rows' own effects
+counted twice: `t`, with the degrees of freedom of `_Spread.df`. Resampling the seeds instead (Sellam et al. 2022, "The
+MultiBERTs", who have 25) gives intervals far too short for 3 or 5. What the tests measure of all this by simulation
+stands in tests/unit/test_coverage.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special
+
+from .spread import Floats, Function, Part, Spread, measure, total
+
+__all__ = ["Difference", "Estimate", "Part", "combine", "difference", "estimate", "holm", "rank_ranges"]
+
+MOST_BIAS = 0.5  # standard errors between a score and its draws' median: beyond it, they are biased, not skewed
+MOST_SKEW = 1.2  # of the draws: beyond it, a third moment of 1,000 numbers says little
+ONE = np.ones(1)  # the weights of one function
+FARTHEST = 1e6  # standard errors of a ratio: an end beyond it is none
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score, or a function of scores, with its interval.
+
+    Attributes:
+        value: The mean over seeds; of a function, its value at the parts' means.
+        low: The lower end of the interval.
+        high: The upper end.
+        se: The standard error; 0 where nothing varies.
+        seeds: How many seeds; the fewest of any part.
+        method: How the interval was made, in a few words.
+    """
+
+    value: float
+    low: float
+    high: float
+    se: float
+    seeds: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One score minus another, with its interval and the two-sided p value of no difference.
+
+    Attributes:
+        value: The first's mean over seeds minus the second's.
+        low: The lower end of the interval; above 0 only where ``p`` is below 1 - level.
+        high: The upper end.
+        se: The standard error; 0 where nothing varies.
+        p: Of a difference at least as large if there were none, not corrected for other comparisons.
+        method: How it was tested, in a few words.
+    """
+
+    value: float
+    low: float
+    high: float
+    se: float
+    p: float
+    method: str
+
+
+def estimate(
+    scores: ArrayLike, draws: ArrayLike, units: int, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> Estimate | None:
+    """The mean of a score over seeds and its interval: `combine` of one part.
+
+    Args:
+        scores: (seeds,).
+        draws: (seeds, draws): of each seed's score, over the same resamples; NaN where a resample has no score.
+        units: How many units were resampled.
+        level: Of the interval.
+        bounds: The lowest and the highest score there can be: the interval is cut there, and a score that is at one of
+            them in every resample gets Clopper and Pearson's (1934) exact interval of a proportion, which holds for the
+            mean of anything so bounded; without them such a score has an interval of no length.
+
+    Returns:
+        None where a score or more than 1 - level of the draws are undefined, or there are fewer than two units.
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
+    found = combine(lambda score: score, Part(scores, draws, units), level=level)
+    if found is None or bounds is None:
+        return found
+    low, high = bounds
+    if found.se == 0 and found.value in bounds:
+        reach = (high - low) * -math.expm1(math.log((1 - level) / 2) / units)
+        ends = (low, low + reach) if found.value == low else (high - reach, high)
+        return Estimate(found.value, *ends, 0.0, found.seeds, "Clopper-Pearson: at a bound in every resample")
+    return Estimate(found.value, max(found.low, low), min(found.high, high), found.se, found.seeds, found.method)
+
+
+def difference(
+    a_scores: ArrayLike,
+    a_draws: ArrayLike,
+    b_scores: ArrayLike,
+    b_draws: ArrayLike,
+    units: int,
+    level: float = 0.95,
+    same_runs: bool = False,
+) -> Difference | None:
+    """A score minus another over the same rows: a paired bootstrap.
+
+    The standard error is that of the differences of the draws, and of the seeds' scores; p and the interval are t's. A
+    percentile's p cannot go below one in the number of draws and would never survive a correction for many comparisons.
+
+    Args:
+        a_scores: (seeds of a,).
+        a_draws: (seeds of a, draws): over the same resamples as b's.
+        b_scores: (seeds of b,).
+        b_draws: (seeds of b, draws).
+        units: How many units were resampled.
+        level: Of the interval.
+        same_runs: Whether seed i of a and seed i of b are of one trained model, or of one that the other goes on from:
+            then what the two share cancels. Else the seeds' variances are summed, as Welch (1947) does.
+
+    Returns:
+        None where a score or more than 1 - level of the draws are undefined, or there are fewer than two units.
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
+    runs = ("same", "same") if same_runs else ("a", "b")
+    parts = [Part(a_scores, a_draws, units, "rows", runs[0]), Part(b_scores, b_draws, units, "rows", runs[1])]
+    spread = measure([lambda a, b: a - b], parts, 1 - level)
+    if spread is None:
+        return None
+    value = float(spread.values[0])
+    by_row, by_seed, df = spread.variances(ONE)
+    se = math.sqrt(by_row + by_seed)
+    if se == 0:  # every unit says the same: p is the sign test's
+        p = 1.0 if abs(value) <= spread.least else 2.0 ** (1 - units)
+        return Difference(value, value, value, 0.0, p, _method(spread, "no variation, sign test"))
+    p = 2 * float(special.stdtr(df, -abs(value) / se))
+    reach = se * float(special.stdtrit(df, (1 + level) / 2))
+    return Difference(value, value - reach, value + reach, se, p, _method(spread, "paired bootstrap, t"))
+
+
+def combine(function: Function, *parts: Part, over: Function | None = None, level: float = 0.95) -> Estimate | None:
+    """A function of several scores and its interval: a gap, an average, a percentage.
+
+    Without ``over``, the function is applied draw by draw. The ends are those of the bias-corrected and accelerated
+    bootstrap; where there are several seeds, the ends' distances from the value, divided by t, are taken for standard
+    errors (Zou and Donner 2008, who recover variances from limits so), and the variance of the seeds is added to each.
+
+    With ``over``, a ratio: Fieller's (1954) interval, all r for which ``function - r * over`` does not differ from 0.
+    It is honest where the denominator is small: its ends grow without bound, and it has none as soon as the denominator
+    itself cannot be told from 0.
+
+    Args:
+        function: Smooth, of one array a part; the numerator where there is ``over``.
+        parts: The scores. Those on other rows are taken as independent of each other, and so are other models' seeds.
+        over: The denominator, of the same arguments.
+        level: Of the interval.
+
+    Returns:
+        None where the value or more than 1 - level of the draws are undefined, a part has fewer than two units, or the
+        denominator cannot be told from 0.
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
+    spread = measure([function] if over is None else [function, over], parts, 1 - level)
+    if spread is None:
+        return None
+    return _smooth(spread, level) if over is None else _ratio(spread, level)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down correction of p values: the chance of any false alarm stays at the level.
+
+    Args:
+        p: Not corrected, in any order.
+
+    Returns:
+        In the same order, at most 1: to be compared with the level itself.
+    """
+    ranked = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[ranked] = np.minimum(1, np.maximum.accumulate(np.asarray(p)[ranked] * np.arange(len(p), 0, -1)))
+    return [float(each) for each in corrected]
+
+
+def rank_ranges(values: Sequence[float], better: Sequence[Sequence[bool]]) -> list[tuple[int, int]]:
+    """The ranks that each score may have, bounded by the scores that are told apart from it and by no others.
+
+    Args:
+        values: The scores.
+        better: ``better[i][j]``: whether i is told to be better than j, after correction.
+
+    Returns:
+        For each score, one more than the number of better ones, and the number of scores less that of worse ones.
+
+    Raises:
+        ValueError: ``better`` is not of the scores' number squared, or says of two that each is better.
+    """
+    told = np.asarray(better, dtype=bool).reshape(len(better), -1)
+    if told.shape != (len(values), len(values) if values else 0) or (told & told.T).any():
+        raise ValueError(f"{len(values)} scores, and who is better than whom of shape {told.shape}, never both ways")
+    return [(1 + int(told[:, i].sum()), len(values) - int(told[i].sum())) for i in range(len(values))]
+
+
+def _smooth(spread: Spread, level: float) -> Estimate:
+    value = float(spread.values[0])
+    by_row, by_seed, _ = spread.variances(ONE)
+    se = math.sqrt(by_row + by_seed)
+    if se == 0:
+        return Estimate(value, value, value, 0.0, min(spread.seeds), _method(spread, "no variation"))
+    stretches, method = _bca(spread, level)
+    ends = []
+    for sign, stretch in zip((-1, 1), stretches, strict=True):
+        by_row, by_seed, df = spread.variances(ONE, stretch)
+        ends.append(value + sign * math.sqrt(by_row + by_seed) * float(special.stdtrit(df, (1 + level) / 2)))
+    return Estimate(value, ends[0], ends[1], se, min(spread.seeds), _method(spread, method))
+
+
+def _bca(spread: Spread, level: float) -> tuple[tuple[float, float], str]:
+    """How far the ends of a bootstrap interval lie from the value, each in times t standard errors.
+
+    The bias-corrected and accelerated interval (Efron 1987). The acceleration, a sixth of the influences' skewness, is
+    a sixth of the draws' own, which is the same for a mean. The quantiles are widened for few units as Hesterberg
+    (2015, "What Teachers Should Know about the Bootstrap") does: t times the root of units / (units - 1) stands for the
+    normal quantile.
+    """
+    value, draws = float(spread.values[0]), spread.draws[0]
+    centred = draws - draws.mean()
+    sd = math.sqrt(float(centred @ centred) / (len(draws) - 1))
+    variance, df = total(spread.rows, ONE)
+    reach = float(special.stdtrit(df, (1 + level) / 2)) * math.sqrt(variance)
+    if sd <= spread.least:
+        return (1.0, 1.0), "t"
+    below = np.mean(draws < value - spread.least) / 2 + np.mean(draws <= value + spread.least) / 2
+    bias = float(special.ndtri(below))
+    if abs(bias) > MOST_BIAS:
+        return (1.0, 1.0), "t, bootstrap's standard error"
+    skew = float(np.clip(np.mean((centred / sd) ** 3), -MOST_SKEW, MOST_SKEW))
+    shifted = bias + np.array([-reach / sd, reach / sd])
+    low, high = np.quantile(draws, special.ndtr(bias + shifted / (1 - skew / 6 * shifted)))
+    return (max(0.0, (value - low) / reach), max(0.0, (high - value) / reach)), "BCa bootstrap"
+
+
+def _ratio(spread: Spread, level: float) -> Estimate | None:
+    above, below = (float(value) for value in spread.values)
+
+    def excess(ratio: float, weights: Floats | None = None) -> float:
+        """Above 0 where the ratio is refuted."""
+        weights = np.array([1.0, -ratio]) if weights is None else weights
+        by_row, by_seed, df = spread.variances(weights)
+        reach = math.sqrt(by_row + by_seed) * float(special.stdtrit(df, (1 + level) / 2)) if by_row + by_seed else 0.0
+        return abs(float(weights @ spread.values)) - reach
+
+    if abs(below) <= spread.least or excess(0.0, np.array([0.0, 1.0])) <= 0:
+        return None
+    value = above / below
+    by_row, by_seed, _ = spread.variances(np.array([1.0, -value]))
+    se = math.sqrt(by_row + by_seed) / abs(below)
+    ends = [value, value]
+    for side, sign in enumerate((-1, 1)) if se else ():
+        step = se
+        while excess(value + sign * step) <= 0:
+            step *= 2
+            if step > FARTHEST * se:
+                return None
+        ends[side] = float(optimize.brentq(excess, value, value + sign * step, xtol=1e-6 * se))
+    method = _method(spread, "Fieller, bootstrap variances" if se else "no variation")
+    return Estimate(value, ends[0], ends[1], se, min(spread.seeds), method)
+
+
+def _method(spread: Spread, method: str) -> str:
+    if spread.runs:
+        method += ", sum of row and seed variances" + (" where there are seeds" if min(spread.seeds) == 1 else "")
+    undefined, draws = spread.undefined
+    return method + (f" ({undefined:,} of {draws:,} resamples undefined)" if undefined else "")
