@@ -1,4 +1,4 @@
-// What both figures share: the choice of task, model and score, their colours, and plotly, which starts when it is needed.
+// What both figures share: the choice of task, model and score, their colours, and plotly, which starts when needed.
 
 function startPlotly() {
   // 5 MB of code are run only when a chart is to be seen; the policy knows this script by its hash.
@@ -24,10 +24,10 @@ const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto S
 const QUIET = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, doubleClick: false };
 
 function baseLayout(colours) {
+  const font = { family: FONT, size: 13, color: colours.ink };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
-    font: { family: FONT, size: 13, color: colours.ink },
-    hoverlabel: { bgcolor: colours.paper, bordercolor: colours.muted, font: { family: FONT, size: 13, color: colours.ink }, align: "left" },
+    font, hoverlabel: { bgcolor: colours.paper, bordercolor: colours.muted, font, align: "left" },
   };
 }
 
@@ -45,7 +45,8 @@ function pickFigure() {
   const scores = unique([...named, ...own.flatMap((entry) => Object.keys(entry.scores))])
     .filter((name) => own.some((entry) => scoreOf(entry, name)));
   const primary = own.length ? own[0].primary : "";
-  const score = choose(form.matrixScore, scores.map((name) => [name, scoreStyle(task, name).title]), state.matrixScore || primary);
+  const options = scores.map((name) => [name, scoreStyle(task, name).title]);
+  const score = choose(form.matrixScore, options, scores.includes(state.matrixScore) ? state.matrixScore : primary);
   return { task, model, score, own, style: scoreStyle(task, score) };
 }
 
@@ -60,7 +61,8 @@ function rowTitle(entry, rows) {
   // The curriculum, and what tells it from its neighbours.
   const several = (get) => new Set(rows.map(get)).size > 1;
   const notes = [
-    several((one) => one.head) ? entry.head : "", entry.reading, entry.variant, several((one) => one.limits) ? entry.limits || "all rows" : "",
+    several((one) => one.head) ? entry.head : "", entry.reading, entry.variant,
+    several((one) => one.limits) ? entry.limits || "all rows" : "",
     several((one) => one.selection) ? entry.selection : "",
   ].filter(Boolean);
   const title = entry.regime === "frozen" ? "frozen" : curriculumTitle(entry);
@@ -75,11 +77,9 @@ function datasetOrder(task, entries) {
 
 function drawLegend(entries) {
   const kinds = unique(entries.map((entry) => entry.transfer));
-  const known = [...KINDS.keys()].filter((name) => kinds.includes(name));
-  for (const legend of document.querySelectorAll(".legend")) {
-    legend.replaceChildren(...known.map((name) =>
-      make("li", { class: `kind-${name}` }, make("span", { class: "glyph", "aria-hidden": "true" }, KINDS.get(name).glyph), " ", KINDS.get(name).title)));
-  }
+  const present = [...KINDS].filter(([name]) => kinds.includes(name));
+  const item = ([name, kind]) => make("li", { class: `kind-${name}` }, glyph(kind), " ", kind.title);
+  for (const legend of document.querySelectorAll(".legend")) legend.replaceChildren(...present.map(item));
 }
 
 function drawFigures() {
