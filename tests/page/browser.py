@@ -87,7 +87,7 @@ class Page:
         """The texts of a column of the table of entries as they are seen, of the rows on this page."""
         found: list[str] = self.run(
             "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)",
-            f"#table > tbody > tr > td.c-{name}",
+            f"#table > tbody > tr > .c-{name}",
         )
         return [" ".join(text.split()) for text in found]
 

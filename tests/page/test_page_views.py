@@ -131,7 +131,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, payload: Payloa
         page.chart("heat")
         page.chart("plot")
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-        cell = page.find("#table > tbody > tr:first-child > td.c-trained")
+        cell = page.find("#table > tbody > tr:first-child > th.c-trained")
         assert payload["entries"][0]["model"] in cell.text
         assert "frozen" in page.find("#table > tbody > tr:first-child > td.c-scored").text
         table = page.find("#entries .wide")
@@ -179,6 +179,7 @@ def test_every_control_has_a_name_and_every_place_a_landmark(page: Page) -> None
     assert (live.get_attribute("aria-live"), live.aria_role) == ("polite", "status")
     assert page.run("return document.querySelectorAll('table:not(:has(caption))').length") == 0
     assert page.run("return document.querySelectorAll('#table thead th:not([scope=col])').length") == 0
+    assert page.run("return document.querySelectorAll('#table > tbody > tr > th[scope=row]').length") == 25
     assert page.run("return document.documentElement.lang") == "en"
     identities = page.run("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
     assert len(identities) == len(set(identities))

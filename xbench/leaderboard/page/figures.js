@@ -38,7 +38,7 @@ function pickFigure() {
   const tasks = unique(entries.map((entry) => entry.task));
   const task = choose(form.matrixTask, tasks.map((name) => [name, TITLES.task(name)]), state.matrixTask || state.task);
   const own = entries.filter((entry) => entry.task === task);
-  const models = unique(own.map((entry) => entry.model));
+  const models = unique(own.filter((entry) => entry.regime !== "floor").map((entry) => entry.model));
   const chosen = [state.matrixModel, state.model, fullest(own)].find((name) => models.includes(name));
   const model = choose(form.matrixModel, models.map((name) => [name, name]), chosen);
   const named = (TASKS.get(task) || { scores: [] }).scores.map((score) => score.name);
@@ -65,6 +65,7 @@ function rowTitle(entry, rows) {
     several((one) => one.limits) ? entry.limits || "all rows" : "",
     several((one) => one.selection) ? entry.selection : "",
   ].filter(Boolean);
+  if (entry.regime === "floor") return entry.model;
   const title = entry.regime === "frozen" ? "frozen" : curriculumTitle(entry);
   return notes.length ? `${title} (${notes.join(", ")})` : title;
 }

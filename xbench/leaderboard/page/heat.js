@@ -7,8 +7,8 @@ function matrixOf(entries, task) {
   const columns = datasetOrder(task, entries);
   const rows = new Map();
   for (const entry of entries) {
-    const { regime, curriculum, head, reading, variant, limits, selection } = entry;
-    let key = JSON.stringify([regime, curriculum, head, reading, variant, limits, selection]);
+    const { model, regime, curriculum, head, reading, variant, limits, selection } = entry;
+    let key = JSON.stringify([model, regime, curriculum, head, reading, variant, limits, selection]);
     while (rows.has(key) && rows.get(key).cells.has(entry.dataset)) key += "+";
     if (!rows.has(key)) rows.set(key, { first: entry, cells: new Map() });
     rows.get(key).cells.set(entry.dataset, entry);
@@ -85,7 +85,8 @@ function heatTrace(matrix, figure, colours) {
 }
 
 function drawHeat(figure, charts) {
-  const entries = figure.own.filter((entry) => entry.model === figure.model);
+  // Floors need no model: they stand beside each.
+  const entries = figure.own.filter((entry) => entry.model === figure.model || entry.regime === "floor");
   const matrix = matrixOf(entries, figure.task);
   const heads = new Map(entries.map((entry) => [entry.dataset, entry]));
   const what = `${figure.style.title} of ${figure.model} on ${TITLES.task(figure.task)}`;

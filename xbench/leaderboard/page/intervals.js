@@ -13,7 +13,8 @@ function drawIntervals(figure, charts) {
     .sort((a, b) => score(b) - score(a));
   const entries = ranked.slice(0, MOST);
   const models = new Set(entries.map((entry) => entry.model));
-  const titles = entries.map((entry) => `${models.size > 1 ? entry.model + ": " : ""}${rowTitle(entry, entries)}`);
+  const named = (entry) => models.size > 1 && entry.regime !== "floor";
+  const titles = entries.map((entry) => (named(entry) ? `${entry.model}: ` : "") + rowTitle(entry, entries));
   const where = on ? `${languageTitle(languages.get(on))} (${on})` : "nothing";
   const part = ranked.length > entries.length ? `the best ${entries.length} of ${ranked.length}` : `${entries.length}`;
   const shown = `${part} ${ranked.length === 1 ? "entry that passes" : "entries that pass"} the filters`;

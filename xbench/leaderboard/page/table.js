@@ -7,10 +7,10 @@ const primaryValue = (entry) => value(scoreOf(entry, entry.primary));
 const seedsOf = (entry) => text(entry.seeds.join(", "));
 
 const COLUMNS = [
-  { name: "open", title: "", order: null, cell: openCell },
+  { name: "open", title: '<span class="unseen">Provenance</span>', order: null, cell: openCell },
   { name: "task", title: "Task", order: titleOfTask, cell: (entry) => text(titleOfTask(entry)) },
   { name: "model", title: "Model", order: (entry) => entry.model, cell: (entry) => text(entry.model) },
-  { name: "trained", title: "Fine-tuned on", order: curriculumTitle, cell: trainedCell },
+  { name: "trained", title: "Fine-tuned on", head: true, order: curriculumTitle, cell: trainedCell },
   { name: "scored", title: "Scored on", order: datasetTitle, cell: scoredCell },
   { name: "kind", title: "Kind", order: (entry) => entry.transfer, cell: kindCell },
   { name: "score", title: "Score", numeric: true, order: primaryValue, cell: primaryCell },
@@ -61,6 +61,7 @@ function startTable() {
       data: null, name: column.name, title: column.title, orderable: Boolean(column.order), searchable: false,
       type: column.numeric ? "numbers-last" : "words", className: `c-${column.name}${column.numeric ? " numeric" : ""}`,
       render: (data, purpose, entry) => render(column, purpose, entry),
+      cellType: column.head ? "th" : "td", createdCell: (cell) => column.head && cell.setAttribute("scope", "row"),
     })),
     autoWidth: false, deferRender: true, order: startOrder(), orderMulti: false, pageLength: PAGE,
     displayStart: PAGE * (startPage() - 1),
