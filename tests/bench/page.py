@@ -61,7 +61,7 @@ def _one_load(page: Page) -> dict[str, float]:
     page.open()
     found = {"ready_ms": float(page.run("return window.xbenchReady"))}
     for name, script in (("sort_ms", SORT), ("filter_ms", FILTER), ("words_ms", WORDS)):
-        found[name] = float(page.chrome.execute_async_script(script))  # type: ignore[no-untyped-call]
+        found[name] = float(page.chrome.execute_async_script(script))
     began = float(page.run("document.getElementById('matrix').scrollIntoView(); return performance.now()"))
     page.wait("return window.xbenchDrawn > 0")
     return {**found, "charts_ms": float(page.run("return window.xbenchDrawn")) - began}

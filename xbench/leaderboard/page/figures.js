@@ -31,6 +31,16 @@ function baseLayout(colours) {
   };
 }
 
+const LETTER = 7.2; // about as wide as a letter of a chart's labels is, in pixels
+
+function label(title, width) {
+  // A title in so many pixels, without its middle where it is too long: names differ at their ends.
+  const letters = Math.floor(width / LETTER);
+  if (title.length <= letters) return plain(title);
+  const tail = Math.floor(letters * 0.45);
+  return plain(title.slice(0, letters - tail - 1)) + "…" + plain(title.slice(title.length - tail));
+}
+
 function pickFigure() {
   // Follows the filters, unless the reader has chosen otherwise here.
   const entries = CORPORA[state.corpora];

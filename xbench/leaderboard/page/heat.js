@@ -1,7 +1,5 @@
 // The matrix: what a model was fine-tuned on, by what it was scored on.
 
-const LETTER = 7.2; // about as wide as a letter of a chart's labels is, in pixels
-
 function matrixOf(entries, task) {
   // Entries that differ in anything but what they were scored on are rows of their own; none replaces another.
   const columns = datasetOrder(task, entries);
@@ -110,7 +108,7 @@ function plotHeat(matrix, figure, heads, what) {
   const layout = {
     ...baseLayout(colours), width, height, margin: { l: left, r: right, t: 56, b: 8 },
     xaxis: axis(titles.map((lines) => lines.map(plain).join("<br>")), { side: "top", tickangle: 0 }),
-    yaxis: axis(matrix.rows.map((row) => plain(row.title)), { range: [matrix.rows.length - 0.5, -0.5] }),
+    yaxis: axis(matrix.rows.map((row) => label(row.title, left - 18)), { range: [matrix.rows.length - 0.5, -0.5] }),
     shapes: outlines(matrix, colours), annotations: regimeNotes(matrix, colours),
   };
   Plotly.react("heat", [heatTrace(matrix, figure, colours)], layout, QUIET);

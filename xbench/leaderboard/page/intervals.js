@@ -54,27 +54,27 @@ function plotIntervals(entries, titles, figure) {
   const width = find("plot").parentElement.clientWidth;
   const tight = narrow();
   const longest = Math.max(...titles.map((title) => title.length));
+  const left = tight ? 8 : Math.min(width * 0.55, 30 + LETTER * longest);
   const step = tight ? 40 : 26;
   const layout = {
     ...baseLayout(colours), width, height: step * entries.length + 70,
-    margin: { l: tight ? 8 : Math.min(width * 0.55, 30 + LETTER * longest), r: 16, t: 8, b: 52 },
+    margin: { l: left, r: 16, t: 8, b: 52 },
     xaxis: {
       type: "linear", title: { text: plain(figure.style.title), font: { size: 13 } }, gridcolor: colours.rule,
       zeroline: false, fixedrange: true,
     },
-    yaxis: axis(titles.map(plain), { showticklabels: !tight, range: [entries.length - 0.5, tight ? -0.8 : -0.5] }),
-    annotations: tight ? titles.map((title, y) => above(title, y)) : [],
+    yaxis: axis(titles.map((title) => label(title, left - 18)), { showticklabels: !tight, range: [entries.length - 0.5, tight ? -0.8 : -0.5] }),
+    annotations: tight ? titles.map((title, y) => above(label(title, width - 24), y)) : [],
   };
   Plotly.react("plot", [trace], layout, QUIET);
   const what = find("plot-caption").textContent;
   nameChart("plot", `Scores with their 95% intervals: ${what} The same values follow as a table.`);
 }
 
-function above(title, y) {
-  const short = title.length > 52 ? title.slice(0, 51) + "…" : title;
+function above(text, y) {
   return {
     xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 4, showarrow: false, bgcolor: palette().paper,
-    text: plain(short), font: { size: 12 },
+    text, font: { size: 12 },
   };
 }
 
