@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.report import Figures, Runs, keep, table
+from tests.page.browser import missing
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -22,11 +23,12 @@ WORKS = {
     **{name: title for name, (_, title) in TRAINING.items()},
     "embed": "embedding KorSTS test, sentences/s",
     "start": "starts a second",
+    "page": "the leaderboard's page in Chromium, loads a second",
 }
 
 
 def main() -> None:
-    """Compare fine-tuning on STSb pairs and on SQuAD windows, embedding, and starting."""
+    """Compare fine-tuning on STSb pairs and on SQuAD windows, embedding, starting, and opening the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
@@ -35,9 +37,13 @@ def main() -> None:
     parser.add_argument("--peer", action="append", choices=PEERS, help="compare with this trainer only")
     options = parser.parse_args()
     data = Path(os.environ["XBENCH_DATA"]).resolve()
-    folder = _model_folder(options.cache)
+    works = options.work or list(WORKS)
+    folder = "" if works == ["page"] else _model_folder(options.cache)
     found: dict[str, Runs] = {}
-    for work in options.work or WORKS:
+    for work in works:
+        if work == "page" and missing():
+            print(f"page is left out: {missing()}", file=sys.stderr)
+            continue
         contenders = _contenders(work, folder, data, options)
         runs: Runs = {name: [] for name in contenders}
         for turn in range(options.rounds):
@@ -52,6 +58,8 @@ def main() -> None:
 def _contenders(work: str, folder: str, data: Path, options: argparse.Namespace) -> dict[str, list[str]]:
     if work == "embed":
         return _embedders(folder, data, options)
+    if work == "page":
+        return {f"{count:,} entries": [*_module("page"), "--entries", str(count)] for count in (100, 5000)}
     if work == "start":
         place = ["--data", str(data), "--cache", str(options.cache)]
         return {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-RATES = ("examples_per_s", "sentences_per_s", "starts_per_s")
+RATES = ("examples_per_s", "sentences_per_s", "starts_per_s", "loads_per_s")
 PACKAGES = ("torch", "transformers", "accelerate", "sentence-transformers")
 Figures = dict[str, Any]
 Runs = dict[str, list[Figures]]

@@ -57,7 +57,7 @@ def test_every_module_and_data_file_of_the_tree_is_in_the_wheel(installed: Path)
         source = {
             path.relative_to(ROOT / folder)
             for path in (ROOT / folder).rglob("*")
-            if path.suffix in (".py", ".toml", ".tsv", ".md", ".typed")
+            if path.suffix in (".py", ".toml", ".tsv", ".md", ".typed", ".html", ".css", ".js")
         }
         wheel = {path.relative_to(installed / package) for path in (installed / package).rglob("*") if path.is_file()}
         assert source <= wheel

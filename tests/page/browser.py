@@ -62,7 +62,7 @@ class Page:
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script gives."""
-        return self.chrome.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+        return self.chrome.execute_script(script, *arguments)
 
     def wait(self, script: str, *arguments: Any) -> Any:
         """Run a script until it gives something."""
@@ -87,7 +87,7 @@ class Page:
         """The texts of a column of the table of entries as they are seen, of the rows on this page."""
         found: list[str] = self.run(
             "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)",
-            f"#table > tbody > tr > td.c-{name}",
+            f"#table > tbody > tr > .c-{name}",
         )
         return [" ".join(text.split()) for text in found]
 
@@ -128,10 +128,10 @@ class Page:
 
     def console(self) -> Sequence[str]:
         """What the console has got since it was last asked."""
-        return [entry["message"] for entry in self.chrome.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in self.chrome.get_log("browser")]
 
     def requests(self) -> Sequence[str]:
         """Every address that was asked for since this was last asked, but for data that the page itself holds."""
-        said = [json.loads(one["message"])["message"] for one in self.chrome.get_log("performance")]  # type: ignore[no-untyped-call]
+        said = [json.loads(one["message"])["message"] for one in self.chrome.get_log("performance")]
         urls = [one["params"]["request"]["url"] for one in said if one["method"] == "Network.requestWillBeSent"]
         return [url for url in urls if not url.startswith("data:")]

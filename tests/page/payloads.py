@@ -33,11 +33,13 @@ WORKS = (
     ),
     _Work(
         "mrc", "Reading comprehension", "span", (("f1", "F1", 2), ("exact_match", "Exact match", 2)),
-        (("squad", "en"), ("korquad", "ko"), ("xquad-ar", "ar")), ("squad", "korquad", "squad:korquad", "squad+korquad"),
+        (("squad", "en"), ("korquad", "ko"), ("xquad-ar", "ar")),
+        ("squad", "korquad", "squad:korquad", "squad+korquad"),
     ),
     _Work(
         "alignment", "Alignment of sentence embeddings", "alignment",
-        (("mean_cosine", "Mean cosine", 3), ("p_at_1", "P@1", 2)), (("stsb-korsts", "en-ko"),), ("none", "stsb", "korsts"),
+        (("mean_cosine", "Mean cosine", 3), ("p_at_1", "P@1", 2)), (("stsb-korsts", "en-ko"),),
+        ("none", "stsb", "korsts"),
     ),
 )  # fmt: skip
 SAMPLE = _Work(
@@ -117,5 +119,6 @@ def _transfer(sources: list[str], language: str) -> str:
 
 def _between(value: float, scale: float, luck: float) -> Payload:
     return {
-        "value": value, "low": value - 1.7 * scale, "high": value + 1.5 * scale, "sd": 0.4 * scale if luck > 0.8 else None,
+        "value": value, "low": value - 1.7 * scale, "high": value + 1.5 * scale,
+        "sd": 0.4 * scale if luck > 0.8 else None,
     }  # fmt: skip

@@ -57,6 +57,24 @@ def test_entries_that_differ_only_in_limits_are_rows_of_their_own(open_page: Ope
     ]  # fmt: skip
 
 
+def test_floors_stand_beside_every_model(open_page: OpenPage) -> None:
+    payload = make_payload(entries=78)
+    floor = {"model": "constant", "head": "constant", "regime": "floor", "transfer": "floor", "sources": []}
+    for entry in entries_of(payload, "sts", "model-00"):
+        if entry["curriculum"] == "none":
+            entry.update(floor, limits="")
+    page = open_page(payload)
+    assert page.options("matrixModel") == ["model-00", "model-01"]
+    for model in page.options("matrixModel"):
+        page.choose("matrixModel", model)
+        assert page.texts("#heat-table tbody th")[0] == "constant"
+        assert page.chart("heat")["data"]["z"][0] == [
+            entry["scores"]["spearman"]["value"] for entry in payload["entries"][:4]
+        ]
+    page.choose("on", "stsb")
+    assert "constant" in page.texts("#plot-table tbody th")
+
+
 def test_the_figures_follow_the_filters(page: Page, payload: Payload) -> None:
     page.choose("task", "mrc")
     page.choose("model", "model-02")

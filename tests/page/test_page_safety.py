@@ -20,7 +20,7 @@ from .payloads import Payload, make_payload
 
 HOSTILE = (
     "<script>window.hacked=1</script></script><script>window.hacked=1</script><!--<script>",
-    "\"><img src=x onerror=\"window.hacked=1\"><a href='javascript:window.hacked=1'>x</a><b>&lt;i&gt;</b>'-window.hacked=1-'",
+    "\"><img src=x onerror=\"window.hacked=1\"><a href='javascript:window.hacked=1'>x</a><b>&lt;i&gt;</b>'-hacked=1-'",
     "%{x} ${hacked} $payload $$ \\u003c \u2028\u2029\x00 &amp;",
 )
 

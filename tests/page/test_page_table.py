@@ -99,10 +99,8 @@ def test_filters_and_words_work_together_and_can_be_cleared(page: Page, payload:
     page.choose("language", "ko")
     page.choose("transfer", "zero-shot")
     page.find("input[name=q]").send_keys("MODEL-01 share")
-    left = [
-        entry for entry in real(payload)
-        if entry["language"] == "ko" and entry["transfer"] == "zero-shot" and entry["model"] == "model-01" and entry["overlap"]
-    ]  # fmt: skip
+    korean = [entry for entry in real(payload) if (entry["language"], entry["transfer"]) == ("ko", "zero-shot")]
+    left = [entry for entry in korean if entry["model"] == "model-01" and entry["overlap"]]
     assert len(left) == 1
     page.wait(
         "return document.getElementById('shown').textContent === arguments[0]", f"1 of {len(real(payload))} entries"
@@ -135,6 +133,7 @@ def test_provenance_opens_and_closes_by_keyboard(page: Page, payload: Payload, k
         assert name in panel.text
         assert text in panel.text
     assert entry["overlap"] in panel.text
+    assert panel.size["width"] > 0.9 * page.find("#table").size["width"]
     record = panel.find_element(By.CSS_SELECTOR, "a")
     assert record.get_dom_attribute("href") == entry["provenance"][-1][1]
     assert page.fragment() == {"row": entry["id"]}

@@ -9,13 +9,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from .browser import Page
-from .payloads import Payload
+from .conftest import OpenPage
+from .payloads import Payload, make_payload
 
 
 def media(page: Page, **features: str) -> None:
     """Have the browser say that its reader wants this."""
     named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
-    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})  # type: ignore[no-untyped-call]
+    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})
     if "prefers_color_scheme" in features:
         page.wait("return document.documentElement.dataset.theme === arguments[0]", features["prefers_color_scheme"])
 
@@ -123,32 +124,38 @@ def test_texts_are_legible(page: Page, theme: str) -> None:
         media(page)
 
 
-def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, payload: Payload) -> None:
+def test_a_narrow_screen_needs_no_sideways_scrolling(open_page: OpenPage) -> None:
+    payload = make_payload(entries=30)
+    for entry in payload["entries"]:
+        entry["model"] = "organisation/a-model-with-a-name-as-long-as-they-are-in-practice-" + entry["model"]
+    page = open_page(payload)
     size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     try:
-        page.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[no-untyped-call]
+        page.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         page.open()
         page.chart("heat")
         page.chart("plot")
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-        cell = page.find("#table > tbody > tr:first-child > td.c-trained")
+        cell = page.find("#table > tbody > tr:first-child > th.c-trained")
         assert payload["entries"][0]["model"] in cell.text
+        assert cell.size["width"] > 85
+        assert page.find("#table").size["width"] > 340
         assert "frozen" in page.find("#table > tbody > tr:first-child > td.c-scored").text
         table = page.find("#entries .wide")
         assert table.get_property("scrollWidth") == table.get_property("clientWidth")
     finally:
-        page.chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # type: ignore[no-untyped-call]
+        page.chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_paper_gets_every_row_and_no_controls(page: Page) -> None:
     try:
         page.run("dispatchEvent(new Event('beforeprint'))")
-        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})  # type: ignore[no-untyped-call]
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
         assert len(page.column("score")) == 156
         assert not page.find("#filters").is_displayed()
         assert len(page.chart("heat")["texts"]) > 20
     finally:
-        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})  # type: ignore[no-untyped-call]
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     page.run("dispatchEvent(new Event('afterprint'))")
     assert len(page.column("score")) == 25
     assert page.find("#filters").is_displayed()
@@ -179,6 +186,7 @@ def test_every_control_has_a_name_and_every_place_a_landmark(page: Page) -> None
     assert (live.get_attribute("aria-live"), live.aria_role) == ("polite", "status")
     assert page.run("return document.querySelectorAll('table:not(:has(caption))').length") == 0
     assert page.run("return document.querySelectorAll('#table thead th:not([scope=col])').length") == 0
+    assert page.run("return document.querySelectorAll('#table > tbody > tr > th[scope=row]').length") == 25
     assert page.run("return document.documentElement.lang") == "en"
     identities = page.run("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
     assert len(identities) == len(set(identities))

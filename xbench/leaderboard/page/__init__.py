@@ -86,13 +86,13 @@ def _sha256(text: str) -> str:
 
 
 def _script(code: str) -> str:
-    """Code as it may stand inside a script element: nothing in it opens or ends one, its lines end as HTML reads them."""
+    """Code as it may stand inside a script element: nothing in it opens or ends one, and its lines end with LF."""
     code = code.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"<(?=!--|/?script)", r"\\x3c", code, flags=re.IGNORECASE)
 
 
 def _data_tables(module: str) -> str:
-    """itables' bundle, an ECMAScript module, as a plain script that leaves ``DataTable`` and ``jQuery`` to the page."""
+    """The bundle of itables, a module, as a plain script that leaves ``DataTable`` and ``jQuery`` to the page."""
     exports = list(_EXPORTS.finditer(module))
     names = [re.findall(r"([\w$]+)\s+as\s+([\w$]+)", one[1]) for one in exports]
     local = {outer: inner for pairs in names for inner, outer in pairs}

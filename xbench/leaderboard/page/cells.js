@@ -9,7 +9,7 @@ function scaleOf(entry) {
     let [low, high] = [Infinity, -Infinity];
     for (const other of CORPORA[entry.sample ? "sample" : "real"]) {
       const score = other.task === entry.task ? scoreOf(other, entry.primary) : null;
-      if (!score || score.value === null) continue;
+      if (!score || !known(score.value)) continue;
       low = Math.min(low, score.low ?? score.value);
       high = Math.max(high, score.high ?? score.value);
     }
@@ -27,23 +27,25 @@ function intervalLine(entry) {
   const middle = LINE.height / 2;
   const svg = draw("svg", { class: "line", viewBox: `0 0 ${LINE.width} ${LINE.height}`, "aria-hidden": "true" });
   svg.append(draw("line", { class: "axis", x1: 0, x2: LINE.width, y1: middle, y2: middle }));
-  if (score.low !== null && score.low !== undefined) {
+  if (known(score.low)) {
     svg.append(draw("line", { class: "span", x1: place(score.low), x2: place(score.high), y1: middle, y2: middle }));
   }
   svg.append(draw("line", { class: "dot", x1: place(score.value), x2: place(score.value), y1: 0, y2: LINE.height }));
   return svg;
 }
 
-function intervalText(found, decimals, unit = "") {
-  if (!found || found.low === null || found.low === undefined) return "";
-  return `[${number(found.low, decimals)}, ${number(found.high, decimals)}]${unit}`;
+function intervalText(found, decimals) {
+  if (!found || !known(found.low)) return "";
+  return `[${number(found.low, decimals)}, ${number(found.high, decimals)}]`;
 }
 
 function primaryCell(entry) {
   const [score, style] = [scoreOf(entry, entry.primary), scoreStyle(entry.task, entry.primary)];
   const title = make("span", { class: "small" }, style.title);
   if (!score) return make("div", { class: "score" }, make("span", { class: "value" }, NONE), title);
-  if (score.value === null) return make("div", { class: "score" }, make("span", { class: "small" }, "undefined"), title);
+  if (!known(score.value)) {
+    return make("div", { class: "score" }, make("span", { class: "small" }, "undefined"), title);
+  }
   return make(
     "div", { class: "score" },
     make("span", { class: "value" }, number(score.value, style.decimals)), intervalLine(entry),
@@ -62,7 +64,7 @@ function othersCell(entry) {
   const names = otherScores(entry);
   const shown = names.slice(0, names.length > 3 ? 2 : 3).map((name) => {
     const [score, style] = [scoreOf(entry, name), scoreStyle(entry.task, name)];
-    const text = score.value === null ? "undefined" : number(score.value, style.decimals);
+    const text = known(score.value) ? number(score.value, style.decimals) : "undefined";
     return make("div", { class: "other" }, make("span", { class: "small" }, style.title), " ", make("span", {}, text));
   });
   const more = names.length - shown.length;
@@ -70,7 +72,7 @@ function othersCell(entry) {
 }
 
 function measureCell(found, decimals, unit = "") {
-  if (!found || found.value === null) return make("span", { class: "none" }, NONE);
+  if (!found || !known(found.value)) return make("span", { class: "none" }, NONE);
   return make(
     "div", { class: "measure" }, make("span", {}, number(found.value, decimals) + unit),
     make("span", { class: "small" }, intervalText(found, decimals)),
@@ -91,7 +93,8 @@ function severalHeads(entry) {
 
 function notesOf(entry) {
   // What tells an entry from others of the same curriculum.
-  return [entry.reading, entry.variant, entry.selection === "last" ? "" : entry.selection && `selection ${entry.selection}`].filter(Boolean);
+  const selection = entry.selection && entry.selection !== "last" ? `selection ${entry.selection}` : "";
+  return [entry.reading, entry.variant, selection].filter(Boolean);
 }
 
 function trainedCell(entry) {
@@ -103,9 +106,13 @@ function trainedCell(entry) {
   );
 }
 
+function glyph(kind) {
+  return make("span", { class: "glyph", "aria-hidden": "true" }, kind.glyph);
+}
+
 function kindCell(entry) {
   const kind = kindOf(entry.transfer);
-  return make("span", { class: "kind" }, make("span", { class: "glyph", "aria-hidden": "true" }, kind.glyph), " ", kind.title);
+  return make("span", { class: "kind" }, glyph(kind), " ", kind.title);
 }
 
 function scoredCell(entry) {

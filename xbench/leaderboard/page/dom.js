@@ -3,7 +3,8 @@
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) {
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    if (value === null || value === undefined || value === false) continue;
+    element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
   return element;
@@ -24,8 +25,18 @@ const NONE = "–";
 const MINUS = "−";
 
 function number(value, decimals) {
-  if (value === null || value === undefined) return NONE;
+  if (!known(value)) return NONE;
   return value.toFixed(decimals).replace(/^-(?=.*[1-9])/, MINUS).replace(/^-/, "");
+}
+
+// Whether there is a number: a score may be undefined, and have no interval.
+const known = (value) => value !== null && value !== undefined;
+
+function headRow(titles, words) {
+  // The head of a table, whose first columns hold words and the others numbers.
+  const kind = (place) => (place < words ? null : "numeric");
+  const cells = titles.map((title, place) => make("th", { scope: "col", class: kind(place) }, title));
+  return make("thead", {}, make("tr", {}, cells));
 }
 
 const unique = (values) => [...new Set(values)];

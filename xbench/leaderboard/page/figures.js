@@ -1,4 +1,4 @@
-// What both figures share: the choice of task, model and score, their colours, and plotly, which starts when it is needed.
+// What both figures share: the choice of task, model and score, their colours, and plotly, which starts when needed.
 
 function startPlotly() {
   // 5 MB of code are run only when a chart is to be seen; the policy knows this script by its hash.
@@ -24,11 +24,21 @@ const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto S
 const QUIET = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, doubleClick: false };
 
 function baseLayout(colours) {
+  const font = { family: FONT, size: 13, color: colours.ink };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
-    font: { family: FONT, size: 13, color: colours.ink },
-    hoverlabel: { bgcolor: colours.paper, bordercolor: colours.muted, font: { family: FONT, size: 13, color: colours.ink }, align: "left" },
+    font, hoverlabel: { bgcolor: colours.paper, bordercolor: colours.muted, font, align: "left" },
   };
+}
+
+const LETTER = 7.2; // about as wide as a letter of a chart's labels is, in pixels
+
+function label(title, width) {
+  // A title in so many pixels, without its middle where it is too long: names differ at their ends.
+  const letters = Math.floor(width / LETTER);
+  if (title.length <= letters) return plain(title);
+  const tail = Math.floor(letters * 0.45);
+  return plain(title.slice(0, letters - tail - 1)) + "…" + plain(title.slice(title.length - tail));
 }
 
 function pickFigure() {
@@ -38,14 +48,15 @@ function pickFigure() {
   const tasks = unique(entries.map((entry) => entry.task));
   const task = choose(form.matrixTask, tasks.map((name) => [name, TITLES.task(name)]), state.matrixTask || state.task);
   const own = entries.filter((entry) => entry.task === task);
-  const models = unique(own.map((entry) => entry.model));
+  const models = unique(own.filter((entry) => entry.regime !== "floor").map((entry) => entry.model));
   const chosen = [state.matrixModel, state.model, fullest(own)].find((name) => models.includes(name));
   const model = choose(form.matrixModel, models.map((name) => [name, name]), chosen);
   const named = (TASKS.get(task) || { scores: [] }).scores.map((score) => score.name);
   const scores = unique([...named, ...own.flatMap((entry) => Object.keys(entry.scores))])
     .filter((name) => own.some((entry) => scoreOf(entry, name)));
   const primary = own.length ? own[0].primary : "";
-  const score = choose(form.matrixScore, scores.map((name) => [name, scoreStyle(task, name).title]), state.matrixScore || primary);
+  const options = scores.map((name) => [name, scoreStyle(task, name).title]);
+  const score = choose(form.matrixScore, options, scores.includes(state.matrixScore) ? state.matrixScore : primary);
   return { task, model, score, own, style: scoreStyle(task, score) };
 }
 
@@ -60,9 +71,11 @@ function rowTitle(entry, rows) {
   // The curriculum, and what tells it from its neighbours.
   const several = (get) => new Set(rows.map(get)).size > 1;
   const notes = [
-    several((one) => one.head) ? entry.head : "", entry.reading, entry.variant, several((one) => one.limits) ? entry.limits || "all rows" : "",
+    several((one) => one.head) ? entry.head : "", entry.reading, entry.variant,
+    several((one) => one.limits) ? entry.limits || "all rows" : "",
     several((one) => one.selection) ? entry.selection : "",
   ].filter(Boolean);
+  if (entry.regime === "floor") return entry.model;
   const title = entry.regime === "frozen" ? "frozen" : curriculumTitle(entry);
   return notes.length ? `${title} (${notes.join(", ")})` : title;
 }
@@ -75,11 +88,9 @@ function datasetOrder(task, entries) {
 
 function drawLegend(entries) {
   const kinds = unique(entries.map((entry) => entry.transfer));
-  const known = [...KINDS.keys()].filter((name) => kinds.includes(name));
-  for (const legend of document.querySelectorAll(".legend")) {
-    legend.replaceChildren(...known.map((name) =>
-      make("li", { class: `kind-${name}` }, make("span", { class: "glyph", "aria-hidden": "true" }, KINDS.get(name).glyph), " ", KINDS.get(name).title)));
-  }
+  const present = [...KINDS].filter(([name]) => kinds.includes(name));
+  const item = ([name, kind]) => make("li", { class: `kind-${name}` }, glyph(kind), " ", kind.title);
+  for (const legend of document.querySelectorAll(".legend")) legend.replaceChildren(...present.map(item));
 }
 
 function drawFigures() {

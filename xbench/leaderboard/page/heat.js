@@ -5,8 +5,8 @@ function matrixOf(entries, task) {
   const columns = datasetOrder(task, entries);
   const rows = new Map();
   for (const entry of entries) {
-    const parts = [entry.regime, entry.curriculum, entry.head, entry.reading, entry.variant, entry.limits, entry.selection];
-    let key = JSON.stringify(parts);
+    const { model, regime, curriculum, head, reading, variant, limits, selection } = entry;
+    let key = JSON.stringify([model, regime, curriculum, head, reading, variant, limits, selection]);
     while (rows.has(key) && rows.get(key).cells.has(entry.dataset)) key += "+";
     if (!rows.has(key)) rows.set(key, { first: entry, cells: new Map() });
     rows.get(key).cells.set(entry.dataset, entry);
@@ -21,7 +21,7 @@ function matrixOf(entries, task) {
 function cellText(entry, figure) {
   const score = entry ? scoreOf(entry, figure.score) : null;
   if (!score) return "";
-  return score.value === null ? "undefined" : number(score.value, figure.style.decimals);
+  return known(score.value) ? number(score.value, figure.style.decimals) : "undefined";
 }
 
 function outlines(matrix, colours) {
@@ -58,26 +58,33 @@ function regimeNotes(matrix, colours) {
 
 function heatTrace(matrix, figure, colours) {
   const cells = matrix.rows.map((row) => matrix.columns.map((dataset) => row.cells.get(dataset)));
-  const known = (entry) => (entry && scoreOf(entry, figure.score) ? scoreOf(entry, figure.score).value : null);
+  const each = (get) => cells.map((row) => row.map(get));
+  const score = (entry) => (entry && scoreOf(entry, figure.score) ? scoreOf(entry, figure.score).value : null);
+  const printed = (entry) => {
+    const words = cellText(entry, figure);
+    return words && `${plain(words)} ${kindOf(entry.transfer).glyph}`;
+  };
   const about = (entry) => {
-    const score = entry && scoreOf(entry, figure.score);
-    if (!score) return "";
+    const found = entry && scoreOf(entry, figure.score);
+    if (!found) return "";
     const lines = [
-      `${figure.style.title} ${cellText(entry, figure)} ${intervalText(score, figure.style.decimals)}`,
-      `fine-tuned on ${curriculumTitle(entry)}`, `scored on ${datasetTitle(entry)}`, kindOf(entry.transfer).title, ...marksOf(entry),
+      `${figure.style.title} ${cellText(entry, figure)} ${intervalText(found, figure.style.decimals)}`,
+      `fine-tuned on ${curriculumTitle(entry)}`, `scored on ${datasetTitle(entry)}`,
+      kindOf(entry.transfer).title, ...marksOf(entry),
     ];
     return lines.map(plain).join("<br>");
   };
   return {
-    type: "heatmap", z: cells.map((row) => row.map(known)), xgap: 3, ygap: 3, showscale: false, hoverongaps: false,
-    text: cells.map((row) => row.map((entry) => (cellText(entry, figure) ? `${plain(cellText(entry, figure))} ${kindOf(entry.transfer).glyph}` : ""))),
-    texttemplate: "%{text}", textfont: { family: FONT, size: 14, color: colours.ink }, customdata: cells.map((row) => row.map(about)),
-    hovertemplate: "%{customdata}<extra></extra>", colorscale: [[0, colours.low], [1, colours.high]],
+    type: "heatmap", z: each(score), xgap: 3, ygap: 3, showscale: false, hoverongaps: false,
+    text: each(printed), texttemplate: "%{text}", textfont: { family: FONT, size: 14, color: colours.ink },
+    customdata: each(about), hovertemplate: "%{customdata}<extra></extra>",
+    colorscale: [[0, colours.low], [1, colours.high]],
   };
 }
 
 function drawHeat(figure, charts) {
-  const entries = figure.own.filter((entry) => entry.model === figure.model);
+  // Floors need no model: they stand beside each.
+  const entries = figure.own.filter((entry) => entry.model === figure.model || entry.regime === "floor");
   const matrix = matrixOf(entries, figure.task);
   const heads = new Map(entries.map((entry) => [entry.dataset, entry]));
   const what = `${figure.style.title} of ${figure.model} on ${TITLES.task(figure.task)}`;
@@ -94,13 +101,14 @@ function plotHeat(matrix, figure, heads, what) {
   const longest = Math.max(0, ...matrix.rows.map((row) => row.title.length));
   const titles = matrix.columns.map((name) => [languageTitle(heads.get(name).language), name]);
   const widest = Math.max(0, ...titles.flat().map((title) => title.length));
-  const [cell, left, right] = [Math.max(narrow() ? 84 : 104, 14 + 7.2 * widest), Math.min(430, 24 + 7.2 * longest), 140];
+  const cell = Math.max(narrow() ? 84 : 104, 14 + LETTER * widest);
+  const [left, right] = [Math.min(430, 24 + LETTER * longest), 140];
   const width = left + right + cell * Math.max(1, matrix.columns.length);
   const height = 64 + 40 * Math.max(1, matrix.rows.length);
   const layout = {
     ...baseLayout(colours), width, height, margin: { l: left, r: right, t: 56, b: 8 },
     xaxis: axis(titles.map((lines) => lines.map(plain).join("<br>")), { side: "top", tickangle: 0 }),
-    yaxis: axis(matrix.rows.map((row) => plain(row.title)), { autorange: "reversed" }),
+    yaxis: axis(matrix.rows.map((row) => label(row.title, left - 18)), { range: [matrix.rows.length - 0.5, -0.5] }),
     shapes: outlines(matrix, colours), annotations: regimeNotes(matrix, colours),
   };
   Plotly.react("heat", [heatTrace(matrix, figure, colours)], layout, QUIET);
@@ -108,10 +116,11 @@ function plotHeat(matrix, figure, heads, what) {
 }
 
 function axis(titles, more) {
+  // Places are numbers and titles are their texts: plotly would take some names for dates.
   return {
     type: "linear", tickmode: "array", tickvals: titles.map((title, place) => place), ticktext: titles, showgrid: false,
-    zeroline: false, ticks: "", ticklabelstandoff: 6, fixedrange: true, showline: false, range: [-0.5, titles.length - 0.5], ...more,
-    ...(more.autorange ? { range: [titles.length - 0.5, -0.5], autorange: false } : {}),
+    zeroline: false, ticks: "", ticklabelstandoff: 6, fixedrange: true, showline: false,
+    range: [-0.5, titles.length - 0.5], ...more,
   };
 }
 
@@ -128,12 +137,12 @@ function fillHeatTable(matrix, figure, heads, what) {
     matrix.columns.map((dataset) => {
       const entry = row.cells.get(dataset);
       const words = entry && cellText(entry, figure);
-      return make("td", { class: "numeric" }, words ? [words, " ", make("span", { class: "small" }, kindOf(entry.transfer).title)] : NONE);
+      const kind = words && make("span", { class: "small" }, kindOf(entry.transfer).title);
+      return make("td", { class: "numeric" }, words ? [words, " ", kind] : NONE);
     }),
   ));
   find("heat-table").replaceChildren(
     make("caption", {}, `${what}.`),
-    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Fine-tuned on"), titles.map((title) => make("th", { scope: "col", class: "numeric" }, title)))),
-    make("tbody", {}, body),
+    headRow(["Fine-tuned on", ...titles], 1), make("tbody", {}, body),
   );
 }

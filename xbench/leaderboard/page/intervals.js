@@ -7,16 +7,20 @@ function drawIntervals(figure, charts) {
   const languages = new Map(figure.own.map((entry) => [entry.dataset, entry.language]));
   const options = datasets.map((name) => [name, `${languageTitle(languages.get(name))} (${name})`]);
   const on = choose(find("on-form").elements.on, options, state.on);
+  const score = (entry) => (scoreOf(entry, figure.score) || { value: null }).value;
   const ranked = figure.own
-    .filter((entry) => entry.dataset === on && passes(entry) && scoreOf(entry, figure.score) && scoreOf(entry, figure.score).value !== null)
-    .sort((a, b) => scoreOf(b, figure.score).value - scoreOf(a, figure.score).value);
+    .filter((entry) => entry.dataset === on && passes(entry) && known(score(entry)))
+    .sort((a, b) => score(b) - score(a));
   const entries = ranked.slice(0, MOST);
   const models = new Set(entries.map((entry) => entry.model));
-  const titles = entries.map((entry) => `${models.size > 1 ? entry.model + ": " : ""}${rowTitle(entry, entries)}`);
+  const named = (entry) => models.size > 1 && entry.regime !== "floor";
+  const titles = entries.map((entry) => (named(entry) ? `${entry.model}: ` : "") + rowTitle(entry, entries));
   const where = on ? `${languageTitle(languages.get(on))} (${on})` : "nothing";
-  const shown = ranked.length > entries.length ? `the best ${entries.length} of ${ranked.length} entries` : `${entries.length} entries`;
+  const part = ranked.length > entries.length ? `the best ${entries.length} of ${ranked.length}` : `${entries.length}`;
+  const shown = `${part} ${ranked.length === 1 ? "entry that passes" : "entries that pass"} the filters`;
+  const whose = models.size === 1 && entries.length > 1 ? `, all of ${entries[0].model}` : "";
   find("plot-caption").textContent = entries.length
-    ? `${figure.style.title} on ${where}, ${shown} that pass the filters${models.size === 1 ? `, all of ${entries[0].model}` : ""}. Lines are 95% intervals.`
+    ? `${figure.style.title} on ${where}, ${shown}${whose}. Lines are 95% intervals.`
     : `No entry with a ${figure.style.title} on ${where} passes the filters.`;
   find("plot").hidden = !entries.length;
   find("plot-details").hidden = !entries.length;
@@ -27,7 +31,7 @@ function drawIntervals(figure, charts) {
 function plotIntervals(entries, titles, figure) {
   const colours = palette();
   const scores = entries.map((entry) => scoreOf(entry, figure.score));
-  const away = (end) => scores.map((score) => (score[end] === null || score[end] === undefined ? 0 : Math.abs(score[end] - score.value)));
+  const away = (end) => scores.map((score) => (known(score[end]) ? Math.abs(score[end] - score.value) : 0));
   const kinds = entries.map((entry) => kindOf(entry.transfer));
   const texts = entries.map((entry, place) => {
     const score = scores[place];
@@ -36,33 +40,41 @@ function plotIntervals(entries, titles, figure) {
   });
   const trace = {
     type: "scatter", mode: "markers", x: scores.map((score) => score.value), y: entries.map((entry, place) => place),
-    error_x: { type: "data", symmetric: false, array: away("high"), arrayminus: away("low"), color: colours.ink, thickness: 1.4, width: 3 },
+    error_x: {
+      type: "data", symmetric: false, array: away("high"), arrayminus: away("low"), color: colours.ink, thickness: 1.4,
+      width: 3,
+    },
     marker: {
       symbol: kinds.map((kind) => kind.symbol), size: kinds.map((kind) => (kind.fill ? 10 : 11)), opacity: 1,
-      color: kinds.map((kind) => (kind.fill ? colours.accent : colours.paper)), line: { width: 2, color: colours.accent },
+      color: kinds.map((kind) => (kind.fill ? colours.accent : colours.paper)),
+      line: { width: 2, color: colours.accent },
     },
     customdata: texts, hovertemplate: "%{customdata}<extra></extra>",
   };
   const width = find("plot").parentElement.clientWidth;
   const tight = narrow();
   const longest = Math.max(...titles.map((title) => title.length));
+  const left = tight ? 8 : Math.min(width * 0.55, 30 + LETTER * longest);
   const step = tight ? 40 : 26;
   const layout = {
     ...baseLayout(colours), width, height: step * entries.length + 70,
-    margin: { l: tight ? 8 : Math.min(width * 0.55, 30 + 7.2 * longest), r: 16, t: 8, b: 52 },
-    xaxis: { type: "linear", title: { text: plain(figure.style.title), font: { size: 13 } }, gridcolor: colours.rule, zeroline: false, fixedrange: true },
-    yaxis: { ...axis(titles.map(plain), { autorange: "reversed" }), showticklabels: !tight, range: [entries.length - 0.5, tight ? -0.8 : -0.5] },
-    annotations: tight ? titles.map((title, y) => above(title, y)) : [],
+    margin: { l: left, r: 16, t: 8, b: 52 },
+    xaxis: {
+      type: "linear", title: { text: plain(figure.style.title), font: { size: 13 } }, gridcolor: colours.rule,
+      zeroline: false, fixedrange: true,
+    },
+    yaxis: axis(titles.map((title) => label(title, left - 18)), { showticklabels: !tight, range: [entries.length - 0.5, tight ? -0.8 : -0.5] }),
+    annotations: tight ? titles.map((title, y) => above(label(title, width - 24), y)) : [],
   };
   Plotly.react("plot", [trace], layout, QUIET);
-  nameChart("plot", `Scores with their 95% intervals: ${find("plot-caption").textContent} The same values follow as a table.`);
+  const what = find("plot-caption").textContent;
+  nameChart("plot", `Scores with their 95% intervals: ${what} The same values follow as a table.`);
 }
 
-function above(title, y) {
-  const short = title.length > 52 ? title.slice(0, 51) + "…" : title;
+function above(text, y) {
   return {
     xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 4, showarrow: false, bgcolor: palette().paper,
-    text: plain(short), font: { size: 12 },
+    text, font: { size: 12 },
   };
 }
 
@@ -78,7 +90,6 @@ function fillPlotTable(entries, titles, figure, where) {
   const head = ["Entry", "Kind", figure.style.title, "95% interval"];
   find("plot-table").replaceChildren(
     make("caption", {}, `${figure.style.title} on ${where}.`),
-    make("thead", {}, make("tr", {}, head.map((title, place) => make("th", { scope: "col", class: place > 1 ? "numeric" : "" }, title)))),
-    make("tbody", {}, rows),
+    headRow(head, 2), make("tbody", {}, rows),
   );
 }

@@ -7,7 +7,7 @@ function fillFilters() {
   const form = find("filters").elements;
   for (const [name, values] of Object.entries(FILTERS)) {
     const found = unique(CORPORA[state.corpora].flatMap(values));
-    const ordered = { regime: REGIMES, transfer: [...KINDS.keys()] }[name] || (name === "task" ? payload.tasks.map((task) => task.name) : null);
+    const ordered = { task: [...TASKS.keys()], regime: REGIMES, transfer: [...KINDS.keys()] }[name];
     if (ordered) {
       const rank = (one) => (ordered.includes(one) ? ordered.indexOf(one) : ordered.length);
       found.sort((a, b) => rank(a) - rank(b));

@@ -46,10 +46,12 @@ function readAddress() {
 function writeAddress() {
   const changed = Object.entries(state).filter(([name, value]) => value !== DEFAULTS[name] && value !== "");
   const text = new URLSearchParams(changed).toString();
-  if (text !== location.hash.slice(1)) history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
+  if (text === location.hash.slice(1)) return;
+  history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
 }
 
-const LANGUAGES = new Map(payload.tasks.flatMap((task) => task.datasets.map((one) => [one.language, one.languageName])));
+const DATASETS = payload.tasks.flatMap((task) => task.datasets);
+const LANGUAGES = new Map(DATASETS.map((dataset) => [dataset.language, dataset.languageName]));
 const languageNames = (() => {
   try {
     return new Intl.DisplayNames(["en"], { type: "language" });
@@ -86,8 +88,8 @@ function haystack(entry) {
   if (!haystacks.has(entry)) {
     const words = [
       entry.id, entry.task, TITLES.task(entry.task), entry.model, entry.head, entry.reading, curriculumTitle(entry),
-      entry.curriculum, entry.dataset, languageTitle(entry.language), entry.transfer, entry.regime, entry.variant, entry.limits,
-      entry.overlap, ...entry.marks,
+      entry.curriculum, entry.dataset, languageTitle(entry.language), entry.transfer, entry.regime, entry.variant,
+      entry.limits, entry.overlap, ...entry.marks,
     ];
     haystacks.set(entry, words.join("\n").toLowerCase());
   }

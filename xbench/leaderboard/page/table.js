@@ -1,16 +1,19 @@
 // The table of entries: DataTables sorts and pages it, and makes a row's elements only when the row is shown.
 
 const PAGE = 25;
-const value = (found) => (found && found.value !== null && found.value !== undefined ? found.value : null);
+const value = (found) => (found && known(found.value) ? found.value : null);
+const titleOfTask = (entry) => TITLES.task(entry.task);
+const primaryValue = (entry) => value(scoreOf(entry, entry.primary));
+const seedsOf = (entry) => text(entry.seeds.join(", "));
 
 const COLUMNS = [
-  { name: "open", title: "", order: null, cell: openCell },
-  { name: "task", title: "Task", order: (entry) => TITLES.task(entry.task), cell: (entry) => text(TITLES.task(entry.task)) },
-  { name: "model", title: "Model", order: (entry) => entry.model, cell: (entry) => make("span", { class: "model" }, entry.model) },
-  { name: "trained", title: "Fine-tuned on", order: curriculumTitle, cell: trainedCell },
+  { name: "open", title: '<span class="unseen">Provenance</span>', order: null, cell: openCell },
+  { name: "task", title: "Task", order: titleOfTask, cell: (entry) => text(titleOfTask(entry)) },
+  { name: "model", title: "Model", order: (entry) => entry.model, cell: (entry) => text(entry.model) },
+  { name: "trained", title: "Fine-tuned on", head: true, order: curriculumTitle, cell: trainedCell },
   { name: "scored", title: "Scored on", order: datasetTitle, cell: scoredCell },
   { name: "kind", title: "Kind", order: (entry) => entry.transfer, cell: kindCell },
-  { name: "score", title: "Score", numeric: true, order: (entry) => value(scoreOf(entry, entry.primary)), cell: primaryCell },
+  { name: "score", title: "Score", numeric: true, order: primaryValue, cell: primaryCell },
   { name: "others", title: "Other scores", order: null, cell: othersCell },
   { name: "gap", title: "Gap", numeric: true, order: (entry) => value(entry.gap),
     cell: (entry) => measureCell(entry.gap, scoreStyle(entry.task, entry.primary).decimals) },
@@ -18,7 +21,7 @@ const COLUMNS = [
     cell: (entry) => measureCell(entry.degradation, 1, "%") },
   { name: "retention", title: "Retention", numeric: true, order: (entry) => value(entry.retention),
     cell: (entry) => measureCell(entry.retention, 1, "%") },
-  { name: "seeds", title: "Seeds", numeric: true, order: (entry) => entry.seeds.length, cell: (entry) => text(entry.seeds.join(", ")) },
+  { name: "seeds", title: "Seeds", numeric: true, order: (entry) => entry.seeds.length, cell: seedsOf },
   { name: "marks", title: "Marks", order: (entry) => marksOf(entry).join(" "), cell: marksCell },
 ];
 
@@ -28,7 +31,8 @@ function text(words) {
 
 function openCell(entry) {
   const about = [entry.model, curriculumTitle(entry), `scored on ${datasetTitle(entry)}`].join(", ");
-  return make("button", { type: "button", class: "open", "aria-expanded": "false", "aria-label": `Provenance of ${about}` });
+  const label = `Provenance of ${about}`;
+  return make("button", { type: "button", class: "open", "aria-expanded": "false", "aria-label": label });
 }
 
 const collator = new Intl.Collator("en", { numeric: true });
@@ -38,6 +42,11 @@ function registerOrders() {
   const last = (compare) => (a, b) => (a === null || b === null ? (a === null) - (b === null) : compare(a, b));
   DataTable.type("numbers-last", "order", { asc: last((a, b) => a - b), desc: last((a, b) => b - a) });
   DataTable.type("words", "order", { asc: (a, b) => collator.compare(a, b), desc: (a, b) => collator.compare(b, a) });
+}
+
+function render(column, purpose, entry) {
+  if (purpose === "display") return column.cell(entry);
+  return column.order ? column.order(entry) : "";
 }
 
 let table = null;
@@ -51,14 +60,16 @@ function startTable() {
     columns: COLUMNS.map((column) => ({
       data: null, name: column.name, title: column.title, orderable: Boolean(column.order), searchable: false,
       type: column.numeric ? "numbers-last" : "words", className: `c-${column.name}${column.numeric ? " numeric" : ""}`,
-      render: (data, kind, entry) => (kind === "display" ? column.cell(entry) : column.order ? column.order(entry) : ""),
+      render: (data, purpose, entry) => render(column, purpose, entry),
+      cellType: column.head ? "th" : "td", createdCell: (cell) => column.head && cell.setAttribute("scope", "row"),
     })),
     autoWidth: false, deferRender: true, order: startOrder(), orderMulti: false, pageLength: PAGE,
     displayStart: PAGE * (startPage() - 1),
     layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: "paging" },
     lengthMenu: [25, 100, 500],
     language: {
-      lengthMenu: "Rows a page: _MENU_", zeroRecords: "No entry passes these filters.", emptyTable: "There are no entries yet.",
+      lengthMenu: "Rows a page: _MENU_", zeroRecords: "No entry passes these filters.",
+      emptyTable: "There are no entries yet.",
     },
   });
   for (const header of table.columns().header().toArray()) header.setAttribute("scope", "col");
@@ -73,8 +84,8 @@ function startTable() {
   });
   table.table().body().addEventListener("click", (event) => {
     const row = event.target.closest("tr");
-    if (!row || event.target.closest("a, .detail") || (!event.target.closest("button") && String(getSelection()))) return;
-    toggleRow(table.row(row));
+    const reading = !event.target.closest("button") && String(getSelection()); // a click may end a selection of text
+    if (row && !reading && !event.target.closest("a, .detail")) toggleRow(table.row(row));
   });
 }
 
@@ -93,8 +104,8 @@ function tellShown() {
   const { recordsDisplay, recordsTotal, start, end } = table.page.info();
   const whole = recordsTotal === 1 ? "1 entry" : `${recordsTotal.toLocaleString("en")} entries`;
   const part = recordsDisplay === recordsTotal ? whole : `${recordsDisplay.toLocaleString("en")} of ${whole}`;
-  const rows = recordsDisplay > end - start ? `; rows ${(start + 1).toLocaleString("en")} to ${end.toLocaleString("en")} on this page` : "";
-  find("shown").textContent = part + rows;
+  const [first, last] = [(start + 1).toLocaleString("en"), end.toLocaleString("en")];
+  find("shown").textContent = part + (recordsDisplay > end - start ? `; rows ${first} to ${last} on this page` : "");
 }
 
 function showFiltered(keepPage) {
