@@ -241,7 +241,7 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
     """The records of cells that are already done."""
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in work.cell_keys.items():
-        record = work.store.record(cell, key)
+        record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
         # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
         figures = work.registry.tasks.get(cell.task).figures
         if record is not None and not (figures and work.store.lost(record)):
