@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -119,13 +122,36 @@ class Store:
 
     def record_path(self, cell: Cell, key: str) -> Path:
         """Where a cell's record lies: readable names, and the key to tell cells apart."""
-        name = f"{slug(cell.curriculum.replace(':', '-then-'))}--{slug(cell.dataset)}--{key[:16]}.json"
-        return self._results / slug(cell.task) / slug(Path(cell.model).name or cell.model) / name
+        return self._place(cell.task, cell.model, cell.curriculum, cell.dataset, key)
 
-    def record(self, cell: Cell, key: str) -> dict[str, Any] | None:
-        """A cell's record, when it is there and whole."""
-        record = read_record(self.record_path(cell, key))
-        return record if record is not None and record["key"] == key else None
+    def place_of(self, record: Mapping[str, Any]) -> Path:
+        """Where a record that others made goes: by what it holds, whatever its file was called.
+
+        Args:
+            record: Its names may be anything: `slug` makes parts of a path of them.
+        """
+        dataset, name = record["eval"]["dataset"], record["model"]["name"]
+        return self._place(record["task"], name, record["curriculum"], dataset, record["key"])
+
+    def _place(self, task: str, model: str, curriculum: str, dataset: str, key: str) -> Path:
+        name = f"{slug(curriculum.replace(':', '-then-'))}--{slug(dataset)}--{key[:16]}.json"
+        return self._results / slug(task) / slug(Path(model).name or model) / name
+
+    def record(self, cell: Cell, key: str, model: str = "") -> dict[str, Any] | None:
+        """A cell's record, when it is there and whole.
+
+        Args:
+            cell: What was asked.
+            key: Its content key.
+            model: The model's name in records, where the user may have written another text, such as a revision
+                behind it: a record that others made lies under this name.
+        """
+        asked = self.record_path(cell, key)
+        for path in dict.fromkeys((asked, self.record_path(replace(cell, model=model), key) if model else asked)):
+            record = read_record(path)
+            if record is not None and record["key"] == key:
+                return record
+        return None
 
     def save_record(self, cell: Cell, key: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """Write a record with its own checksum.
@@ -141,6 +167,24 @@ class Store:
         signed = sign({**record, "schema": RECORD_SCHEMA, "key": key})
         write_json(self.record_path(cell, key), signed)
         return signed
+
+    def take_record(self, record: Mapping[str, Any]) -> Path:
+        """Keep a record that others made, as it is.
+
+        Args:
+            record: Whole and signed.
+
+        Returns:
+            Its place.
+
+        Raises:
+            FileExistsError: Something is there already; it stays.
+        """
+        place = self.place_of(record)
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+        write_json(place, record)
+        return place
 
     def replace_record(self, path: Path, record: Mapping[str, Any]) -> None:
         """Write a record anew in its place: what a newer xbench adds to it.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
-from .keys import content_key
+from .identity import Scored, cell_key, floor_key, stage_key
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .registry import Registry
 from .settings import Settings
 from .store import Store
-from .training import TRAINING_VERSION
 from .types import Floor, Head, Scalar
 
 if TYPE_CHECKING:
@@ -180,35 +179,30 @@ def _stage_key(stage: Stage, work: Work) -> str:
     sets = [work.rows[name, stage.split] for name in stage.mixture]
     # A limit that takes all rows is none: the same work has the same key.
     all_rows = all(share is None for share in share_limit(stage.limit, [one.rows for one in sets]))
-    limit = None if all_rows else stage.limit
-    content = {
-        **base, "rows": [one.rows_sha256 for one in sets], "head": [head.name, head.version], "seed": stage.seed,
-        "limit": limit, "labels": sets[0].dataset.labels, "score_range": sets[0].dataset.score_range,
-        "recipe": stage.recipe.training_identity(head.decoding), "training": TRAINING_VERSION,
-    }  # fmt: skip
-    return content_key("stage", content)
+    return stage_key(
+        base, [one.rows_sha256 for one in sets], (head.name, head.version), stage.seed,
+        None if all_rows else stage.limit, sets[0].dataset, stage.recipe.training_identity(head.decoding),
+    )  # fmt: skip
 
 
 def _cell_key(cell: Cell, work: Work) -> str:
     """The content key of a cell."""
     registry, reader = work.registry, work.reader(cell)
     task, limits = registry.tasks.get(cell.task), cell_limits(cell, work)
-    scored = {
-        "task": [task.name, task.version], "dataset": [cell.dataset, cell.split],
-        "rows": work.rows[cell.dataset, cell.split].rows_sha256, "limit": limits["eval"],
-        "metrics": [[name, registry.metrics.get(name).version] for name in cell.metrics],
-    }  # fmt: skip
+    scored = Scored(
+        (task.name, task.version), (cell.dataset, cell.split), work.rows[cell.dataset, cell.split].rows_sha256,
+        limits["eval"], [(name, registry.metrics.get(name).version) for name in cell.metrics],
+    )  # fmt: skip
     if isinstance(reader, Floor):
-        return content_key("floor", {"floor": [reader.name, reader.version], **scored})
+        return floor_key((reader.name, reader.version), scored)
     model = work.models[cell.model]
-    fit = None if cell.fit is None else [*cell.fit, work.rows[cell.fit].rows_sha256, limits["train"]]
-    content = {
-        **scored, "base": model.identity if cell.stage is None else work.stage_keys[cell.stage], "model": model.name,
-        "head": [reader.name, reader.version], "curriculum": cell.curriculum, "reading": cell.reading, "fit": fit,
-        "selection": "last", "seed": cell.seed, "decoding": cell_recipe(cell, reader),
-        "diagnostics": [[name, registry.diagnostics.get(name).version] for name in task.diagnostics],
-    }  # fmt: skip
-    return content_key("cell", content)
+    fit = None if cell.fit is None else (*cell.fit, work.rows[cell.fit].rows_sha256, limits["train"])
+    base = model.identity if cell.stage is None else work.stage_keys[cell.stage]
+    diagnostics = [(name, registry.diagnostics.get(name).version) for name in task.diagnostics]
+    return cell_key(
+        scored, base, model.name, (reader.name, reader.version), cell.curriculum, cell.reading, fit, cell.seed,
+        cell_recipe(cell, reader), diagnostics,
+    )  # fmt: skip
 
 
 def cell_limits(cell: Cell, work: Work) -> dict[str, int | None]:
@@ -247,7 +241,7 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
     """The records of cells that are already done."""
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in work.cell_keys.items():
-        record = work.store.record(cell, key)
+        record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
         # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
         figures = work.registry.tasks.get(cell.task).figures
         if record is not None and not (figures and work.store.lost(record)):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import UserError
 from ..leaderboard.publish import Built, build, differing
 from .listing import open_registry
-from .options import make_settings, out_option, place_options, plugin_option
+from .options import json_option, make_settings, out_option, place_options, plugin_option
+
+if TYPE_CHECKING:
+    from ..merge import Merged
 
 
 @click.group("leaderboard")
 def command() -> None:
-    """Build or check the published leaderboard."""
+    """Build or check the published leaderboard, complete its records, or take those of others."""
 
 
 @command.command("build")
@@ -64,6 +71,80 @@ def refresh_command(
         click.echo(f"{path}: {reason or 'refreshed'}", err=bool(reason))
     click.echo(f"{done} records refreshed, {left} left as they are", err=True)
     return 1 if left else 0
+
+
+@command.command("merge")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@out_option
+@click.option("--dry-run", is_flag=True, help="Say what would be taken, and write nothing.")
+@place_options
+@plugin_option
+@json_option
+def merge_command(
+    folders: tuple[Path, ...], out: Path, dry_run: bool, data: Path | None, cache: Path | None, offline: bool,
+    plugins: tuple[Path, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Take the records of others, from DIR/results or DIR, into those of --out. Nothing is overwritten.
+
+    A record is taken when it has the form of one, contradicts nothing that is declared here, and has the key that
+    follows from what it holds. Nothing is fetched. Exit status 1 when one is refused or in conflict with one that is
+    here.
+
+    \b
+    xbench leaderboard merge ../their-clone/leaderboard --dry-run
+    xbench leaderboard merge ../their-clone/leaderboard
+    """  # noqa: D301  # click's mark for lines that stay as they are
+    from ..merge import find_files, merge
+
+    found = [find_files(folder) for folder in folders]  # all are looked at before anything is written
+    merged: list[Merged] = [one for _, skipped in found for one in skipped]
+    settings = make_settings(data, cache, True, out=out)
+    for one in merged:
+        _tell_merged(one, dry_run, as_json)
+    for one in merge([path for files, _ in found for path in files], open_registry(plugins), settings, dry_run):
+        _tell_merged(one, dry_run, as_json)
+        merged.append(one)
+    counts = Counter(one.outcome for one in merged)
+    if counts["skipped"] == len(merged):
+        raise UserError(f"there are no records in {', '.join(map(str, folders))}")
+    if as_json:
+        click.echo(json.dumps(_merged_values(merged, counts, dry_run), indent=2, ensure_ascii=False))
+    click.echo(_merged_line(counts, dry_run), err=True)
+    if counts["taken"] and not dry_run:
+        click.echo(f"now run xbench leaderboard build --out {out}", err=True)
+    return 1 if counts["refused"] or counts["conflict"] else 0
+
+
+def _tell_merged(one: Merged, dry_run: bool, as_json: bool) -> None:
+    from ..forms import ascii_safe
+
+    if one.outcome == "taken":
+        word = "would be taken" if dry_run else "taken"
+        click.echo(f"{one.place}: {word} ({one.said})", err=as_json)
+    elif one.outcome != "here" or one.said:
+        word = "already here" if one.outcome == "here" else one.outcome
+        click.echo(f"{ascii_safe(str(one.path))}: {word}: {one.said}", err=True)
+
+
+def _merged_line(counts: Counter[str], dry_run: bool) -> str:
+    taken, conflicts = counts["taken"], counts["conflict"]
+    parts = [f"{taken} record{'' if taken == 1 else 's'} {'would be taken' if dry_run else 'taken'}"]
+    parts.append(f"{counts['here']} already here")
+    parts.append(f"{conflicts} conflict{'' if conflicts == 1 else 's'}")
+    parts.append(f"{counts['refused']} refused")
+    return ", ".join([*parts, *([f"{counts['skipped']} skipped"] if counts["skipped"] else [])])
+
+
+def _merged_values(merged: Sequence[Merged], counts: Counter[str], dry_run: bool) -> dict[str, object]:
+    from ..forms import ascii_safe
+
+    files = [
+        {"path": ascii_safe(str(one.path)), "outcome": one.outcome, "said": one.said,
+         "place": None if one.place is None else ascii_safe(str(one.place))}
+        for one in merged
+    ]  # fmt: skip
+    names = {"taken": "taken", "here": "here", "conflict": "conflicts", "refused": "refused", "skipped": "skipped"}
+    return {"dry_run": dry_run, **{names[name]: counts[name] for name in names}, "files": files}
 
 
 def _check_folder(out: Path) -> None:

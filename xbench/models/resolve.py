@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import UserError, did_you_mean
@@ -94,6 +94,40 @@ def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalMod
     return identify(name, _commit(path, revision), path, _hub_prompts(name, registry), settings)
 
 
+def model_here(name: str, revision: str, registry: Registry, settings: Settings) -> LocalModel | None:
+    """The model that a record names, when it is on this machine already.
+
+    Nothing is fetched or assembled, and no folder is looked for: a record of others names what it likes.
+
+    Args:
+        name: As records hold it.
+        revision: As records hold it.
+        registry: For declared names.
+        settings: The cache.
+
+    Returns:
+        The model; its weights may be others than the record's. None where it is not here.
+    """
+    from .hub import COMMIT
+
+    settings = replace(settings, offline=True)
+    try:
+        declared, _, wanted = name.partition("@")
+        if declared in registry.models.owners:
+            model = registry.models.get(declared)
+            if model.hub is None:
+                whole = model.write is None or (_written_folder(model, wanted, settings) / "config.json").is_file()
+                return _declared(model, name, wanted, registry, settings) if whole else None
+            repository, prompts = model.hub[0], model.prompts
+        else:
+            repository, prompts = name, _hub_prompts(name, registry)
+        if not COMMIT.fullmatch(revision) or not _is_hub_id(repository):
+            return None
+        return identify(name, revision, _hub_folder(repository, revision, registry, settings), prompts, settings)
+    except (UserError, OSError):
+        return None
+
+
 def _local_folder(text: str) -> Path | None:
     """The folder that a text names, when it holds a model."""
     try:
@@ -142,14 +176,19 @@ def _declared_folder(model: Model, revision: str | None, settings: Settings) -> 
         if revision is not None:
             raise UserError(f"--model {model.name}@{revision}: this model has no revisions; leave out @{revision}")
         return model.folder()
-    safe = revision or "default"
-    if not safe.replace("-", "").replace("_", "").isalnum():
-        raise UserError(f"--model {model.name}@{revision}: a revision is letters, digits, - and _")
-    target = settings.cache / "models" / f"{model.name}-v{model.version}-{safe}"
+    target = _written_folder(model, revision, settings)
     if not (target / "config.json").is_file():
         with new_folder(target) as folder:
             model.write(folder, revision)
     return target
+
+
+def _written_folder(model: Model, revision: str | None, settings: Settings) -> Path:
+    """Where a model that is assembled lies, or will."""
+    safe = revision or "default"
+    if not safe.replace("-", "").replace("_", "").isalnum():
+        raise UserError(f"--model {model.name}@{revision}: a revision is letters, digits, - and _")
+    return settings.cache / "models" / f"{model.name}-v{model.version}-{safe}"
 
 
 def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:

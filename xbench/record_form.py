@@ -1,0 +1,216 @@
+"""What a record is, field by field, and what has to agree within it: for records that others made."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from .curriculum import FLOOR, FROZEN, transfer
+from .forms import Form, each, flag, maybe, named, number, one_of, scalar, shown, table, text, whole
+from .registry import NAME
+from .sampling import STEPS
+from .store import READABLE, RECORD_SCHEMA, sign
+
+TRANSFERS = ("zero-shot", "in-language", "mixed", "frozen", FLOOR)
+MOST_DRAWS = 100_000
+LONGEST_CURRICULUM = 2000
+
+_name = text(100, NAME, "a name: small letters, digits, '.', '_' and '-'")
+_label = text(100)
+_sha256 = text(64, re.compile("[0-9a-f]{64}"), "64 hexadecimal digits")
+_sha256_or_nothing = text(64, re.compile("[0-9a-f]{64}"), "64 hexadecimal digits", empty=True)
+_language = text(40, re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*"), "a language or a pair of them")
+_count = whole(0)
+_version = whole(0, 2**31)
+_numbers = named(maybe(number()), _label)
+_split: Mapping[str, Form] = {
+    "dataset": _name, "language": _language, "split": _label, "rows": whole(1), "rows_sha256": _sha256,
+}  # fmt: skip
+_fields = maybe(named(_count, _label))
+_SAMPLING = table({
+    "scheme": _label, "unit": _label, "units": whole(1), "units_sha256": _sha256, "draws": whole(1, MOST_DRAWS),
+    "scores": named(table({"scale": number(0), "data": text(4 * MOST_DRAWS)}), _label),
+})  # fmt: skip
+_OVERLAP = table({
+    "role": one_of("train", "fit"), "dataset": _name, "split": _label, "stage": maybe(_count),
+    "rows": maybe(_count), "texts": maybe(_count), "fields": _fields,
+    "translated_rows": maybe(_count), "translated_texts": maybe(_count), "translated_fields": _fields,
+})  # fmt: skip
+_TIMING: Mapping[str, Form] = {
+    **{name: number(0) for name in ("train_s", "eval_s", "eval_examples_per_s", "decode_s", "score_s")},
+    **{name: maybe(number(0)) for name in ("train_examples_per_s", "peak_rss_mb", "peak_gpu_mb")},
+}
+_ENVIRONMENT: Mapping[str, Form] = {
+    **{name: text(empty=True) for name in ("xbench", "python", "torch", "transformers", "device", "precision")},
+    **{name: maybe(text(empty=True)) for name in ("training_device", "training_precision")},
+    "threads": whole(1), "training_threads": maybe(whole(1)),
+}  # fmt: skip
+
+
+def _form(old: bool) -> Form:
+    """What a record holds; records of the second form lack some of it."""
+    fields: Mapping[str, Form] = {
+        "schema": one_of(*READABLE), "key": _sha256, "checksum": _sha256, "status": one_of("done"),
+        "task": _name, "task_version": _version, "head": _name, "head_version": _version,
+        "curriculum": text(LONGEST_CURRICULUM), "reading": _label, "seed": whole(0, 2**64 - 1),
+        "transfer": one_of(*TRANSFERS),
+        "model": table({
+            "name": text(), "revision": text(empty=True), "weights_sha256": _sha256_or_nothing, "parameters": _count,
+        }),
+        "train": each(table({**_split, "stage": _count})), "fit": maybe(table(_split)), "eval": table(_split),
+        "stages": each(_sha256), "limits": table({"train": maybe(whole(2)), "eval": maybe(whole(2))}), "sample": flag,
+        "scores": named(maybe(number()), _label, least=1), "primary": _label,
+        "metric_version": named(_version, _name, least=1), "chance": _numbers,
+        "diagnostics": named(_numbers, _name), "ceilings": _numbers, "recipe": named(scalar, _label),
+        "selection": one_of("last"), "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
+        "timing": table(_TIMING, ("decode_s", "score_s") if old else ()),
+        "environment": table(_ENVIRONMENT, [name for name in _ENVIRONMENT if old and name.startswith("training_")]),
+        "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
+    }  # fmt: skip
+    return table(fields, ("chance", "sampling", "overlap", "ceilings") if old else ())
+
+
+_FORMS = {schema: _form(old=schema != RECORD_SCHEMA) for schema in READABLE}
+
+
+def record_errors(value: object) -> list[str]:
+    """What is wrong with a record, as far as it tells by itself.
+
+    Args:
+        value: What JSON gave.
+
+    Returns:
+        A line each, with the place: ``scores.spearman: 'x' is not a number``; none for a record that can be taken.
+        What belongs together is looked at only where every field has its form.
+    """
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, str) and schema not in _FORMS:
+        return [f"schema: {shown(schema)} is none that is read here ({', '.join(READABLE)})"]
+    errors = list(_FORMS[schema if isinstance(schema, str) else RECORD_SCHEMA](value, ""))
+    if errors or not isinstance(value, dict):
+        return errors
+    if sign(value)["checksum"] != value["checksum"]:
+        return ["checksum: does not hold: the record was altered or damaged"]
+    return list(chain.from_iterable(rule(value) for rule in _RULES))
+
+
+def _learned(record: Mapping[str, Any]) -> Iterator[str]:
+    """The curriculum, the stages, and what was trained on."""
+    curriculum, floor = record["curriculum"], record["transfer"] == FLOOR
+    mixtures = [] if curriculum == FROZEN else [part.split("+") for part in curriculum.split(":")]
+    names = list(chain.from_iterable(mixtures))
+    if any(not NAME.fullmatch(name) or name == FROZEN for name in names):
+        yield f"curriculum: {shown(curriculum)} is not DATASET, A:B (A, then B), A+B (mixed) or none"
+    if any(len(set(mixture)) < len(mixture) for mixture in mixtures):
+        yield f"curriculum: {shown(curriculum)} mixes a dataset with itself"
+    trained = [(split["stage"], split["dataset"]) for split in record["train"]]
+    if trained != [(depth, name) for depth, mixture in enumerate(mixtures) for name in mixture]:
+        yield f"train: holds other datasets, or other stages, than the curriculum {shown(curriculum)}"
+    if len(record["stages"]) != len(mixtures):
+        yield f"stages: {len(record['stages'])} of them, and the curriculum has {len(mixtures)}"
+    languages = [split["language"].split("-") for split in record["train"]]
+    kind = transfer(chain.from_iterable(languages), record["eval"]["language"].split("-"))
+    if not floor and record["transfer"] != kind:
+        yield f"transfer: {record['transfer']}, and its languages make it {kind}"
+    if floor and not _is_floor(record):
+        yield "transfer: floor, and a floor has no weights, trains on nothing and is called as its head"
+    if not floor and not record["model"]["weights_sha256"]:
+        yield "model.weights_sha256: is empty, and only a floor has no weights"
+
+
+def _is_floor(record: Mapping[str, Any]) -> bool:
+    nothing = {"curriculum": FROZEN, "seed": 0, "fit": None, "recipe": {}, "diagnostics": {}}
+    model = {"name": record["head"], "revision": "", "weights_sha256": "", "parameters": 0}
+    alike = all(record[name] == value for name, value in nothing.items())
+    return alike and record["model"] == model and record["limits"]["train"] is None
+
+
+def _counted(record: Mapping[str, Any]) -> Iterator[str]:
+    """Rows and their limits."""
+    limit_train, limit_eval, rows = record["limits"]["train"], record["limits"]["eval"], record["eval"]["rows"]
+    if limit_eval is not None and rows != limit_eval:
+        yield f"eval.rows: {rows}, and limits.eval is {limit_eval}"
+    if limit_train is not None:
+        for depth in range(len(record["stages"])):
+            count = sum(split["rows"] for split in record["train"] if split["stage"] == depth)
+            if count > limit_train:
+                yield f"train: {count} rows of stage {depth}, and limits.train is {limit_train}"
+        if record["fit"] is not None and record["fit"]["rows"] > limit_train:
+            yield f"fit.rows: {record['fit']['rows']}, and limits.train is {limit_train}"
+        if not record["stages"] and record["fit"] is None:
+            yield "limits.train: set, and nothing is learned"
+
+
+def _measured(record: Mapping[str, Any]) -> Iterator[str]:
+    """Scores and what stands beside them."""
+    scores, score = record["scores"], record["primary"]
+    if score not in scores:
+        yield f"primary: {shown(score)} is none of the scores"
+    for field in ("chance", "ceilings"):
+        for name in record.get(field, {}).keys() - scores.keys():
+            yield f"{field}.{name}: is none of the scores"
+    if record["curriculum"] != FROZEN and not record["recipe"]:
+        yield "recipe: is empty, and there was a training"
+
+
+def _sampled(record: Mapping[str, Any]) -> Iterator[str]:
+    """The bootstrap draws."""
+    sampling = record.get("sampling")
+    if sampling is None:
+        return
+    rows, units = record["eval"]["rows"], sampling["units"]
+    if units > rows or (sampling["unit"] == "row" and units != rows):
+        yield f"sampling.units: {units} ({sampling['unit']}), and eval.rows is {rows}"
+    for name, kept in sampling["scores"].items():
+        place, score = f"sampling.scores.{name}", record["scores"].get(name)
+        if score is None:
+            yield f"{place}: draws of a score that is not there"
+        elif not math.isfinite(abs(score) + (STEPS + 1) * kept["scale"]):
+            yield f"{place}.scale: {shown(kept['scale'])} is too large"
+        else:
+            yield from _drawn(kept["data"], sampling["draws"], f"{place}.data")
+
+
+def _drawn(data: str, draws: int, place: str) -> Iterator[str]:
+    try:
+        steps = np.frombuffer(base64.b64decode(data.encode("ascii"), validate=True), "<i2")
+    except (ValueError, binascii.Error):  # half a number is a ValueError as well
+        yield f"{place}: is not base64 of whole 16-bit numbers"
+        return
+    if len(steps) != draws:
+        yield f"{place}: {len(steps)} draws, and sampling.draws is {draws}"
+    elif (steps < -STEPS).mean() >= 0.5:
+        yield f"{place}: the score is not defined in half of the draws"
+
+
+def _overlapping(record: Mapping[str, Any]) -> Iterator[str]:
+    """What stands in training as well."""
+    entries = record.get("overlap")
+    if entries is None:
+        return
+    learned = [("train", split["dataset"], split["split"], split["stage"]) for split in record["train"]]
+    if (fit := record["fit"]) is not None:
+        learned.append(("fit", fit["dataset"], fit["split"], None))
+    if [(entry["role"], entry["dataset"], entry["split"], entry["stage"]) for entry in entries] != learned:
+        yield "overlap: is of other datasets than train and fit"
+    for index, entry in enumerate(entries):
+        for prefix in ("", "translated_"):
+            place, texts = f"overlap[{index}].{prefix}", entry[f"{prefix}texts"]
+            if texts is not None and texts > record["eval"]["rows"]:
+                yield f"{place}texts: {texts}, and eval.rows is {record['eval']['rows']}"
+            parts = {"rows": entry[f"{prefix}rows"], **(entry[f"{prefix}fields"] or {})}
+            for name, count in parts.items():
+                if (count or 0) > (texts or 0):
+                    yield f"{place}{name}: {count}, and {place}texts is {shown(texts)}"
+
+
+_RULES: tuple[Callable[[Mapping[str, Any]], Iterator[str]], ...] = (
+    _learned, _counted, _measured, _sampled, _overlapping,
+)  # fmt: skip
