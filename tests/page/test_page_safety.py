@@ -124,7 +124,7 @@ def test_the_policy_names_each_script_by_its_hash_and_stops_any_other(open_page:
     parser = Scripts()
     document = render_page(payload)
     parser.feed(document)
-    assert [attributes.get("type") for attributes, _ in parser.found] == ["application/json", None, "text/plain", None]
+    assert [attributes.get("type") for attributes, _ in parser.found] == ["application/json", None, None, "text/plain"]
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', document)
     assert policy is not None
     for attributes, text in parser.found:

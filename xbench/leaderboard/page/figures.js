@@ -2,7 +2,7 @@
 
 function startPlotly() {
   // 5 MB of code are run only when a chart is to be seen; the policy knows this script by its hash.
-  if (window.Plotly) return;
+  if (window.Plotly || !find("plotly")) return; // it comes last in the file
   // The style sheets of its maps are not wanted: plotly leaves out what it finds by name.
   const { sheets } = find("plotly").dataset;
   document.head.append(...sheets.split(" ").filter(Boolean).map((id) => make("meta", { id })));

@@ -160,7 +160,8 @@ function start() {
   requestAnimationFrame(() => setTimeout(() => {
     window.xbenchReady = performance.now();
     performance.mark("xbench-table");
-    drawWhenNear();
+    if (document.readyState === "loading") addEventListener("DOMContentLoaded", drawWhenNear);
+    else drawWhenNear();
   }, 0));
 }
 
