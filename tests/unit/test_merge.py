@@ -152,6 +152,10 @@ HOSTILE = {
     "digits": (b'{"schema": "xbench.record/3", "seed": ' + b"9" * 100_000 + b"}", "not JSON"),
     "huge": (b" " * (LARGEST + 1), "holds 2,000,001 bytes; a record has at most 2,000,000"),
     "empty": (b"", "not JSON"),
+    "many": (
+        json.dumps({"schema": "xbench.record/3", **{f"f{place}": 0 for place in range(150_000)}}).encode(),
+        "and more",
+    ),
     "bare": (b'{"schema": "xbench.record/3"}', "key: is missing"),
     "new": (b'{"schema": "xbench.record/4"}', "schema: 'xbench.record/4' is none that is read here"),
 }
