@@ -52,12 +52,16 @@ def text(most: int = MOST, pattern: re.Pattern[str] | None = None, words: str = 
             yield f"{place}: a text of {len(value)} characters; at most {most} fit"
         elif not value and not empty:
             yield f"{place}: is empty"
-        elif any(letter in BIDI or unicodedata.category(letter) in UNSEEN for letter in value):
+        elif not (value.isascii() and value.isprintable()) and any(map(_unseen, value)):
             yield f"{place}: {shown(value)} holds characters that cannot be seen"
         elif value and pattern is not None and not pattern.fullmatch(value):
             yield f"{place}: {shown(value)} is not {words}"
 
     return form
+
+
+def _unseen(letter: str) -> bool:
+    return letter in BIDI or unicodedata.category(letter) in UNSEEN
 
 
 def one_of(*choices: str) -> Form:

@@ -153,8 +153,7 @@ def _no_number(text: str) -> float:
 
 
 def _brief(errors: Sequence[str]) -> str:
-    more = len(errors) - SAID
-    return "; ".join(errors[:SAID]) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join([*errors[:SAID], *(["and more"] if len(errors) > SAID else [])])
 
 
 def merge(files: Sequence[Path], registry: Registry, settings: Settings, dry_run: bool = False) -> Iterator[Merged]:

@@ -7,7 +7,7 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from .store import READABLE, RECORD_SCHEMA, sign
 
 TRANSFERS = ("zero-shot", "in-language", "mixed", "frozen", FLOOR)
 MOST_DRAWS = 100_000
+MOST_ERRORS = 20
+"""A file may hold a hundred thousand of them."""
 LONGEST_CURRICULUM = 2000
 
 _name = text(100, NAME, "a name: small letters, digits, '.', '_' and '-'")
@@ -88,12 +90,12 @@ def record_errors(value: object) -> list[str]:
 
     Returns:
         A line each, with the place: ``scores.spearman: 'x' is not a number``; none for a record that can be taken.
-        What belongs together is looked at only where every field has its form.
+        No more than `MOST_ERRORS`; what belongs together is looked at only where every field has its form.
     """
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, str) and schema not in _FORMS:
         return [f"schema: {shown(schema)} is none that is read here ({', '.join(READABLE)})"]
-    errors = list(_FORMS[schema if isinstance(schema, str) else RECORD_SCHEMA](value, ""))
+    errors = list(islice(_FORMS[schema if isinstance(schema, str) else RECORD_SCHEMA](value, ""), MOST_ERRORS))
     if errors or not isinstance(value, dict):
         return errors
     if sign(value)["checksum"] != value["checksum"]:

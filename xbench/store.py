@@ -300,7 +300,7 @@ def sign(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_signed(path: Path) -> dict[str, Any] | None:
     """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if sign(signed)["checksum"] == signed["checksum"]:
             return signed

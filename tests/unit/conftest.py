@@ -1,4 +1,4 @@
-"""Tokenizers that several modules of tests ask for."""
+"""Tokenizers and records that several modules of tests ask for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from tests.tiny import Bench
 from tests.windows import BYTES, NAMES, TINY, byte_level
 from xbench.models.encoder import load_tokenizer
 from xbench.models.resolve import resolve_model
-from xbench.registry import load_registry
+from xbench.registry import Registry, load_registry
 from xbench.settings import Settings
 
 
@@ -42,3 +43,11 @@ def tokenizer(
     request: pytest.FixtureRequest, tokenizers: Callable[[str], PreTrainedTokenizerBase]
 ) -> PreTrainedTokenizerBase:
     return tokenizers(request.param)
+
+
+@pytest.fixture(scope="session")
+def theirs_made(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Bench:
+    """Somebody else's small run with its records; never written to."""
+    from tests.strangers import run_for_records
+
+    return run_for_records(tmp_path_factory.mktemp("theirs"), registry)

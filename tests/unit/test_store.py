@@ -177,6 +177,28 @@ def test_keys_with_the_same_beginning_are_told_apart(store: Store) -> None:
     assert store.record(CELL, near) is None
 
 
+def test_a_record_that_others_made_is_found_by_whoever_asks_for_a_revision(store: Store) -> None:
+    record = sign({
+        **RECORD, "schema": RECORD_SCHEMA, "key": KEY, "curriculum": CELL.curriculum, "eval": {"dataset": CELL.dataset},
+        "model": {"name": "org/encoder", "revision": "4" * 40},
+    })  # fmt: skip
+    asked = dataclasses.replace(CELL, model="org/encoder@main")
+    place = store.take_record(record)
+    assert place == store.place_of(record) == store.record_path(dataclasses.replace(CELL, model="org/encoder"), KEY)
+    assert store.record(asked, KEY) is None
+    assert store.record(asked, KEY, "org/encoder") == record
+    place.write_text("ours")
+    with pytest.raises(FileExistsError):
+        store.take_record(record)
+    assert place.read_text() == "ours"
+
+
+def test_a_record_too_deep_to_be_read_is_damaged(store: Store) -> None:
+    store.save_record(CELL, KEY, RECORD)
+    store.record_path(CELL, KEY).write_text('{"schema":' + "[" * 100_000)
+    assert store.record(CELL, KEY) is None
+
+
 def test_all_records_are_read_in_one_order_and_damaged_ones_are_named(store: Store, tmp_path: Path) -> None:
     for seed, name in enumerate(["korsts", "stsb", "sts17-ar"]):
         cell = dataclasses.replace(CELL, dataset=name)

@@ -19,7 +19,7 @@ COMMANDS = {
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
     "verify": "Hold records against published numbers and findings.",
-    "leaderboard": "Build or check the published leaderboard.",
+    "leaderboard": "Build or check the published leaderboard, or take records of others.",
 }
 
 
