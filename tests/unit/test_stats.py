@@ -269,5 +269,5 @@ def test_ranks_are_ranges_where_not_told_apart_is_not_transitive() -> None:
     assert rank_ranges([3.0, 2.0, 1.0], better) == [(1, 2), (1, 3), (2, 3)]
     assert rank_ranges([2.0, 3.0], [[False, False], [True, False]]) == [(2, 2), (1, 1)]
     assert rank_ranges([], []) == []
-    with pytest.raises(ValueError, match="never both ways"):
+    with pytest.raises(ValueError, match="both ways"):
         rank_ranges([1.0, 2.0], [[False, True], [True, False]])
