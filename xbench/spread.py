@@ -124,20 +124,20 @@ def measure(functions: Sequence[Function], parts: Sequence[Part], most_undefined
         several = [members for members in runs if len(scores[members[0]]) > 1]
         left_out = [_without_one(functions, members, points, scores) for members in several]
         left_out_draws = [_without_one(functions, members, means, draws) for members in several]
-    defined = np.isfinite(np.concatenate([joint, *alone, *(np.concatenate(each) for each in left_out_draws)])).all(
-        axis=0
-    )
-    undefined = len(defined) - int(defined.sum())
+    every = [joint, *alone[1:], *(each.reshape(-1, each.shape[-1]) for each in left_out_draws)]
+    defined = np.logical_and.reduce([np.isfinite(each).all(axis=0) for each in every])
+    undefined = len(defined) - int(np.count_nonzero(defined))
     if not np.isfinite(values).all() or undefined > min(most_undefined * len(defined), len(defined) - 2):
         return None
+    kept = defined if undefined else slice(None)
     units = [parts[members[0]].units for members in sets]
     corrections = [count / (count - 1) for count in units]
     return Spread(
         values,
-        joint[:, defined],
-        tuple((_covariance(each[:, defined]) * by, count - 1.0)
+        joint[:, kept],
+        tuple((_covariance(each[:, kept]) * by, count - 1.0)
               for each, by, count in zip(alone, corrections, units, strict=True)),
-        sum((_interaction(each[..., defined]) for each in left_out_draws), np.zeros((len(functions),) * 2))
+        sum((_interaction(each[..., kept]) for each in left_out_draws), np.zeros((len(functions),) * 2))
         * max(corrections),
         tuple((_jackknife(each[..., 0]), each.shape[1] - 1.0) for each in left_out),
         tuple(len(score) for score in scores),
@@ -172,8 +172,9 @@ def _sets(labels: Sequence[Hashable]) -> list[list[int]]:
 
 def _apply(functions: Sequence[Function], arguments: Sequence[Floats]) -> Floats:
     """(functions, ...): at the arguments, broadcast."""
+    found = [np.asarray(function(*arguments), dtype=np.float64) for function in functions]
     shape = np.broadcast_shapes(*(argument.shape for argument in arguments))
-    return np.stack([np.broadcast_to(function(*arguments), shape) for function in functions])
+    return np.array([each if each.shape == shape else np.broadcast_to(each, shape) for each in found])
 
 
 def _only(members: list[int], means: list[Floats], points: list[Floats]) -> list[Floats]:

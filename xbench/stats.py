@@ -4,8 +4,7 @@ A score varies by the rows it was measured on and by the seed that the model was
 each is the score over a resample of *units* (rows, or passages where rows are clustered). The scores of several seeds
 tell the second. A score of one seed is a statement about that one trained model; its interval holds rows only.
 
-Where there are several seeds, their variances are summed as in a random-effects model without the rows' own effects
-counted twice: `t`, with the degrees of freedom of `_Spread.df`. Resampling the seeds instead (Sellam et al. 2022, "The
+Where there are several seeds, the two variances are summed, with what is in both of them counted once; see `xbench.spread.Spread.variances` for the degrees of freedom of its t. Resampling the seeds instead (Sellam et al. 2022, "The
 MultiBERTs", who have 25) gives intervals far too short for 3 or 5. What the tests measure of all this by simulation
 stands in tests/unit/test_coverage.py.
 """
@@ -198,7 +197,7 @@ def rank_ranges(values: Sequence[float], better: Sequence[Sequence[bool]]) -> li
     """The ranks that each score may have, bounded by the scores that are told apart from it and by no others.
 
     Args:
-        values: The scores.
+        values: The scores, of which only the number matters here.
         better: ``better[i][j]``: whether i is told to be better than j, after correction.
 
     Returns:
@@ -207,10 +206,11 @@ def rank_ranges(values: Sequence[float], better: Sequence[Sequence[bool]]) -> li
     Raises:
         ValueError: ``better`` is not of the scores' number squared, or says of two that each is better.
     """
-    told = np.asarray(better, dtype=bool).reshape(len(better), -1)
-    if told.shape != (len(values), len(values) if values else 0) or (told & told.T).any():
-        raise ValueError(f"{len(values)} scores, and who is better than whom of shape {told.shape}, never both ways")
-    return [(1 + int(told[:, i].sum()), len(values) - int(told[i].sum())) for i in range(len(values))]
+    count = len(values)
+    told = np.array(better, dtype=bool) if count else np.zeros((0, 0), dtype=bool)
+    if told.shape != (count, count) or (told & told.T).any():
+        raise ValueError(f"{count} scores, but who is better than whom has shape {told.shape}, or it goes both ways")
+    return [(1 + int(told[:, i].sum()), count - int(told[i].sum())) for i in range(count)]
 
 
 def _smooth(spread: Spread, level: float) -> Estimate:
@@ -242,13 +242,15 @@ def _bca(spread: Spread, level: float) -> tuple[tuple[float, float], str]:
     reach = float(special.stdtrit(df, (1 + level) / 2)) * math.sqrt(variance)
     if sd <= spread.least:
         return (1.0, 1.0), "t"
-    below = np.mean(draws < value - spread.least) / 2 + np.mean(draws <= value + spread.least) / 2
-    bias = float(special.ndtri(below))
+    ranked = np.sort(draws)
+    below = float(np.searchsorted(ranked, value - spread.least) + np.searchsorted(ranked, value + spread.least)) / 2
+    bias = float(special.ndtri(below / len(draws)))
     if abs(bias) > MOST_BIAS:
         return (1.0, 1.0), "t, bootstrap's standard error"
-    skew = float(np.clip(np.mean((centred / sd) ** 3), -MOST_SKEW, MOST_SKEW))
+    skew = max(-MOST_SKEW, min(MOST_SKEW, float(centred**2 @ centred) / len(draws) / sd**3))
     shifted = bias + np.array([-reach / sd, reach / sd])
-    low, high = np.quantile(draws, special.ndtr(bias + shifted / (1 - skew / 6 * shifted)))
+    places = special.ndtr(bias + shifted / (1 - skew / 6 * shifted)) * (len(draws) - 1)
+    low, high = np.interp(places, np.arange(len(draws)), ranked)  # np.quantile's, of numbers in order
     return (max(0.0, (value - low) / reach), max(0.0, (high - value) / reach)), "BCa bootstrap"
 
 
