@@ -209,7 +209,7 @@ def build(out: Path, registry: Registry, draw: bool = False) -> tuple[list[Path]
     drawn = draw_plots(material.plots, out) if draw else []
     texts = render(out, material, registry)
     for path, text in texts.items():
-        write_atomic(path, text.encode())
+        write_atomic(path, _bytes(text))
     return [*texts, *drawn], material.damaged
 
 
@@ -217,5 +217,10 @@ def differing(out: Path, registry: Registry) -> list[Path]:
     """The published files that are not what the records give."""
     material = gather(out, registry)
     texts = render(out, material, registry)
-    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != _bytes(text)]
     return [*wrong, *stale(material.plots, out)]
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which JSON may hold in a name and no text may, is a question mark."""
+    return text.encode("utf-8", "replace")
