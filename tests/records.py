@@ -82,6 +82,8 @@ def with_bootstrap(one: Mapping[str, Any], own: float = OWN) -> dict[str, Any]:
             )
             rows = SHARED * alike + own * apart
             values[name] = rows - rows.mean() + score  # (rows,)
+    if not values:
+        return dict(one)
     sampler = resample_means(values)
     drawn = [sampler(weights) for weights in units.weights(DRAWS)]
     kept = {name: _encoded(np.concatenate([each[name] for each in drawn]) - one["scores"][name]) for name in values}
