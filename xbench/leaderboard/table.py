@@ -163,9 +163,9 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
 
 
 def _table_rank(table: Table, place: int) -> tuple[Any, ...]:
-    """What was run most stands first in its chapter."""
-    size = -len(table.rows)
-    return (table.sample, place, table.task, size, table.model, canonical(dict(table.limits)), table.versions)
+    """What was run on all rows stands first in its chapter, then what was run most."""
+    size = (any(table.limits.values()), -len(table.rows))
+    return (table.sample, place, table.task, *size, table.model, canonical(dict(table.limits)), table.versions)
 
 
 def _group(record: Record) -> list[Any]:

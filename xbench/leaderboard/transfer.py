@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..curriculum import Curriculum, curriculum_name, parse_curriculum
+from ..curriculum import Curriculum, parse_curriculum
 from ..errors import UserError
 from ..sampling import same_sample
 from ..stats import Estimate, combine
@@ -109,7 +109,7 @@ def forgotten(table: Table, score: str) -> list[Compared]:
         stages = stages_of(row.curriculum)
         if len(stages) < 2:
             continue
-        before = curriculum_name(stages[:-1])
+        before = row.curriculum.rpartition(":")[0]  # as records spell it: their mixtures are in the task's order
         other = _alike(table, row, before, column, score)
         learned = {part["language"] for part in cell.records[0]["train"] if part["stage"] < len(stages) - 1}
         last = {part["language"] for part in cell.records[0]["train"] if part["stage"] == len(stages) - 1}
