@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .data.rows import prepare, select
 from .errors import UserError, did_you_mean
+from .leaderboard.cells import fitted_on, learned_from
 from .leaderboard.entries import Entry
 from .leaderboard.evidence import evidence
 from .measures import MetricContext
@@ -107,8 +108,9 @@ def _alike(entry: Entry, kind: str) -> tuple[Any, ...]:
     same = row.curriculum if kind == "model" else table.model
     # What needs no training has another head than what does, and no recipe: only models can be compared by it.
     made = (row.head, row.recipe) if entry.cell.transfer not in ("frozen", "floor") or row.reading else ("", "")
-    limits = tuple(sorted(table.limits.items()))
-    return (table.task, table.task_version, table.sample, limits, same, *made, row.reading, entry.column)
+    limits, rows = tuple(sorted(table.limits.items())), entry.cell.records[0]["eval"]["rows_sha256"]
+    learned = learned_from(entry.cell) if kind == "model" else fitted_on(entry.cell)
+    return (table.task, table.task_version, table.sample, limits, same, *made, row.reading, entry.column, rows, learned)
 
 
 def _pair(first: Entry, second: Entry) -> Pair:
@@ -189,6 +191,8 @@ def _influence(
     """(rows,) What each row gives to a score, by moving its weight a little."""
     count = len(predictions)
     for name in record["metric_version"]:
+        if f"{name}:{score}" in record["scores"]:
+            continue  # a second opinion: the score is another metric's
         metric = registry.metrics.get(name)
         sampler = sampler_of(metric, predictions, references, about)
         ones = np.ones((1, count))
@@ -197,7 +201,7 @@ def _influence(
             step = 1e-4 if metric.resample is not None else 1.0
             moved = [sampler(weights)[score] for weights in _moved(count, step)]
             influence: npt.NDArray[np.float64] = (np.concatenate(moved) - before[score][0]) / step * count
-            return influence
+            return np.nan_to_num(influence, nan=0.0)
     raise UserError(f"no metric of the record gives {score}")
 
 

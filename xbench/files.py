@@ -59,8 +59,13 @@ def _umask() -> int:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people, atomically: indented, text as it is, NaN refused."""
+    write_atomic(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """What `write_json` writes."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (text + "\n").encode("utf-8", "surrogatepass"))
+    return (text + "\n").encode("utf-8", "surrogatepass")
 
 
 @contextlib.contextmanager

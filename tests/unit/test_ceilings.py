@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from tests.pages import render_markdown
 from tests.plans import forget_plugin_files
 from tests.records import record
 from tests.tiny import WORDS, Bench, tiny_model
 from xbench.cli.tables import rich_tables
 from xbench.leaderboard.ceilings import ceiling_text, find_ceilings
 from xbench.leaderboard.columns import column_key, order_columns
-from xbench.leaderboard.markdown import INTRODUCTION, render_markdown
+from xbench.leaderboard.markdown import INTRODUCTION
 from xbench.leaderboard.table import Order, Table, build_tables
 from xbench.registry import load_registry
 
@@ -99,7 +100,7 @@ PAPER = [
     scored("stsb", "stsb", 99.5, 90.25), scored("stsb", "korsts", 97.0, 88.0), scored("stsb", "sts17-es"),
     scored("korsts", "stsb", 99.5, 90.25), scored("korsts", "korsts", 96.0, 88.0),
 ]  # fmt: skip
-ROW = "| *ceiling* | 99.50 (90.25) | 96.00–97.00 (88.00) | – |"
+ROW = "| *ceiling* | 99.50 (90.25) | 96.00–97.00 (88.00) | – |  |  |"
 
 
 def page(records: list[dict[str, Any]]) -> list[str]:
@@ -118,13 +119,13 @@ def test_the_page_has_the_ceiling_as_the_last_row_of_its_table() -> None:
 def test_the_page_has_no_such_row_where_no_record_has_a_ceiling() -> None:
     assert not [line for line in page([scored("stsb", "stsb"), scored("korsts", "stsb")]) if "ceiling" in line]
     ours, other = scored("stsb", "stsb", 99.5, 90.25), scored("stsb", "stsb", model__name="labse")
-    assert [line for line in page([ours, other]) if "ceiling" in line] == ["| *ceiling* | 99.50 (90.25) |"]
+    assert [line for line in page([ours, other]) if "ceiling" in line] == ["| *ceiling* | 99.50 (90.25) |  |  |"]
 
 
 def test_each_model_has_its_own_ceilings() -> None:
     records = [scored("stsb", "stsb", 99.5, 90.25), scored("stsb", "stsb", 80.0, 70.0, model__name="labse")]
     assert [line for line in page(records) if "ceiling" in line] == [
-        "| *ceiling* | 99.50 (90.25) |", "| *ceiling* | 80.00 (70.00) |"
+        "| *ceiling* | 99.50 (90.25) |  |  |", "| *ceiling* | 80.00 (70.00) |  |  |"
     ]  # fmt: skip
 
 
@@ -140,7 +141,7 @@ def test_a_second_opinions_ceiling_is_not_shown() -> None:
     one = scored(
         "stsb", "stsb", scores={**SCORES, "mlqa:f1": 71.0}, ceilings={"f1": 99.5, "exact_match": 90.25, "mlqa:f1": 99.6}
     )
-    assert [line for line in page([one]) if "ceiling" in line] == ["| *ceiling* | 99.50 (90.25) |"]
+    assert [line for line in page([one]) if "ceiling" in line] == ["| *ceiling* | 99.50 (90.25) |  |  |"]
 
 
 def drawn(records: list[dict[str, Any]]) -> list[list[str]]:
@@ -335,8 +336,8 @@ def test_each_tokenizer_has_the_ceiling_of_its_own_tokens(bench: Bench, tiny: Ca
     assert words["diagnostics"]["truncated-rows"] == {"rows": 0, "share": 0.0}
     for one in outcome.records:
         assert all(one["scores"][name] <= one["ceilings"][name] for name in NAMES)
-    lines = [line for line in render_markdown(outcome.records, {}, {}).splitlines() if "*ceiling* |" in line]
-    assert sorted(lines) == ["| *ceiling* | 100.00 (100.00) |", "| *ceiling* | 80.00 (0.00) |"]
+    lines = [line for line in page(outcome.records) if "*ceiling* |" in line]
+    assert sorted(lines) == ["| *ceiling* | 100.00 (100.00) |  |  |", "| *ceiling* | 80.00 (0.00) |  |  |"]
 
 
 def test_a_diagnostic_that_is_no_ceiling_gives_none(bench: Bench) -> None:

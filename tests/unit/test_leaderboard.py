@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.pages import render_markdown
 from tests.records import record, split_of, table_one
 from xbench.errors import UserError
-from xbench.leaderboard import markdown
 from xbench.leaderboard.layout import cell_text, column_title, grids, limit_text, metric_title, row_title
 from xbench.leaderboard.publish import MARKER, build, differing, load_records, orders
 from xbench.leaderboard.table import Order, ScoreStyle, Table, TableCell, build_tables
@@ -29,11 +28,6 @@ STS = {
 }
 ROWS = split_of("korsts", "test", 1379)["rows_sha256"]
 FINITE = st.floats(-100, 100, allow_nan=False)
-
-
-def render_markdown(records: Sequence[dict[str, Any]], orders: Mapping[str, Order], titles: Mapping[str, str]) -> str:
-    """From records, as the leaderboard is made."""
-    return markdown.render_markdown(build_tables(records, orders), orders, titles)
 
 
 def one_table(records: list[dict[str, Any]], order: dict[str, Order] | None = None) -> Table:
@@ -53,17 +47,17 @@ def test_the_papers_table_has_its_rows_and_columns_and_marks_zero_shot() -> None
     records = table_one()
     random.Random(0).shuffle(records)
     table = one_table(records)
-    plain, dagger = "81.25 (80.50)", "81.25 (80.50) †"
+    plain, dagger, bullet, circle = (f"81.25 (80.50){mark}" for mark in ("", " †", " •", " ◦"))
     assert [column_title(*column) for column in table.columns] == [
         "English (stsb)", "Korean (korsts)", "Spanish (sts17-es)", "Arabic (sts17-ar)"
     ]  # fmt: skip
     assert shown(table) == [
         ["none (frozen)", plain, plain, plain, plain],
-        ["stsb", plain, dagger, dagger, dagger],
-        ["korsts", dagger, plain, dagger, dagger],
-        ["stsb → korsts", plain, plain, dagger, dagger],
-        ["korsts → stsb", plain, plain, dagger, dagger],
-        ["stsb + korsts", plain, plain, dagger, dagger],
+        ["stsb", bullet, dagger, dagger, dagger],
+        ["korsts", dagger, bullet, dagger, dagger],
+        ["stsb → korsts", circle, circle, dagger, dagger],
+        ["korsts → stsb", circle, circle, dagger, dagger],
+        ["stsb + korsts", circle, circle, dagger, dagger],
     ]
 
 
@@ -135,7 +129,7 @@ def test_seeds_are_averaged_with_their_standard_deviation(scores: list[tuple[flo
 
 def test_several_seeds_are_printed_with_their_spread() -> None:
     records = [record("korsts", seed=seed, scores={"a": 80.0 + seed, "b": 70.0}) for seed in range(3)]
-    assert shown(one_table(records)) == [["korsts", "81.00 ± 1.00 (70.00 ± 0.00)"]]
+    assert shown(one_table(records)) == [["korsts", "81.00 ± 1.00 (70.00 ± 0.00) •"]]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -147,7 +141,7 @@ def test_a_score_that_is_not_defined_for_one_seed_is_not_averaged_over_the_rest(
 
 def test_a_cell_without_a_record_is_a_dash() -> None:
     records = [record("stsb", "stsb"), record("korsts", "korsts")]
-    assert [row[1:] for row in shown(one_table(records))] == [["81.25 (80.50)", "–"], ["–", "81.25 (80.50)"]]
+    assert [row[1:] for row in shown(one_table(records))] == [["81.25 (80.50) •", "–"], ["–", "81.25 (80.50) •"]]
     assert cell_text(None, ("a",)) == "–"
     assert cell_text(TableCell("frozen", {"a": 1.0}, {"a": None}, (0,)), ("a", "b")) == "1.00"  # it has no score b
 
@@ -270,7 +264,7 @@ def test_datasets_with_scorers_of_their_own_share_a_table() -> None:
 @pytest.mark.parametrize("name", APART)
 def test_a_reader_can_tell_two_tables_apart(name: str) -> None:
     text = render_markdown([record(), record(**APART[name])], STS, {})
-    _, first, second = text.split("\n### ")
+    _, first, second = text.partition("\n### Models compared")[0].split("\n### ")
     around = [[line for line in part.splitlines() if not line.startswith("|")] for part in (first, second)]
     assert around[0] != around[1]
 
@@ -356,17 +350,25 @@ def test_a_limit_is_said_in_words(train: int | None, evaluated: int | None, text
 
 
 def test_what_is_published_is_built_and_compared(registry: Registry, tmp_path: Path) -> None:
-    assert differing(tmp_path, registry) == [tmp_path / "README.md"]
+    files = [tmp_path / name for name in ("README.md", "leaderboard.csv", "leaderboard.tex")]
+    assert differing(tmp_path, registry) == files
     for one in table_one():
         path = tmp_path / "results" / "sts" / f"{one['key']}.json"
         store_like(path, one)
     written, damaged = build(tmp_path, registry)
-    assert (written, damaged) == ([tmp_path / "README.md"], [])
-    page = render_markdown(table_one(), STS, {"sts": "Semantic textual similarity"})
+    assert (written, damaged) == (files, [])
+    page = render_markdown(table_one(), orders(registry), {"sts": "Semantic textual similarity"})
     assert written[0].read_text(encoding="utf-8") == f"{MARKER}\n{page}"
+    index = tmp_path / "figures" / "report" / "plots.json"
+    assert differing(tmp_path, registry) == [index]  # nothing is drawn unless it is asked for
+    assert build(tmp_path, registry, draw=True)[0][:3] == written
     assert differing(tmp_path, registry) == []
-    written[0].write_text(written[0].read_text(encoding="utf-8").replace("81.25", "91.25", 1), encoding="utf-8")
-    assert differing(tmp_path, registry) == written
+    for path in files:
+        before = path.read_text(encoding="utf-8")
+        path.write_text(before.replace("81.25", "91.25", 1), encoding="utf-8")
+        assert path.read_text(encoding="utf-8") != before
+        assert differing(tmp_path, registry) == [path]
+        path.write_text(before, encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", ["# My project\n", "", f"# Mine\n{MARKER}\n", f"{MARKER} and more\n", "\xff"])
@@ -382,9 +384,9 @@ def test_a_page_that_xbench_has_not_made_is_not_overwritten(registry: Registry, 
 def test_a_page_of_its_own_is_overwritten_whatever_became_of_its_line_ends(registry: Registry, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_bytes(f"{MARKER}\r\n# Old\r\n".encode())
-    assert build(tmp_path, registry)[0] == [path]
+    assert build(tmp_path, registry)[0][0] == path
     assert "Old" not in path.read_text(encoding="utf-8")
-    assert build(tmp_path / "new", registry)[0] == [tmp_path / "new" / "README.md"]
+    assert build(tmp_path / "new", registry)[0][0] == tmp_path / "new" / "README.md"
 
 
 def test_a_damaged_record_is_named_and_left_out(registry: Registry, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.pages import render_markdown
 from tests.records import record, table_one
-from xbench.leaderboard.markdown import INTRODUCTION, SAMPLE, render_markdown
+from xbench.leaderboard.markdown import INTRODUCTION, SAMPLE
 from xbench.leaderboard.table import Order
 
 STS = {"sts": Order(("stsb", "korsts"), ("stsb", "korsts"))}
@@ -32,6 +33,8 @@ HOSTILE = {
     "heading": "# a",
     "rule": "===",
     "autolink": "<//e.example>",
+    "address": "https://e.example/a",
+    "site": "www.e.example",
 }
 FIELDS = {
     "task": "task", "model": "model__name", "head": "head", "device": "environment__device", "dataset": "eval__dataset",
@@ -89,24 +92,37 @@ def test_the_page_reads_as_the_table_was_meant() -> None:
         for token, after in zip(parsed(text), parsed(text)[1:], strict=False)
         if token.tag in {"h2", "h3"} and token.nesting == 1
     ]
-    assert headings == ["Semantic textual similarity", "e5-small-q4"]
+    assert headings == ["Semantic textual similarity", "e5-small-q4", "Sequences and mixtures: e5-small-q4"]
     assert rows(text)[0] == [
-        "Fine-tuned on", "English (stsb)", "Korean (korsts)", "Arabic (sts17-ar)", "Spanish (sts17-es)"
+        "Fine-tuned on", "English (stsb)", "Korean (korsts)", "Arabic (sts17-ar)", "Spanish (sts17-es)",
+        "Checkpoint", "Seeds",
     ]  # fmt: skip
-    assert rows(text)[1] == ["none (frozen) [siamese]", *["80.00"] * 4]
-    assert rows(text)[2] == ["stsb [cross-encoder]", "80.50 ± 0.71", *["80.50 ± 0.71 †"] * 3]
-    assert len(rows(text)) == 7
-    assert "seeds 0, 1" in words(text)
+    assert rows(text)[1] == ["none (frozen) [siamese]", *["80.00"] * 4, "–", "0"]
+    seeds = ["last", "0, 1"]
+    assert rows(text)[2] == ["stsb [cross-encoder]", "80.50 ± 0.71 •", *["80.50 ± 0.71 †"] * 3, *seeds]
+    assert rows(text)[7] == ["Fine-tuned on", "Scored on", "What", "Against", "Spearman"]
+    assert rows(text)[8:] == [
+        ["korsts → stsb [cross-encoder]", "Korean (korsts)", "forgetting", "korsts", "0.00"],
+        ["stsb → korsts [cross-encoder]", "English (stsb)", "forgetting", "stsb", "0.00"],
+        ["stsb + korsts [cross-encoder]", "English (stsb)", "gain of mixing", "stsb", "0.00"],
+        ["stsb + korsts [cross-encoder]", "Korean (korsts)", "gain of mixing", "korsts", "0.00"],
+    ]
 
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(kind: str, field: str) -> None:
     name = HOSTILE[kind]
+    if field == "score":  # one with a colon is a second opinion, and stands in no table
+        name = name.replace(":", "")
     beside = [] if field == "score" else [record(seed=1)]  # a second row prints its settings and its head
     text, plain = (render_markdown([*beside, named(field, one)], STS, {}) for one in (name, "harmless"))
     assert structure(text) == structure(plain)
     assert [len(row) for row in rows(text)] == [len(row) for row in rows(plain)]
+    assert "https://e" not in text  # GitHub makes links of addresses, wherever they stand
+    assert "www.e" not in text
+    if field == "curriculum":  # a sequence is printed with an arrow
+        name = name.replace(":", " → ")
     if field == "language":  # a language pair is printed with a dash
         name = name.replace("-", "–")
     if field == "score":  # printed with a capital, and with spaces
@@ -131,7 +147,7 @@ def test_a_tasks_name_is_shown_as_it_is_beside_its_title() -> None:
 def test_a_language_is_written_out_where_its_name_is_known(language: str) -> None:
     titles = {"en": "English (d)", "es-en": "Spanish–English (d)", "xx": "xx (d)", "xx-ko": "xx–Korean (d)"}
     text = render_markdown([record("stsb", "d", eval__language=language)], STS, {})
-    assert rows(text)[0] == ["Fine-tuned on", titles[language]]
+    assert rows(text)[0] == ["Fine-tuned on", titles[language], "Checkpoint", "Seeds"]
 
 
 def test_the_same_records_give_the_same_bytes_whatever_their_order() -> None:

@@ -14,10 +14,11 @@ import pytest
 from markdown_it import MarkdownIt
 from xbench_plugins.alignment.figures import FIGURES, Panel
 
+from tests.pages import render_markdown
 from tests.records import record, split_of
 from xbench.errors import UserError
 from xbench.keys import file_sha256
-from xbench.leaderboard.markdown import INTRODUCTION, render_markdown
+from xbench.leaderboard.markdown import INTRODUCTION
 from xbench.leaderboard.pictures import INDEX, Shown, Undrawn, draw_figures, published
 from xbench.measures import Figure, FigureContext, Picture
 from xbench.registry import Registry, load_registry

@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 
 from ..execute import Failure
 from ..leaderboard.ceilings import CEILING
-from ..leaderboard.layout import FITTED_HERE, ZERO_SHOT, Grid, grids, limit_text, table_title
+from ..leaderboard.layout import FITTED_HERE, KIND_MARKS, MARKED, Grid, grids, limit_text, table_title
 from ..leaderboard.publish import orders
+from ..leaderboard.report import mark_notes
 from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
@@ -21,10 +22,12 @@ STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "d
 
 
 def rich_tables(table: Table) -> list[RichTable]:
-    """One table of results, or one a dataset; zero-shot cells are marked by a dagger and by colour."""
-    notes = [f"{ZERO_SHOT} zero-shot"]
+    """One table of results, or one a dataset; what kind of transfer a cell is, a mark and a colour say."""
+    shown = {cell.transfer for row in table.rows for cell in row.cells.values()} | {"zero-shot"}
+    notes = [f"{mark} {kind}" for kind, mark in KIND_MARKS.items() if kind in shown]
     if any(cell.fitted_here for row in table.rows for cell in row.cells.values()):
         notes.append(f"{FITTED_HERE} fitted on rows of this split")
+    notes += [f"{MARKED} {note}" for note in mark_notes(table)]
     if table.sample:
         notes.insert(0, "sample corpora: a sample to run, not a benchmark")
     if limit_text(table.limits):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from ..keys import canonical
 from ..stats import Estimate
 from .evidence import evidence
 
@@ -75,12 +76,25 @@ def make_cell(records: Sequence[Record]) -> TableCell:
 
 def _several(of_seed: Mapping[int, Sequence[Record]]) -> list[str]:
     """Another version of the code may have left a second record of a seed: it is not averaged, and not hidden."""
-    return [f"one of {len(found)} records of seed {seed}" for seed, found in of_seed.items() if len(found) > 1]
+    return [f"one of {len(found)} records of seed {seed}" for seed, found in sorted(of_seed.items()) if len(found) > 1]
 
 
 def _failed(records: Sequence[Record], of_seed: Mapping[int, Any]) -> list[str]:
     failed = sorted({record["seed"] for record in records if record["status"] != "done"} - set(of_seed))
     return [f"seed{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))} failed"] if failed else []
+
+
+def learned_from(cell: TableCell) -> str:
+    """Which rows a cell's model was trained and its reading fitted on: equal where it learned from the very same."""
+    first = cell.records[0]
+    trained = [[part["stage"], part["dataset"], part["rows_sha256"]] for part in first["train"]]
+    return canonical([trained, fitted_on(cell)])
+
+
+def fitted_on(cell: TableCell) -> str:
+    """Which rows its reading was fitted on; empty for none."""
+    fit = cell.records[0]["fit"]
+    return f"{fit['dataset']}/{fit['split']} {fit['rows_sha256']}" if fit else ""
 
 
 def _fitted_here(record: Record) -> bool:

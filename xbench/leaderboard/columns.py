@@ -10,8 +10,9 @@ from ..tasks import dataset_and_split
 
 
 def order_columns(
-    records: Sequence[Mapping[str, Any]], datasets: Sequence[str], task_split: str
-) -> dict[str, tuple[str, str]]:
+    records: Sequence[Mapping[str, Any]], datasets: Sequence[str], task_split: str,
+    beside: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, tuple[str, str]]:  # fmt: skip
     """What a record was scored on, to the column's name and language, in the task's order.
 
     Another split than the task's, other rows or another version of the metrics is another column, whose name says so.
@@ -20,12 +21,13 @@ def order_columns(
         records: Of one table.
         datasets: The task's evaluation datasets, in order; ``dataset/split`` for another split.
         task_split: The task's evaluation split.
+        beside: Records of other tables that these columns may be held against: what differs from them is named too.
 
     Returns:
         By `column_key`: the column's name and language.
     """
     scored: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
-    for record in records:
+    for record in (*records, *beside):
         split, rows, metrics = _scored_on(record)
         seen = scored.setdefault((record["eval"]["dataset"], split), (set(), set()))
         seen[0].add(rows)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..curriculum import parse_curriculum
 from ..keys import content_key
 from ..stats import Estimate
 from .cells import Record, TableCell
@@ -42,9 +41,9 @@ class Entry:
         """``frozen``, ``single``, ``sequential``, ``mixed``, or ``floor``; a sequence with a mixture is sequential."""
         if self.cell.transfer == "floor":
             return "floor"
-        stages = parse_curriculum(self.row.curriculum)
-        if len(stages) < 2:
-            return "frozen" if not stages else "mixed" if len(stages[0]) > 1 else "single"
+        trained = [part["stage"] for part in self.cell.records[0]["train"]]
+        if len(set(trained)) < 2:
+            return "frozen" if not trained else "mixed" if len(trained) > 1 else "single"
         return "sequential"
 
     @property

@@ -22,6 +22,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
+FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes a text for a formula by; some read wide signs as plain ones."""
+SPACES = ("\t", "\r", "\n")
+
+
 def render_csv(found: Sequence[Entry], paths: Mapping[str, PurePosixPath]) -> str:
     """A table with a header, UTF-8, comma-separated, as RFC 4180 has it but for plain line ends.
 
@@ -82,7 +87,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        text = f"{value:.6f}".rstrip("0").rstrip(".")
+        return "0" if text == "-0" else text
+    if isinstance(value, str) and (value[:1] in SPACES or value.lstrip().startswith(FORMULAS)):
         return f"'{value}"
     return value

@@ -19,12 +19,13 @@ HEAD = r"""% made by: xbench leaderboard build
 _SYMBOLS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "•": r"$^{\bullet}$",
-    "◦": r"$^{\circ}$", "→": r"$\rightarrow$", "±": r"$\pm$", "–": "--", "×": r"$\times$", "·": r"$\cdot$",
+    "|": r"\textbar{}", "`": r"\`{}", "[": "{[}", "]": "{]}", "*": "{*}",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "•": r"$^{\bullet}$", "◦": r"$^{\circ}$",
+    "→": r"$\rightarrow$", "±": r"$\pm$", "–": "--", "×": r"$\times$", "·": r"$\cdot$",
 }  # fmt: skip
 LEGEND = (
     r"\noindent $^{\dagger}$ zero-shot; $^{\bullet}$ in-language; $^{\circ}$ mixed; $^{\ddagger}$ fitted on rows of "
-    "the split that it is scored on. Small numbers are 95\\% intervals.\n"
+    "the split that it is scored on; {*} see README.md. Small numbers are 95\\% intervals.\n"
 )
 
 
@@ -93,6 +94,12 @@ def _below(text: str, below: str) -> str:
 
 
 def latex(text: str) -> str:
-    """A text that LaTeX prints as it is: what it would act on is written out, and what its fonts lack by code point."""
-    plain = " ".join(text.split())
-    return "".join(_SYMBOLS.get(one) or (one if one.isascii() else f"U+{ord(one):04X}") for one in plain)
+    """A text that LaTeX prints as it is: what it would act on is written out, and what its fonts lack by code point.
+
+    Brackets and stars are options where they follow the end of a row; hyphens, or apostrophes, in a row are one sign.
+    """
+    plain, written = " ".join(text.split()), []
+    for before, one in zip(f" {plain}", plain, strict=False):
+        printable = one if one.isascii() and one.isprintable() else f"U+{ord(one):04X}"
+        written.append("{}" * (one == before and one in "-'") + (_SYMBOLS.get(one) or printable))
+    return "".join(written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from .layout import Grid, grids, limit_text, table_title
 from .pictures import Shown
 from .report import (
     TextTable,
+    about_table,
     circles_table,
     contests_table,
     curricula_table,
-    floors_table,
+    floors_tables,
     is_floor,
     mark_notes,
     overlap_notes,
@@ -99,17 +101,15 @@ def _chapter(tables: Sequence[Table], held: Sequence[Sequence[Contest]], order: 
     """The tables of one task, and the report below them."""
     trained = [table for table in tables if not is_floor(table)]
     parts = [_table(table) for table in trained]
-    floors = floors_table([table for table in tables if is_floor(table)])
-    parts += [_text_table(floors, "###")] if floors else []
-    drawn = [contests_table(group, tables[0]) for group in held]
+    floors = [table for table in tables if is_floor(table)]
+    parts += [_text_table(one, "###") for one in floors_tables(floors)]
+    notes = [line for table in floors for line in _notes(table) if line]
+    parts += ["\n", *(f"{line}\n" for line in notes)] if notes else []
+    drawn = [contests_table(group) for group in held]
     for table in trained:
         own = (transfer_table(table, order.baselines), stages_table(table), curricula_table(table))
-        drawn += [replace(one, title=f"{one.title}: {table.model}{_limits(table)}") for one in own if one]
+        drawn += [replace(one, title=f"{one.title}: {table.model}{about_table(table)}") for one in own if one]
     return [*parts, *(_text_table(one, "###") for one in drawn if one)]
-
-
-def _limits(table: Table) -> str:
-    return f" ({limit_text(table.limits)})" if limit_text(table.limits) else ""
 
 
 def _table(table: Table) -> str:
@@ -121,11 +121,16 @@ def _table(table: Table) -> str:
     lines = [f"\n### {escape(table.model)}\n", f"{' · '.join(about)}\n"]
     for grid in grids(table):
         lines += _grid(grid)
-    notes = [*mark_notes(table), *overlap_notes(table)]
-    lines += [*(f"- {escape(note)}" for note in notes), ""] if notes else []
+    lines += _notes(table)
     made = "; ".join(table.environment)
     lines.append(f"<sub>{escape(table.versions)}. Made with {escape(made)}.</sub>")
     return "\n".join(lines) + "\n"
+
+
+def _notes(table: Table) -> list[str]:
+    """A list of what a reader must know of a table's cells, with an empty line at its end; nothing for nothing."""
+    notes = [f"- {escape(note)}" for note in (*mark_notes(table), *overlap_notes(table))]
+    return [*notes, ""] if notes else []
 
 
 def _grid(grid: Grid) -> list[str]:
@@ -171,4 +176,5 @@ def _pictures(pictures: Sequence[Shown]) -> list[str]:
 
 def escape(text: str) -> str:
     """Keep a text from being read as markdown, as HTML or as a table's edge: what could be, becomes an entity."""
-    return "".join(f"&#{ord(one)};" if one in "\\`*_[]<>|~&#$!@" else one for one in " ".join(text.split()))
+    plain = "".join(f"&#{ord(one)};" if one in "\\`*_[]<>|~&#$!@" else one for one in " ".join(text.split()))
+    return re.sub(r":(?=//)|(?<=[Ww]{3})\.", lambda found: f"&#{ord(found[0])};", plain)  # GitHub links bare addresses

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..files import write_atomic, write_json
+from ..files import json_bytes, write_atomic
 from ..keys import content_key, file_sha256
 from ..store import slug
 from .layout import KIND_MARKS, column_title, limit_text, row_title, score_title
@@ -32,6 +33,10 @@ VERSION = 1
 """Raised when the same tables would be drawn otherwise."""
 MOST_ROWS = 60
 """Rows of one picture; a task with more is seen better on the page, where it can be filtered."""
+MOST_COLUMNS = 40
+"""The same of columns."""
+LONGEST = 80
+"""Letters of a label."""
 FORMATS = ("png", "svg")
 KINDS = ("intervals", "matrix")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -68,6 +73,11 @@ class Plot:
     decimals: int
 
     @property
+    def files(self) -> list[str]:
+        """Their names."""
+        return [f"{self.name}-{kind}.{ending}" for kind in KINDS for ending in FORMATS]
+
+    @property
     def made_from(self) -> str:
         """A hash of all that is drawn."""
         return content_key("plot", {"version": VERSION, "plot": [*vars(self).values()]})
@@ -85,7 +95,10 @@ def plots(tables: Sequence[Table], titles: Mapping[str, str]) -> list[Plot]:
         if not table.sample:
             groups.setdefault((table.task, table.task_version, limit_text(table.limits)), []).append(table)
     made = [_plot(key, own, titles) for key, own in groups.items()]
-    return [one for one in made if 0 < len(one.rows) <= MOST_ROWS]
+    fitting = [one for one in made if 0 < len(one.rows) <= MOST_ROWS and len(one.columns) <= MOST_COLUMNS]
+    names = Counter(one.name.casefold() for one in fitting)  # a file system may not tell cases apart
+    return [replace(one, name=f"{one.name}-{one.made_from[:8]}") if names[one.name.casefold()] > 1 else one
+            for one in fitting]  # fmt: skip
 
 
 def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[str, str]) -> Plot:
@@ -105,11 +118,16 @@ def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[st
         task, _name(task, version, tables[0].limits),
         f"{titles.get(task, task)}: {about}", tuple(rows), tuple(models),
         tuple(column_title(*column) for column in columns),
-        tuple(tuple(cell.scores.get(score) if cell else None for cell in line) for line in cells),
-        tuple(tuple((one.low, one.high) if one else None for one in line) for line in estimates),
+        tuple(tuple(_drawn(cell.scores.get(score)) if cell else None for cell in line) for line in cells),
+        tuple(tuple((_drawn(one.low), _drawn(one.high)) if one else None for one in line) for line in estimates),
         tuple(tuple(KIND_MARKS.get(cell.transfer, "") if cell else "" for cell in line) for line in cells),
         styles[score].decimals if score in styles else 2,
     )  # fmt: skip
+
+
+def _drawn(value: Any) -> Any:
+    """A number without its last digits, which another machine may compute otherwise: it would be another picture."""
+    return None if value is None else round(value, 6)
 
 
 def _name(task: str, version: int, limits: Mapping[str, int | None]) -> str:
@@ -136,27 +154,34 @@ def draw_plots(found: Sequence[Plot], out: Path) -> list[Path]:
     kept = {one.name: index[one.name] for one in found if _stands(one, index, folder)}
     for one in found:
         if one.name not in kept:
-            files = dict(_files(one))
+            files = dict(zip(one.files, _contents(one), strict=True))
             for name, content in files.items():
                 write_atomic(folder / name, content)
                 written.append(folder / name)
             kept[one.name] = {
                 "made_from": one.made_from, "files": {name: file_sha256(folder / name) for name in files}
             }  # fmt: skip
-    if kept != index:
-        own = {name for entry in kept.values() for name in entry["files"]}
-        for entry in index.values():
-            for name in entry["files"].keys() - own:
-                (folder / name).unlink(missing_ok=True)
-        write_json(folder / INDEX, kept)
+    own = {name for entry in kept.values() for name in entry["files"]}
+    for name in {name for entry in index.values() for name in entry["files"]} - own:
+        (folder / name).unlink(missing_ok=True)
+    if not _is_index(found, kept, folder):
+        write_atomic(folder / INDEX, json_bytes({one.name: kept[one.name] for one in found}))
         written.append(folder / INDEX)
     return written
+
+
+def _is_index(found: Sequence[Plot], kept: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the index is, to the byte, that of these plots; without plots, none is needed."""
+    try:
+        return (folder / INDEX).read_bytes() == json_bytes({one.name: kept[one.name] for one in found})
+    except OSError:
+        return not found
 
 
 def stale(found: Sequence[Plot], out: Path) -> list[Path]:
     """The index, when pictures are not those of the tables, or are damaged."""
     index = _read(out / PLACE)
-    fits = index.keys() == {one.name for one in found} and all(_stands(one, index, out / PLACE) for one in found)
+    fits = all(_stands(one, index, out / PLACE) for one in found) and _is_index(found, index, out / PLACE)
     return [] if fits else [out / PLACE / INDEX]
 
 
@@ -182,7 +207,7 @@ def with_plots(
 
 def _stands(plot: Plot, index: Mapping[str, Any], folder: Path) -> bool:
     entry = index.get(plot.name)
-    if entry is None or entry["made_from"] != plot.made_from:
+    if entry is None or entry["made_from"] != plot.made_from or entry["files"].keys() != {*plot.files}:
         return False
     with contextlib.suppress(OSError):
         return all(file_sha256(folder / name) == checksum for name, checksum in entry["files"].items())
@@ -203,21 +228,21 @@ def _is_entry(entry: Any) -> bool:
     return fits and all(PLAIN.fullmatch(name) for name in entry["files"])
 
 
-def _files(plot: Plot) -> Iterator[tuple[str, bytes]]:
-    """Every file of a plot with its bytes: no date, no random ids, text as text."""
+def _contents(plot: Plot) -> Iterator[bytes]:
+    """The bytes of every file of a plot, in their order: no date, no random ids, text as text."""
     try:
         import matplotlib
     except ImportError:
         raise UserError("drawing the leaderboard's pictures needs matplotlib: pip install 'xbench[figures]'") from None
     settings: Any = {"svg.hashsalt": "xbench", "svg.fonttype": "none", "font.size": 9, "axes.unicode_minus": False}
     with matplotlib.rc_context(settings):
-        for kind, draw in zip(KINDS, (_draw_intervals, _draw_matrix), strict=True):
+        for draw in (_draw_intervals, _draw_matrix):  # as `KINDS` has them
             figure = draw(plot)
             for ending in FORMATS:
                 written = io.BytesIO()
                 metadata = {"Date": None} if ending == "svg" else {"Software": None}
                 figure.savefig(written, format=ending, dpi=120, bbox_inches="tight", metadata=metadata)
-                yield f"{plot.name}-{kind}.{ending}", written.getvalue()
+                yield written.getvalue()
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -240,7 +265,7 @@ def _draw_matrix(plot: Plot) -> Figure:
     low, high = image.get_clim()
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            dark = value < low + 0.55 * (high - low)
+            dark = value <= low + 0.55 * (high - low)
             text = f"{value:.{plot.decimals}f} {plot.marks[row][column]}".strip()
             axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
     axes.set_xticks(range(len(plot.columns)), [_two_lines(name) for name in plot.columns])
@@ -280,7 +305,7 @@ def _draw_intervals(plot: Plot) -> Figure:
 
 def _label_width(plot: Plot) -> float:
     """Inches that the rows' labels take."""
-    return 0.3 + 0.068 * max(map(len, plot.rows))
+    return 0.3 + 0.068 * max(len(_plain(name)) for name in plot.rows)
 
 
 def _legend() -> str:
@@ -292,5 +317,7 @@ def _two_lines(title: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text that matplotlib does not take for mathematics."""
-    return text.replace("$", r"\$")
+    """A text on one line, not too long, that matplotlib can draw and does not take for mathematics."""
+    printable = "".join(one if one.isprintable() else "\ufffd" for one in " ".join(text.split()))
+    short = printable if len(printable) <= LONGEST else f"{printable[: LONGEST - 1]}…"
+    return short.replace("$", r"\$")

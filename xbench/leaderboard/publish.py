@@ -253,7 +253,7 @@ def build(out: Path, registry: Registry, whole: bool = False) -> Built:
         except UserError as error:
             left_out.append(str(error))
     for path, text in texts.items():
-        write_atomic(path, text.encode())
+        write_atomic(path, _bytes(text))
     return Built([*texts, *written], material.damaged, left_out)
 
 
@@ -274,5 +274,10 @@ def differing(out: Path, registry: Registry) -> Built:
             texts[out / HTML] = render_html(material)
         except UserError as error:
             left_out.append(f"{out / HTML} is not looked at: {error}")
-    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != _bytes(text)]
     return Built([*wrong, *stale(material.plots, out)], material.damaged, left_out)
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which JSON may hold in a name and no text may, is a question mark."""
+    return text.encode("utf-8", "replace")

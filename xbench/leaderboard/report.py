@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..keys import canonical
 from ..stats import Estimate
 from .ceilings import NONE
 from .cells import Record, TableCell
@@ -128,35 +129,40 @@ _RANKS = (
 )
 
 
-def contests_table(found: Sequence[Contest], table: Table) -> TextTable | None:
+def contests_table(found: Sequence[Contest]) -> TextTable | None:
     """Models side by side.
 
     Args:
-        found: The contests of one task.
-        table: One of its tables, for its styles.
+        found: The contests of one task, version and limits.
     """
     if not found:
         return None
-    score, models = table.ranked_by, list(found[0].cells)
+    table, models = found[0].table, list(found[0].cells)
+    score = table.ranked_by
     several = len({contest.row.head for contest in found if contest.row.curriculum != "none"}) > 1
     rows = []
     for contest in found:
+        row = NONE if contest.row.is_floor else row_title(contest.row, several)  # floors alone have no curriculum
         texts = []
         for model in models:
             shown = _score(contest.cells[model], table, score)
             place = contest.places.get(model)
             below = " · ".join(part for part in (shown.below, f"rank {_range(place)}" if place else "") if part)
             texts.append(Text(shown.text, below))
-        rows.append(
-            (Text(row_title(contest.row, several)), Text(column_title(contest.column, contest.language)), *texts)
-        )
+        rows.append((Text(row), Text(column_title(contest.column, contest.language)), *texts))
     return TextTable(
-        "Models compared",
+        f"Models compared{about_table(table)}",
         f"{score_title(score, table.styles)}. {_RANKS}",
         ("Fine-tuned on", "Scored on", *models),
         2,
         tuple(rows),
     )
+
+
+def about_table(table: Table) -> str:
+    """What a title says of a table's limits, in brackets; empty for none."""
+    limits = limit_text(table.limits)
+    return f" ({limits})" if limits else ""
 
 
 def circles_table(circle: Circle) -> TextTable:
@@ -177,24 +183,32 @@ def is_floor(table: Table) -> bool:
     return all(row.is_floor for row in table.rows)
 
 
-def floors_table(tables: Sequence[Table]) -> TextTable | None:
-    """The floors of one task, a row each.
+def floors_tables(tables: Sequence[Table]) -> list[TextTable]:
+    """The floors of one task, a row each; what was scored with other limits or other scores is another table.
 
     Args:
         tables: One a floor.
     """
-    if not tables:
-        return None
+    groups: dict[str, list[Table]] = {}
+    for table in tables:
+        groups.setdefault(canonical([dict(table.limits), table.task_version, table.metrics]), []).append(table)
+    return [_floors(group) for group in groups.values()]
+
+
+def _floors(tables: Sequence[Table]) -> TextTable:
+    first = tables[0]
     columns = list(dict.fromkeys(column for table in tables for column in table.columns))
     rows = []
-    for table in tables:
-        cells = [table.rows[0].cells.get(name) for name, _ in columns]
-        shown = [Text(cell_text(cell, table.metrics, table.styles)) for cell in cells]
-        below = [interval_text(cell, table.metrics[0], table.styles) for cell in cells]
-        name = f"{table.model} ({limit_text(table.limits)})" if limit_text(table.limits) else table.model
-        rows.append((Text(name), *(Text(one.text, small) for one, small in zip(shown, below, strict=True))))
-    about = f"What needs no encoder reaches as much. {metric_title(tables[0].metrics, tables[0].styles)}."
-    return TextTable("Floors", about, ("Floor", *(column_title(*column) for column in columns)), 1, tuple(rows))
+    for table, row in ((one, row) for one in tables for row in one.rows):
+        cells = [row.cells.get(name) for name, _ in columns]
+        texts = [cell_text(cell, first.metrics, first.styles) for cell in cells]
+        below = [interval_text(cell, first.metrics[0], first.styles) for cell in cells]
+        title = table.model if len(table.rows) == 1 else row_title(row, False)
+        rows.append((Text(title), *(Text(text, small) for text, small in zip(texts, below, strict=True))))
+    about = f"What needs no encoder reaches as much. {metric_title(first.metrics, first.styles)}. {first.versions}."
+    return TextTable(
+        f"Floors{about_table(first)}", about, ("Floor", *(column_title(*column) for column in columns)), 1, tuple(rows)
+    )
 
 
 def mark_notes(table: Table) -> list[str]:

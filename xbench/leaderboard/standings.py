@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from ..curriculum import FLOOR, FROZEN
 from ..keys import canonical
 from ..stats import holm, rank_ranges
-from .cells import TableCell
+from .cells import TableCell, learned_from
 from .evidence import evidence
 from .table import Table, TableRow
 
@@ -66,13 +67,15 @@ class Contest:
     """Models with the same curriculum on the same rows.
 
     Attributes:
-        row: The first model's.
+        table: One that they stand in.
+        row: The first encoder's; a floor's where there is none.
         column: The evaluation dataset.
         language: Its language.
         cells: By model; None where one was not run.
         places: By model, of those that could be ranked.
     """
 
+    table: Table
     row: TableRow
     column: str
     language: str
@@ -87,32 +90,54 @@ def contests(tables: Sequence[Table]) -> list[Contest]:
         tables: Of one task, version and limits, one a model.
 
     Returns:
-        One for every curriculum, head, reading, recipe and column that two or more models have.
+        One for each curriculum, head, reading, recipe, set of training rows and column that two or more models have. A
+        floor has none of these but the column: it stands beside frozen encoders, however they were run.
     """
-    models = list(dict.fromkeys(table.model for table in tables))
-    score = tables[0].ranked_by
-    grouped: dict[tuple[str, ...], dict[str, tuple[TableRow, TableCell]]] = {}
-    languages: dict[tuple[str, ...], str] = {}
+    grouped: dict[tuple[str, ...], dict[str, _Entrant]] = {}  # the last two parts say where
+    floors: dict[tuple[str, str], dict[str, _Entrant]] = {}
+    languages: dict[str, str] = {}
     for table in tables:
         for row, (column, language) in itertools.product(table.rows, table.columns):
             cell = row.cells.get(column)
             if cell is not None and cell.records:
-                rows = cell.records[0]["eval"]["rows_sha256"]
-                # A floor has no head and no recipe: it stands beside frozen encoders.
-                made = ("", "") if row.curriculum == "none" and not row.reading else (row.head, row.recipe)
-                key = (row.curriculum, row.reading, *made, column, rows)
-                grouped.setdefault(key, {}).setdefault(table.model, (row, cell))
-                languages[key] = language
-    shared = {key: found for key, found in grouped.items() if len(found) > 1}
-    groups = [[found[model][1] if model in found else None for model in models] for found in shared.values()]
-    ranked = places(groups, score)
+                where = (column, str(cell.records[0]["eval"]["rows_sha256"]))
+                languages[column] = language
+                if cell.transfer == FLOOR:
+                    floors.setdefault(where, {}).setdefault(table.model, _Entrant(table, row, cell))
+                else:
+                    learned = learned_from(cell)
+                    key: tuple[str, ...] = (row.curriculum, row.reading, row.head, row.recipe, learned, *where)
+                    grouped.setdefault(key, {}).setdefault(table.model, _Entrant(table, row, cell))
+    for key, found in grouped.items():
+        found |= floors.get((key[-2], key[-1]), {}) if key[0] == FROZEN and not key[1] else {}
+    frozen = {key[-2:] for key in grouped if key[0] == FROZEN and not key[1]}
+    grouped |= {("", *where): found for where, found in floors.items() if where not in frozen}
+    shared = [(key[-2], found) for key, found in grouped.items() if len(found) > 1]
+    return _contests([found for _, found in shared], [(column, languages[column]) for column, _ in shared], tables)
+
+
+def _contests(
+    shared: Sequence[Mapping[str, _Entrant]], columns: Sequence[tuple[str, str]], tables: Sequence[Table]
+) -> list[Contest]:
+    models = list(dict.fromkeys(table.model for table in tables if any(table.model in found for found in shared)))
+    groups = [[found[model].cell if model in found else None for model in models] for found in shared]
+    ranked = places(groups, tables[0].ranked_by)
+    firsts = [min(found.values(), key=lambda one: one.row.is_floor) for found in shared]
     return [
         Contest(
-            next(iter(found.values()))[0], key[-2], languages[key], dict(zip(models, group, strict=True)),
+            first.table, first.row, *column, dict(zip(models, group, strict=True)),
             {models[place]: one for place, one in own.items()},
         )
-        for (key, found), group, own in zip(shared.items(), groups, ranked, strict=True)
+        for first, column, group, own in zip(firsts, columns, groups, ranked, strict=True)
     ]  # fmt: skip
+
+
+class _Entrant(NamedTuple):
+    """A model's cell where it stands."""
+
+    table: Table
+    row: TableRow
+    cell: TableCell
 
 
 def side_by_side(tables: Sequence[Table]) -> list[list[Contest]]:

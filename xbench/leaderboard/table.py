@@ -93,7 +93,8 @@ class Table:
 
     Attributes:
         task: The task's name.
-        model: The model's name, with its revision behind ``@`` where it has one.
+        model: The model's name, with its revision behind ``@`` where it has one, and its weights where others of that
+            name have other ones.
         metrics: The names of the scores, the primary one first.
         columns: Evaluation datasets with their languages, in order.
         rows: In order.
@@ -146,16 +147,25 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
         A table for each task, model and limits, real corpora before samples.
     """
     groups: dict[str, list[Record]] = {}
+    chapters: dict[tuple[str, bool], list[Record]] = {}
+    weights: dict[str, set[str]] = {}
     for record in records:
         groups.setdefault(canonical(_group(record)), []).append(record)
-    tables = [_table(group, orders.get(group[0]["task"], Order())) for group in groups.values()]
+        chapters.setdefault((record["task"], record["sample"]), []).append(record)
+        weights.setdefault(_model(record), set()).add(record["model"]["weights_sha256"])
+    tables = []
+    for group in groups.values():
+        order, chapter = orders.get(group[0]["task"], Order()), chapters[group[0]["task"], group[0]["sample"]]
+        # Columns are named alike in all tables of a chapter, so that one name is one thing wherever tables meet.
+        columns = order_columns(group, order.datasets, order.split, chapter)
+        tables.append(_table(group, columns, order, len(weights[_model(group[0])]) > 1))
     return sorted(tables, key=lambda table: _table_rank(table, orders.get(table.task, Order()).place))
 
 
 def _table_rank(table: Table, place: int) -> tuple[Any, ...]:
-    """What was run most stands first in its chapter."""
-    size = -len(table.rows)
-    return (table.sample, place, table.task, size, table.model, canonical(dict(table.limits)), table.versions)
+    """What was run on all rows stands first in its chapter, then what was run most."""
+    size = (any(table.limits.values()), -len(table.rows))
+    return (table.sample, place, table.task, *size, table.model, canonical(dict(table.limits)), table.versions)
 
 
 def _group(record: Record) -> list[Any]:
@@ -165,9 +175,10 @@ def _group(record: Record) -> list[Any]:
     ]  # fmt: skip
 
 
-def _table(records: Sequence[Record], order: Order) -> Table:
+def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], order: Order, namesakes: bool) -> Table:
+    """One table; ``namesakes``: whether other weights have the model's name as well, so that it alone is no name."""
     first = records[0]
-    columns = order_columns(records, order.datasets, order.split)
+    weights = f" (weights {first['model']['weights_sha256'][:8] or 'unknown'})" if namesakes else ""
     several = _fitted_apart(records, columns)
     rows: dict[_RowKey, list[Record]] = {}
     for record in records:
@@ -181,7 +192,7 @@ def _table(records: Sequence[Record], order: Order) -> Table:
     )
     return Table(
         task=first["task"],
-        model=_model(first),
+        model=_model(first) + weights,
         metrics=_metrics(records, list(order.scores)),
         columns=tuple(dict.fromkeys(columns.values())),
         rows=tuple(

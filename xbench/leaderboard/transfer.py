@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..curriculum import curriculum_name, parse_curriculum
+from ..curriculum import Curriculum, parse_curriculum
+from ..errors import UserError
+from ..sampling import same_sample
 from ..stats import Estimate, combine
-from .cells import TableCell
+from .cells import TableCell, fitted_on
 from .evidence import evidence
 from .table import Table, TableRow
 
@@ -104,10 +106,10 @@ def forgotten(table: Table, score: str) -> list[Compared]:
     """
     found = []
     for row, column, cell in _cells(table, score):
-        stages = parse_curriculum(row.curriculum)
+        stages = stages_of(row.curriculum)
         if len(stages) < 2:
             continue
-        before = curriculum_name(stages[:-1])
+        before = row.curriculum.rpartition(":")[0]  # as records spell it: their mixtures are in the task's order
         other = _alike(table, row, before, column, score)
         learned = {part["language"] for part in cell.records[0]["train"] if part["stage"] < len(stages) - 1}
         last = {part["language"] for part in cell.records[0]["train"] if part["stage"] == len(stages) - 1}
@@ -131,7 +133,7 @@ def mixing_gains(table: Table, score: str) -> list[Compared]:
     """
     found = []
     for row, column, cell in _cells(table, score):
-        stages = parse_curriculum(row.curriculum)
+        stages = stages_of(row.curriculum)
         if len(stages) != 1 or len(stages[0]) < 2:
             continue
         for part in cell.records[0]["train"]:
@@ -153,13 +155,25 @@ def _cells(table: Table, score: str) -> Iterator[tuple[TableRow, str, TableCell]
 
 
 def _alike(table: Table, row: TableRow, curriculum: str, column: str, score: str) -> TableCell | None:
-    """The same column's cell of another curriculum, run with the same head, reading and settings as a row."""
+    """The same column's cell of another curriculum, run with the same head, reading, settings and fit as a row.
+
+    None where there are several, which were trained on other rows of their datasets: none of them is *the* one.
+    """
+    found, own = [], row.cells[column]
     for other in table.rows:
         same = (other.curriculum, other.head, other.reading) == (curriculum, row.head, row.reading)
         cell = other.cells.get(column)
         if same and cell is not None and other.recipe == row.recipe and cell.scores.get(score) is not None:
-            return cell
-    return None
+            found += [cell] if fitted_on(cell) == fitted_on(own) else []
+    return found[0] if len(found) == 1 else None
+
+
+def stages_of(curriculum: str) -> Curriculum:
+    """Its stages; of a text that is no curriculum, none."""
+    try:
+        return parse_curriculum(curriculum)
+    except UserError:
+        return ()
 
 
 def _interval(
@@ -167,7 +181,8 @@ def _interval(
 ) -> Estimate | None:
     found = [evidence(cell.records, score) for cell in cells]
     parts = [one.part() for one in found if one is not None]
-    if len(parts) < len(found) or len({part.rows for part in parts}) > 1:
+    first = cells[0].records[0]
+    if len(parts) < len(found) or not all(same_sample(first, cell.records[0]) for cell in cells):
         return None
     return combine(function, *parts, over=over)
 
