@@ -4,10 +4,10 @@ A score varies by the rows it was measured on and by the seed that the model was
 each is the score over a resample of *units* (rows, or passages where rows are clustered). The scores of several seeds
 tell the second. A score of one seed is a statement about that one trained model; its interval holds rows only.
 
-Where there are several seeds, the two variances are summed, with what is in both of them counted once; see
-`xbench.spread.Spread.variances` for the degrees of freedom of its t. Resampling the seeds instead (Sellam et al. 2022,
-"The MultiBERTs", who have 25) gives intervals far too short for 3 or 5. What the tests measure of all this by
-simulation stands in tests/unit/test_coverage.py.
+Where there are several seeds, the two variances are summed, with what is in both of them counted once, and t takes the
+degrees of freedom of `xbench.spread.Spread.variances`. Resampling seeds as well (Sellam et al. 2022, "The MultiBERTs")
+is for their 25: of 3, it finds two thirds of the variance, and no t. What the tests measure of all this by simulation
+stands in tests/unit/test_coverage.py.
 """
 
 from __future__ import annotations

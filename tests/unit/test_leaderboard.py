@@ -351,23 +351,24 @@ def test_a_limit_is_said_in_words(train: int | None, evaluated: int | None, text
 
 def test_what_is_published_is_built_and_compared(registry: Registry, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("README.md", "leaderboard.csv", "leaderboard.tex")]
-    assert differing(tmp_path, registry) == files
+    assert differing(tmp_path, registry).written == files
     for one in table_one():
         path = tmp_path / "results" / "sts" / f"{one['key']}.json"
         store_like(path, one)
-    written, damaged = build(tmp_path, registry)
+    built = build(tmp_path, registry)
+    written, damaged = built.written, built.damaged
     assert (written, damaged) == (files, [])
     page = render_markdown(table_one(), orders(registry), {"sts": "Semantic textual similarity"})
     assert written[0].read_text(encoding="utf-8") == f"{MARKER}\n{page}"
     index = tmp_path / "figures" / "report" / "plots.json"
-    assert differing(tmp_path, registry) == [index]  # nothing is drawn unless it is asked for
-    assert build(tmp_path, registry, draw=True)[0][:3] == written
-    assert differing(tmp_path, registry) == []
+    assert differing(tmp_path, registry).written == [index]  # nothing is drawn unless it is asked for
+    assert build(tmp_path, registry, whole=True).written[:3] == written
+    assert differing(tmp_path, registry).written == []
     for path in files:
         before = path.read_text(encoding="utf-8")
         path.write_text(before.replace("81.25", "91.25", 1), encoding="utf-8")
         assert path.read_text(encoding="utf-8") != before
-        assert differing(tmp_path, registry) == [path]
+        assert differing(tmp_path, registry).written == [path]
         path.write_text(before, encoding="utf-8")
 
 
@@ -384,9 +385,9 @@ def test_a_page_that_xbench_has_not_made_is_not_overwritten(registry: Registry, 
 def test_a_page_of_its_own_is_overwritten_whatever_became_of_its_line_ends(registry: Registry, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_bytes(f"{MARKER}\r\n# Old\r\n".encode())
-    assert build(tmp_path, registry)[0][0] == path
+    assert build(tmp_path, registry).written[0] == path
     assert "Old" not in path.read_text(encoding="utf-8")
-    assert build(tmp_path / "new", registry)[0][0] == tmp_path / "new" / "README.md"
+    assert build(tmp_path / "new", registry).written[0] == tmp_path / "new" / "README.md"
 
 
 def test_a_damaged_record_is_named_and_left_out(registry: Registry, tmp_path: Path) -> None:
@@ -396,7 +397,7 @@ def test_a_damaged_record_is_named_and_left_out(registry: Registry, tmp_path: Pa
     records, damaged = load_records(tmp_path)
     assert records == [good]
     assert damaged == [tmp_path / "results" / "korsts.json"]
-    assert build(tmp_path, registry)[1] == damaged
+    assert build(tmp_path, registry).damaged == damaged
     assert "99.00" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
