@@ -20,9 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
 
-from .spread import Floats, Function, Part, Spread, measure, total
+from .spread import NOTHING, Floats, Function, Part, Spread, measure, total
 
-__all__ = ["Difference", "Estimate", "Part", "combine", "difference", "estimate", "holm", "rank_ranges"]
+__all__ = [
+    "Difference",
+    "Estimate",
+    "Part",
+    "combine",
+    "difference",
+    "estimate",
+    "holm",
+    "pair_p_values",
+    "rank_ranges",
+]
 
 MOST_BIAS = 0.5  # standard errors between a score and its draws' median: beyond it, they are biased, not skewed
 MOST_SKEW = 1.2  # of the draws: beyond it, a third moment of 1,000 numbers says little
@@ -147,6 +157,29 @@ def difference(
     p = 2 * float(special.stdtr(df, -abs(value) / se))
     reach = se * float(special.stdtrit(df, (1 + level) / 2))
     return Difference(value, value - reach, value + reach, se, p, _method(spread, "paired bootstrap, t"))
+
+
+def pair_p_values(scores: ArrayLike, draws: ArrayLike, units: int) -> Floats:
+    """The p value of `difference` for every pair of some scores of one seed each, all at once.
+
+    Args:
+        scores: (scores,).
+        draws: (scores, draws): over the same resamples, all defined.
+        units: How many units were resampled, two at least.
+
+    Returns:
+        (scores, scores)
+    """
+    values, drawn = np.asarray(scores, np.float64), np.asarray(draws, np.float64)
+    apart = np.abs(values[:, None] - values[None, :])  # (scores, scores)
+    centred = drawn - drawn.mean(axis=1, keepdims=True)
+    shared = centred @ centred.T / (drawn.shape[1] - 1) * units / (units - 1)  # (scores, scores) covariances
+    own = np.diagonal(shared)
+    se = np.sqrt(np.maximum(0.0, own[:, None] + own[None, :] - 2 * shared))
+    least = NOTHING * max(1.0, float(np.abs(values).max(initial=0.0)))
+    alike = np.where(apart <= least, 1.0, 2.0 ** (1 - units))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(se <= least, alike, 2 * special.stdtr(units - 1, -apart / se))
 
 
 def combine(function: Function, *parts: Part, over: Function | None = None, level: float = 0.95) -> Estimate | None:

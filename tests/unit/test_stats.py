@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from xbench.stats import Part, combine, difference, estimate, holm, rank_ranges
+from xbench.stats import Part, combine, difference, estimate, holm, pair_p_values, rank_ranges
 
 Floats = NDArray[np.float64]
 
@@ -271,3 +272,20 @@ def test_ranks_are_ranges_where_not_told_apart_is_not_transitive() -> None:
     assert rank_ranges([], []) == []
     with pytest.raises(ValueError, match="both ways"):
         rank_ranges([1.0, 2.0], [[False, True], [True, False]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_pairs_at_once_have_the_p_values_of_each(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shared = random.normal(0, 1, 400)
+    draws = 80 + np.stack([shared * own + random.normal(0, 1, 400) for own in (0, 0.5, 1, 2)])
+    draws = np.concatenate([draws, draws[:1], np.full((2, 400), 50.0)])  # a twin, and two that nothing changes
+    scores = draws.mean(axis=1) + random.normal(0, 0.5, 7) * np.array([1, 1, 1, 1, 0, 0, 0])
+    scores[4] = scores[0]
+    scores[6] += 1
+    found = pair_p_values(scores, draws, 300)
+    for i, j in itertools.product(range(7), repeat=2):
+        if i != j:
+            alone = difference(scores[i : i + 1], draws[i : i + 1], scores[j : j + 1], draws[j : j + 1], 300)
+            assert alone is not None
+            assert found[i, j] == pytest.approx(alone.p, rel=1e-6, abs=1e-300)

@@ -7,15 +7,17 @@ range: from one more than how many are better to as many as are not worse.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..curriculum import FLOOR, FROZEN
 from ..keys import canonical
-from ..stats import holm, rank_ranges
+from ..stats import holm, pair_p_values, rank_ranges
 from .cells import TableCell, learned_from
-from .evidence import evidence
+from .evidence import Evidence, evidence
 from .table import Table, TableRow
 
 LEVEL = 0.05
@@ -39,14 +41,29 @@ def places(groups: Sequence[Sequence[TableCell | None]], score: str) -> list[Pla
         {place: one for place, cell in enumerate(group) if cell and (one := evidence(cell.records, score)) is not None}
         for group in groups
     ]
-    pairs = [(group, *pair) for group, own in enumerate(found) for pair in itertools.combinations(own, 2)]
-    tested = [(pair, found[pair[0]][pair[1]].minus(found[pair[0]][pair[2]])) for pair in pairs]
-    usable = [(pair, gap) for pair, gap in tested if gap is not None]
+    tested = [(group, *one) for group, own in enumerate(found) for one in _tested(own)]
     ahead: set[tuple[int, int, int]] = set()
-    for ((group, first, second), gap), p in zip(usable, holm([gap.p for _, gap in usable]), strict=True):
-        if p < LEVEL and gap.value:
-            ahead.add((group, first, second) if gap.value > 0 else (group, second, first))
+    for (group, first, second, gap, _), p in zip(tested, holm([one[-1] for one in tested]), strict=True):
+        if p < LEVEL and gap:
+            ahead.add((group, first, second) if gap > 0 else (group, second, first))
     return [_places(number, groups[number], own, score, ahead) for number, own in enumerate(found)]
+
+
+def _tested(own: Mapping[int, Evidence]) -> Iterator[tuple[int, int, float, float]]:
+    """Each pair's places, its difference and p; those of one seed each all at once, since pairs grow as the square."""
+    plain = [place for place, one in own.items() if len(one.scores) == 1 and np.isfinite(one.draws).all()]
+    plain = [place for place in plain if own[place].part().rows == own[plain[0]].part().rows]
+    if len(plain) > 1:
+        scores = [own[place].scores[0] for place in plain]
+        draws = np.concatenate([own[place].draws for place in plain])  # (places, draws)
+        p_values = pair_p_values(scores, draws, own[plain[0]].units)
+        for (i, first), (j, second) in itertools.combinations(enumerate(plain), 2):
+            yield first, second, scores[i] - scores[j], float(p_values[i, j])
+    for first, second in itertools.combinations(own, 2):
+        if first not in plain or second not in plain:
+            gap = own[first].minus(own[second])
+            if gap is not None:
+                yield first, second, gap.value, gap.p
 
 
 def _places(
