@@ -82,7 +82,7 @@ def _ends(prefix: str, interval: Estimate | None) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A number to six decimals, the same on every machine; a text on one line that no spreadsheet takes for a formula."""
+    """A number to six decimals, the same on every machine; a text on one line, which no spreadsheet computes."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
