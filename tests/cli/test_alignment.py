@@ -46,6 +46,7 @@ def test_ones_own_pairs_are_mapped_scored_and_drawn(pairs: Program) -> None:
     assert [Path(name).suffix for name in pictures] == [".json", ".png", ".svg", ".png", ".svg"]
     assert all(f"figures/my-alignment/{name}" in page for name in pictures if not name.endswith(".json"))
     assert "| none (frozen), procrustes | " in page
+    assert pairs("leaderboard", "build", "--plugin", "my_pairs.py").returncode == 0
     again = pairs("leaderboard", "check", "--plugin", "my_pairs.py")
     assert again.returncode == 0, again.stderr
 

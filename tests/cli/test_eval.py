@@ -166,6 +166,10 @@ def test_the_same_seed_gives_the_same_predictions_in_another_process_and_cache(p
 
 def test_leaderboard_check_notices_a_changed_page_and_a_changed_record(project: Program) -> None:
     project(*EVAL, "--train", "none")
+    done = project("leaderboard", "check", "--plugin", "my_task.py")
+    assert done.returncode == 1  # a run leaves the pictures of the tables to `leaderboard build`
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["leaderboard/figures/report/plots.json"]
+    assert project("leaderboard", "build", "--plugin", "my_task.py").returncode == 0
     assert project("leaderboard", "check", "--plugin", "my_task.py").returncode == 0
     page = project.folder / "leaderboard" / "README.md"
     page.write_text(page.read_text(encoding="utf-8").replace("frozen", "thawed"), encoding="utf-8")

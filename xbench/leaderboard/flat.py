@@ -24,7 +24,6 @@ COLUMNS = (
 
 FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """What a spreadsheet takes a text for a formula by; some read wide signs as plain ones."""
-SPACES = ("\t", "\r", "\n")
 
 
 def render_csv(found: Sequence[Entry], paths: Mapping[str, PurePosixPath]) -> str:
@@ -83,12 +82,13 @@ def _ends(prefix: str, interval: Estimate | None) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A number to six decimals, the same on every machine; a text that no spreadsheet takes for a formula."""
+    """A number to six decimals, the same on every machine; a text on one line, which no spreadsheet computes."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         text = f"{value:.6f}".rstrip("0").rstrip(".")
         return "0" if text == "-0" else text
-    if isinstance(value, str) and (value[:1] in SPACES or value.lstrip().startswith(FORMULAS)):
-        return f"'{value}"
+    if isinstance(value, str):
+        line = "".join(one if one.isprintable() else " " for one in value)  # no second line
+        return f"'{line}" if line.lstrip().startswith(FORMULAS) else line
     return value
