@@ -35,7 +35,7 @@ def shuffled(self, *arguments, **named):  # a file system lists its files in any
 pathlib.Path.rglob = shuffled
 from xbench.leaderboard.publish import build
 from xbench.registry import load_registry
-build(pathlib.Path(sys.argv[1]), load_registry(), draw=True)
+build(pathlib.Path(sys.argv[1]), load_registry(), whole=True)
 print(locale.getpreferredencoding(False), hash("a"))
 """
 
@@ -44,7 +44,7 @@ print(locale.getpreferredencoding(False), hash("a"))
 def before(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
     """A leaderboard that was built."""
     folder = save(tmp_path_factory.mktemp("published") / "out", RECORDS)
-    build(folder, registry, draw=True)
+    build(folder, registry, whole=True)
     return folder
 
 
@@ -62,10 +62,10 @@ def published(out: Path) -> dict[str, bytes]:
 
 def test_building_again_changes_nothing(out: Path, registry: Registry) -> None:
     first = published(out)
-    assert {"README.md", "leaderboard.csv", "leaderboard.tex", "figures/report/plots.json"} < first.keys()
-    build(out, registry, draw=True)
+    assert {"README.md", "index.html", "leaderboard.csv", "leaderboard.tex", "figures/report/plots.json"} < first.keys()
+    build(out, registry, whole=True)
     assert published(out) == first
-    assert differing(out, registry) == []
+    assert differing(out, registry).written == []
 
 
 def test_another_process_locale_hash_seed_and_order_of_files_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
@@ -84,22 +84,27 @@ def test_another_process_locale_hash_seed_and_order_of_files_give_the_same_bytes
 
 def test_every_published_file_that_is_altered_or_gone_fails_the_check(out: Path, registry: Registry) -> None:
     files = published(out)
-    assert len(files) == 4 + 2 * 4
+    assert len(files) == 5 + 2 * 4
     for name, whole in files.items():
-        for damage in (whole + b" ", whole[:-1], None):
+        # The page is not kept in a repository: it is looked at where it is there.
+        for damage in (whole + b" ", whole[:-1], *([] if name == "index.html" else [None])):
             (out / name).unlink() if damage is None else (out / name).write_bytes(damage)
             done = CliRunner().invoke(command, ["check", "--out", str(out)], standalone_mode=False)
             assert done.return_value == 1, (name, done.output)
             assert "run xbench leaderboard build" in done.output
             (out / name).write_bytes(whole)
-    assert differing(out, registry) == []
+    assert differing(out, registry).written == []
 
 
 def test_a_record_more_less_or_altered_fails_the_check(out: Path, registry: Registry) -> None:
     one, *_ = sorted((out / "results").rglob("*.json"))
     whole = one.read_text(encoding="utf-8")
     one.unlink()
-    assert {path.name for path in differing(out, registry)} >= {"README.md", "leaderboard.csv", "leaderboard.tex"}
+    assert {path.name for path in differing(out, registry).written} >= {
+        "README.md",
+        "leaderboard.csv",
+        "leaderboard.tex",
+    }
     one.write_text(whole.replace('"seed": 0', '"seed": 7'), encoding="utf-8")
     done = CliRunner().invoke(command, ["check", "--out", str(out)], standalone_mode=False)
     assert done.return_value == 1
@@ -108,7 +113,7 @@ def test_a_record_more_less_or_altered_fails_the_check(out: Path, registry: Regi
     assert CliRunner().invoke(command, ["check", "--out", str(out)], standalone_mode=False).return_value == 0
     more = out / "results" / "sts" / "more.json"
     more.write_text(json.dumps(record("korsts", "sts17-es", seed=5)), encoding="utf-8")
-    assert out / "README.md" in differing(out, registry)
+    assert out / "README.md" in differing(out, registry).written
 
 
 def test_half_a_letter_in_a_name_stops_no_build(tmp_path: Path, registry: Registry) -> None:
@@ -119,12 +124,13 @@ def test_half_a_letter_in_a_name_stops_no_build(tmp_path: Path, registry: Regist
         path = tmp_path / "results" / f"{curriculum}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(record(curriculum, **changes)), encoding="utf-8")  # as an escape: "a\\ud800b"
-    assert build(tmp_path, registry)[1] == []
+    assert build(tmp_path, registry, whole=True).damaged == []
     assert "a?b" in (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert differing(tmp_path, registry) == [tmp_path / "figures" / "report" / "plots.json"]
+    assert differing(tmp_path, registry).written == []
 
 
 def test_an_empty_leaderboard_is_built_and_checked(tmp_path: Path, registry: Registry) -> None:
-    written, damaged = build(tmp_path, registry, draw=True)
-    assert (len(written), damaged, differing(tmp_path, registry)) == (3, [], [])
+    built = build(tmp_path, registry, whole=True)
+    assert [path.name for path in built.written] == ["README.md", "leaderboard.csv", "leaderboard.tex", "index.html"]
+    assert (built.damaged, built.left_out, differing(tmp_path, registry).written) == ([], [], [])
     assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith(MARKER)

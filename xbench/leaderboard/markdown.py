@@ -150,6 +150,10 @@ def _cell(text: str, below: str) -> str:
     return f"{text}<br><sub>{below}</sub>" if below else text
 
 
+def _lines(text: str) -> str:
+    return "<br>".join(escape(line) for line in text.split("\n"))
+
+
 def _text_table(table: TextTable, level: str) -> str:
     lines = [f"\n{level} {escape(table.title)}\n", f"{escape(table.about)}\n"]
     folded = len(table.rows) > LONG
@@ -157,7 +161,7 @@ def _text_table(table: TextTable, level: str) -> str:
         lines.append(f"<details><summary>{len(table.rows)} rows</summary>\n")
     lines.append("| " + " | ".join(map(escape, table.columns)) + " |")
     lines.append("|" + "---|" * table.words + "---:|" * (len(table.columns) - table.words))
-    lines += ["| " + " | ".join(_cell(escape(one.text), escape(one.below)) for one in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(_cell(escape(one.text), _lines(one.below)) for one in row) + " |" for row in table.rows]
     return "\n".join([*lines, "\n</details>"] if folded else lines) + "\n"
 
 

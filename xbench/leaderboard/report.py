@@ -17,7 +17,7 @@ from .transfer import Compared, forgotten, gaps, mixing_gains
 
 
 class Text(NamedTuple):
-    """What stands in one place of a table: a text, and a smaller one below it."""
+    """What stands in one place of a table: a text, and a smaller one below it, a line or more."""
 
     text: str
     below: str = ""
@@ -147,7 +147,7 @@ def contests_table(found: Sequence[Contest]) -> TextTable | None:
         for model in models:
             shown = _score(contest.cells[model], table, score)
             place = contest.places.get(model)
-            below = " · ".join(part for part in (shown.below, f"rank {_range(place)}" if place else "") if part)
+            below = "\n".join(part for part in (shown.below, f"rank {_range(place)}" if place else "") if part)
             texts.append(Text(shown.text, below))
         rows.append((Text(row), Text(column_title(contest.column, contest.language)), *texts))
     return TextTable(
@@ -175,7 +175,7 @@ def circles_table(circle: Circle) -> TextTable:
         "tasks weigh alike. The range is from the mean of the best ranks that the tests leave open to that of the "
         "worst."
     )
-    return TextTable("Average rank", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
+    return TextTable(f"Average rank of {len(rows)}", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
 
 
 def is_floor(table: Table) -> bool:

@@ -204,6 +204,8 @@ class Circle:
 def circles(by_task: Mapping[str, Sequence[Contest]], most: int = 3) -> list[Circle]:
     """Average ranks, of models that took part in the same contests: ranks among others are other ranks.
 
+    Contests of floors among themselves are left out.
+
     Args:
         by_task: The contests of each task.
         most: How many circles to give.
@@ -214,7 +216,7 @@ def circles(by_task: Mapping[str, Sequence[Contest]], most: int = 3) -> list[Cir
     found: dict[frozenset[str], dict[str, list[Contest]]] = {}
     for task, own in by_task.items():
         for contest in own:
-            if len(contest.places) > 1:
+            if len(contest.places) > 1 and not contest.row.is_floor:
                 found.setdefault(frozenset(contest.places), {}).setdefault(task, []).append(contest)
     ranked = sorted(found.items(), key=lambda item: (-len(item[0]), -sum(map(len, item[1].values())), sorted(item[0])))
     return [_circle(models, own) for models, own in ranked[:most]]
