@@ -133,7 +133,7 @@ def test_models_compared_have_their_scores_intervals_and_ranks() -> None:
     assert texts(made) == [
         ["stsb", "English (stsb)", "90.00 •", "50.00 •"], ["stsb", "Korean (korsts)", "undefined", "60.00 †"]
     ]  # fmt: skip
-    assert re.fullmatch(r"[\d.]+ to [\d.]+ \nrank 1", texts(made, below=True)[0][2])
+    assert re.fullmatch(r"[\d.]+ to [\d.]+\nrank 1", texts(made, below=True)[0][2])
     assert texts(made, below=True)[0][3].endswith("\nrank 2")
     assert texts(made, below=True)[1] == ["", "", "", ""]
     assert contests_table([]) is None
