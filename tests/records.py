@@ -77,7 +77,9 @@ def with_bootstrap(one: Mapping[str, Any], own: float = OWN) -> dict[str, Any]:
     for name, score in one["scores"].items():
         if score is not None:
             alike, apart = (
-                np.random.default_rng([zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in texts]).standard_normal(units.count)
+                np.random.default_rng(
+                    [zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in texts]
+                ).standard_normal(units.count)
                 for texts in ([units.sha256, name], [units.sha256, name, *who])
             )
             rows = SHARED * alike + own * apart
