@@ -269,3 +269,10 @@ def test_the_papers_table_is_one_plot_of_its_six_rows() -> None:
     (plot,) = of(*table_one(draws=True))
     assert (len(plot.rows), len(plot.columns)) == (6, 4)
     assert all(interval is not None for line in plot.intervals for interval in line)
+
+
+def test_floors_alone_are_not_drawn() -> None:
+    floor = scored("none", "stsb", 40.0, head="a", transfer="floor", model__name="a", model__weights_sha256="")
+    assert of(floor) == []
+    (beside,) = of(floor, *RECORDS)
+    assert "a" in beside.rows

@@ -278,6 +278,16 @@ def test_floors_of_other_limits_or_versions_stand_in_a_table_of_their_own() -> N
     assert floors_tables([]) == []
 
 
+def test_floors_among_themselves_are_not_compared_as_models_are() -> None:
+    alone = build_tables([floor("a", 1.0), floor("b", 2.0)], ORDER)
+    (held,) = side_by_side(alone)
+    assert contests_table(held) is None
+    (held,) = side_by_side(build_tables([floor("a", 1.0), floor("b", 2.0), scored("none", "stsb", 60.0)], ORDER))
+    made = contests_table(held)
+    assert made is not None
+    assert set(made.columns[2:]) == {"a", "b", "e5-small-q4"}
+
+
 def test_every_row_of_a_floor_is_shown_and_its_marks_are_explained() -> None:
     again = floor("a", 5.0, head_version=2)
     (made,) = floors_tables(build_tables([floor("a", 1.0), again], ORDER))

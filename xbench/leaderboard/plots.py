@@ -84,7 +84,7 @@ class Plot:
 
 
 def plots(tables: Sequence[Table], titles: Mapping[str, str]) -> list[Plot]:
-    """One of each task and limits, of real corpora.
+    """One of each task and limits, of real corpora, where there is more than floors.
 
     Args:
         tables: In order.
@@ -94,7 +94,7 @@ def plots(tables: Sequence[Table], titles: Mapping[str, str]) -> list[Plot]:
     for table in tables:
         if not table.sample:
             groups.setdefault((table.task, table.task_version, limit_text(table.limits)), []).append(table)
-    made = [_plot(key, own, titles) for key, own in groups.items()]
+    made = [_plot(key, own, titles) for key, own in groups.items() if not all(is_floor(table) for table in own)]
     fitting = [one for one in made if 0 < len(one.rows) <= MOST_ROWS and len(one.columns) <= MOST_COLUMNS]
     names = Counter(one.name.casefold() for one in fitting)  # a file system may not tell cases apart
     return [replace(one, name=f"{one.name}-{one.made_from[:8]}") if names[one.name.casefold()] > 1 else one

@@ -130,25 +130,27 @@ _RANKS = (
 
 
 def contests_table(found: Sequence[Contest]) -> TextTable | None:
-    """Models side by side.
+    """Models side by side; floors among themselves have a table of their own.
 
     Args:
         found: The contests of one task, version and limits.
     """
+    found = [contest for contest in found if not contest.row.is_floor]
     if not found:
         return None
-    table, models = found[0].table, list(found[0].cells)
+    table = found[0].table
+    models = [model for model in found[0].cells if any(contest.cells[model] for contest in found)]
     score = table.ranked_by
     several = len({contest.row.head for contest in found if contest.row.curriculum != "none"}) > 1
     rows = []
     for contest in found:
-        row = NONE if contest.row.is_floor else row_title(contest.row, several)  # floors alone have no curriculum
         texts = []
         for model in models:
             shown = _score(contest.cells[model], table, score)
             place = contest.places.get(model)
             below = "\n".join(part for part in (shown.below, f"rank {_range(place)}" if place else "") if part)
             texts.append(Text(shown.text, below))
+        row = row_title(contest.row, several)
         rows.append((Text(row), Text(column_title(contest.column, contest.language)), *texts))
     return TextTable(
         f"Models compared{about_table(table)}",
