@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from xbench.api import Metric, MetricContext, resample_means
+from xbench.api import Metric, MetricContext
 
 Sampler: TypeAlias = Callable[..., Mapping[str, Any]]
 
@@ -24,6 +24,8 @@ def mean_cosine(predictions: Sequence[Any], references: Sequence[Any], about: Me
 
 def resample_cosine(predictions: Sequence[Any], references: Sequence[Any], about: MetricContext) -> Sampler:
     """The mean cosine of weighted pairs; see `mean_cosine`."""
+    from xbench.api import resample_means  # needs numpy
+
     return resample_means({"mean_cosine": _cosines(predictions)})
 
 
@@ -52,6 +54,8 @@ def resample_some(
     names: Mapping[str, str], factor: float,
 ) -> Sampler:  # fmt: skip
     """The means of weighted pairs, each among the same others as before; see `means`."""
+    from xbench.api import resample_means  # needs numpy
+
     return resample_means({score: [factor * one[name] for one in predictions] for score, name in names.items()})
 
 

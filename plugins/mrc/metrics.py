@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from xbench.api import Metric, MetricContext, UserError, resample_means
+from xbench.api import Metric, MetricContext, UserError
 
 from .scorers import KORQUAD, MLQA_LANGUAGES, SQUAD, Scorer, mlqa
 
@@ -63,6 +63,8 @@ def resample(
         about: For the language of the dataset's contexts.
         metric: ``squad``, ``korquad`` or ``mlqa``.
     """
+    from xbench.api import resample_means  # needs numpy
+
     scorer = scorer_of(metric, about)
     pairs = [
         (0.0, 0.0) if prediction is None else scorer.best(prediction, texts)

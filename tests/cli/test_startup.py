@@ -115,5 +115,5 @@ def test_a_finished_evaluation_is_found_again_without_torch(project: Program) ->
     assert "torch" in modules(project)
     again = project(*command, "--train", "none", "--train", "my-pairs-en:my-pairs-de")
     assert again.returncode == 0, again.stderr
-    assert not modules(project) & HEAVY
+    assert not modules(project) & (HEAVY - {"scipy"})  # which the intervals of the leaderboard need
     assert again.stdout == first.stdout

@@ -19,7 +19,7 @@ from xbench.compare import Pair, Sides, choose_sides, disagreements, pairs
 from xbench.data.rows import prepare
 from xbench.errors import UserError
 from xbench.leaderboard.entries import Entry, entries
-from xbench.leaderboard.publish import gather
+from xbench.leaderboard.material import gather
 from xbench.leaderboard.table import Order, build_tables
 from xbench.measures import MetricContext
 from xbench.registry import Registry, load_registry

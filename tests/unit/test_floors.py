@@ -21,7 +21,8 @@ from tests.tiny import Bench
 from xbench.errors import UserError
 from xbench.execute import Outcome
 from xbench.leaderboard.layout import grids
-from xbench.leaderboard.publish import build, orders
+from xbench.leaderboard.orders import orders
+from xbench.leaderboard.publish import build
 from xbench.leaderboard.table import build_tables
 from xbench.plan import Plan, Request, make_plan
 from xbench.progress import Reporter

@@ -15,7 +15,8 @@ from tests.pages import render_markdown
 from tests.records import record, split_of, table_one
 from xbench.errors import UserError
 from xbench.leaderboard.layout import cell_text, column_title, grids, limit_text, metric_title, row_title
-from xbench.leaderboard.publish import MARKER, build, differing, load_records, orders
+from xbench.leaderboard.orders import orders
+from xbench.leaderboard.publish import MARKER, build, differing, load_records
 from xbench.leaderboard.table import Order, ScoreStyle, Table, TableCell, build_tables
 from xbench.plan import Plan, Request, make_plan
 from xbench.registry import Plugin, Registry, load_registry

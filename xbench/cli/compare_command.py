@@ -13,7 +13,7 @@ from ..compare import Disagreement, Pair, Sides, choose_sides, disagreements, pa
 from ..errors import UserError, did_you_mean
 from ..leaderboard.entries import Entry, entries
 from ..leaderboard.layout import column_title, limit_text, row_title, score_title
-from ..leaderboard.publish import gather
+from ..leaderboard.material import gather
 from ..leaderboard.standings import LEVEL
 from ..registry import Registry
 from ..settings import Settings

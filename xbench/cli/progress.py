@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..leaderboard.publish import orders
+from ..leaderboard.orders import orders
 from ..leaderboard.table import build_tables
 from ..plan import Cell, Plan, Stage
 from ..progress import Reporter

@@ -11,9 +11,8 @@ from rich.table import Table as RichTable
 
 from ..execute import Failure
 from ..leaderboard.ceilings import CEILING
-from ..leaderboard.layout import FITTED_HERE, KIND_MARKS, MARKED, Grid, grids, limit_text, table_title
-from ..leaderboard.publish import orders
-from ..leaderboard.report import mark_notes
+from ..leaderboard.layout import FITTED_HERE, KIND_MARKS, MARKED, Grid, grids, limit_text, mark_notes, table_title
+from ..leaderboard.orders import orders
 from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
@@ -33,7 +32,7 @@ def rich_tables(table: Table) -> list[RichTable]:
     if limit_text(table.limits):
         notes.insert(0, limit_text(table.limits))
     drawn = []
-    for grid in grids(table):
+    for grid in grids(table, with_intervals=False):
         parts = (table.task, table.model, table_title(table), grid.title)
         drawn.append(_drawn(grid, " · ".join(part for part in parts if part)))
     drawn[-1].caption = escape("; ".join(notes))

@@ -7,11 +7,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..keys import canonical
-from ..stats import Estimate
-from .evidence import evidence
+
+if TYPE_CHECKING:
+    from ..stats import Estimate
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -41,6 +42,8 @@ class TableCell:
     @cached_property
     def estimates(self) -> Mapping[str, Estimate]:
         """Of each score whose records hold draws: its 95% interval."""
+        from .evidence import evidence  # tables without intervals need no scipy
+
         found = {name: evidence(self.records, name) for name in self.scores}
         made = {name: one.estimate() for name, one in found.items() if one is not None}
         return {name: one for name, one in made.items() if one is not None}

@@ -43,16 +43,21 @@ class Grid:
     ceiling: tuple[str, ...] = ()
 
 
-def grids(table: Table) -> list[Grid]:
-    """One grid with a column a dataset; or, where scores are many, one a dataset with a column a score."""
+def grids(table: Table, with_intervals: bool = True) -> list[Grid]:
+    """One grid with a column a dataset; or, where scores are many, one a dataset with a column a score.
+
+    Args:
+        table: What to lay out.
+        with_intervals: Whether intervals are shown: they need scipy, which a terminal that shows none can do without.
+    """
     titles = [row_title(row, len({row.head for row in table.rows}) > 1) for row in table.rows]
     if len(table.metrics) > WIDE:
-        return [_wide(table, titles, *column) for column in table.columns]
+        return [_wide(table, titles, *column, with_intervals) for column in table.columns]
     lines = []
     for title, row in zip(titles, table.rows, strict=True):
         cells = [row.cells.get(dataset) for dataset, _ in table.columns]
         texts = [cell_text(cell, table.metrics, table.styles) for cell in cells]
-        intervals = [interval_text(cell, table.metrics[0], table.styles) for cell in cells]
+        intervals = [interval_text(cell, table.metrics[0], table.styles) if with_intervals else "" for cell in cells]
         lines.append(_Line(title, texts, [cell.transfer if cell else "" for cell in cells], intervals, made(row)))
     ceiling = [ceiling_text(table.ceilings.get(dataset), table.metrics) for dataset, _ in table.columns]
     columns = tuple(column_title(*column) for column in table.columns)
@@ -77,13 +82,13 @@ def _grid(title: str, columns: tuple[str, ...], lines: Sequence[_Line], ceiling:
     )  # fmt: skip
 
 
-def _wide(table: Table, titles: Sequence[str], dataset: str, language: str) -> Grid:
+def _wide(table: Table, titles: Sequence[str], dataset: str, language: str, with_intervals: bool) -> Grid:
     lines = []
     for title, row in zip(titles, table.rows, strict=True):
         cell = row.cells.get(dataset)
         if cell is not None:
             texts = [_one_score(cell, name, table.styles) for name in table.metrics]
-            intervals = [interval_text(cell, name, table.styles) for name in table.metrics]
+            intervals = [interval_text(cell, name, table.styles) if with_intervals else "" for name in table.metrics]
             line = _Line(
                 title, [texts[0] + _marks(cell), *texts[1:]], [cell.transfer] * len(texts), intervals, made(row)
             )
@@ -159,6 +164,17 @@ def row_title(row: TableRow, several_heads: bool) -> str:
     notes = [row.head] if several_heads else []
     notes += [row.variant] if row.variant else []
     return title + (f" [{'; '.join(notes)}]" if notes else "")
+
+
+def mark_notes(table: Table) -> list[str]:
+    """What the star behind a score stands for, a line each."""
+    several = len({row.head for row in table.rows}) > 1
+    return [
+        f"{row_title(row, several)}, {column}: {mark}"
+        for row in table.rows
+        for column, _ in table.columns
+        for mark in (row.cells[column].marks if column in row.cells else ())
+    ]
 
 
 def column_title(dataset: str, language: str) -> str:

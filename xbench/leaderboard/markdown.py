@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .ceilings import CEILING
-from .layout import Grid, grids, limit_text, table_title
+from .layout import Grid, grids, limit_text, mark_notes, table_title
 from .pictures import Shown
 from .report import (
     TextTable,
@@ -18,7 +18,6 @@ from .report import (
     curricula_table,
     floors_tables,
     is_floor,
-    mark_notes,
     overlap_notes,
     stages_table,
     transfer_table,

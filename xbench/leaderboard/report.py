@@ -213,17 +213,6 @@ def _floors(tables: Sequence[Table]) -> TextTable:
     )
 
 
-def mark_notes(table: Table) -> list[str]:
-    """What the star behind a score stands for, a line each."""
-    several = len({row.head for row in table.rows}) > 1
-    return [
-        f"{row_title(row, several)}, {column}: {mark}"
-        for row in table.rows
-        for column, _ in table.columns
-        for mark in (row.cells[column].marks if column in row.cells else ())
-    ]
-
-
 def overlap_notes(table: Table) -> list[str]:
     """What of the evaluation rows stands in what was trained or fitted on, a line each; nothing where nothing does.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..leaderboard.publish import orders
+from ..leaderboard.orders import orders
 from ..registry import Registry
 from .anchors import Anchor, read_anchors
 from .findings import read_findings
