@@ -9,7 +9,7 @@ import pytest
 
 from tests.pages import render_markdown
 from tests.records import record, table_one
-from xbench.leaderboard.layout import cell_text, grids
+from xbench.leaderboard.layout import cell_text, grids, mark_notes
 from xbench.leaderboard.markdown import INTRODUCTION, SAMPLE
 from xbench.leaderboard.report import (
     TextTable,
@@ -17,7 +17,6 @@ from xbench.leaderboard.report import (
     contests_table,
     curricula_table,
     floors_tables,
-    mark_notes,
     overlap_notes,
     stages_table,
     transfer_table,
