@@ -179,4 +179,5 @@ def table(fields: Mapping[str, Form], optional: Collection[str] = ()) -> Form:
 
 
 def _inside(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
+    safe = ascii_safe(name[:SHOWN])  # in a table of any names, they are a stranger's as well
+    return f"{place}.{safe}" if place else safe

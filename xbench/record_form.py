@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .curriculum import FLOOR, FROZEN, transfer
-from .forms import Form, each, flag, maybe, named, number, one_of, scalar, shown, table, text, whole
+from .forms import Form, ascii_safe, each, flag, maybe, named, number, one_of, scalar, shown, table, text, whole
 from .registry import NAME
 from .sampling import STEPS
 from .store import READABLE, RECORD_SCHEMA, sign
@@ -157,7 +157,7 @@ def _measured(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"primary: {shown(score)} is none of the scores"
     for field in ("chance", "ceilings"):
         for name in record.get(field, {}).keys() - scores.keys():
-            yield f"{field}.{name}: is none of the scores"
+            yield f"{field}.{ascii_safe(name)}: is none of the scores"
     if record["curriculum"] != FROZEN and not record["recipe"]:
         yield "recipe: is empty, and there was a training"
 

@@ -255,6 +255,18 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("field", ["ceilings", "recipe", "kept", "chance", "scores", "metric_version"])
+def test_a_name_that_cannot_be_seen_is_escaped_in_what_is_said_of_it(
+    made: dict[str, dict[str, Any]], field: str
+) -> None:  # fmt: skip
+    record = copy.deepcopy(next(iter(made.values())))
+    for value in (None, 1.0):
+        record[field] = {"a\ud7a4\x1b[31m": value}
+        errors = record_errors(sign(record))
+        assert errors
+        assert all(error.isprintable() for error in errors)
+
+
 @given(st.data())
 def test_a_mutated_record_is_refused_or_taken_and_never_breaks_anything(
     made: dict[str, dict[str, Any]], one_check: RecordCheck, tmp_path_factory: pytest.TempPathFactory,
