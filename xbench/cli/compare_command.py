@@ -15,6 +15,7 @@ from ..leaderboard.entries import Entry, entries
 from ..leaderboard.layout import column_title, limit_text, row_title, score_title
 from ..leaderboard.material import gather
 from ..leaderboard.standings import LEVEL
+from ..leaderboard.table import decimals_of
 from ..registry import Registry
 from ..settings import Settings
 from .listing import open_registry
@@ -155,8 +156,7 @@ def _print(sides: Sides, shown: Sequence[tuple[Pair, Sequence[Disagreement]]], r
 
 def _line(pair: Pair, sides: Sides) -> list[str]:
     first, table = pair.first, pair.first.table
-    style = table.styles.get(pair.score)
-    decimals = style.decimals if style else 2
+    decimals = decimals_of(table.styles, pair.score)
     values = [entry.cell.scores.get(pair.score) for entry in (first, pair.second)]
     limits = f" ({limit_text(table.limits)})" if limit_text(table.limits) else ""
     gap = pair.difference

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from ..keys import content_key
 from ..stats import Estimate
 from .cells import Record, TableCell
-from .table import Order, Table, TableRow
+from .table import Order, Table, TableRow, environment_text
 from .transfer import Gap, gaps
 
 
@@ -120,7 +119,7 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
         ("Recipe", ", ".join(f"{name}={value}" for name, value in first["recipe"].items())),
         ("Interval", f"{entry.interval.method}; {entry.unit}" if entry.interval else "none: the records hold no draws"),
         ("Stages", ", ".join(key[:12] for record in entry.cell.records for key in record["stages"])),
-        ("Made with", _environment(about)),
+        ("Made with", environment_text(about, python=True)),
         ("Time", _timing(entry.cell.records)),
         ("Records", ", ".join(str(paths[record["key"]]) for record in entry.cell.records if record["key"] in paths)),
     ]
@@ -130,15 +129,6 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
 def _fitted(record: Record) -> str:
     fit = record["fit"]
     return f"{fit['dataset']}/{fit['split']}, {fit['rows']} rows, {fit['rows_sha256'][:12]}" if fit else ""
-
-
-def _environment(about: Mapping[str, Any]) -> str:
-    scored = f", scored in {about['precision']}" if about["precision"] else ""
-    trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
-    return (
-        f"xbench {about['xbench']}, Python {about['python']}, torch {about['torch']}, "
-        f"transformers {about['transformers']}, {about['device']}{scored}{trained}"
-    )
 
 
 def _timing(records: Sequence[Record]) -> str:

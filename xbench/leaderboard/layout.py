@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..languages import language_names
 from .ceilings import NONE, ceiling_text
 from .cells import TableCell
-from .table import ScoreStyle, Table, TableRow
+from .table import ScoreStyle, Table, TableRow, decimals_of
 
 WIDE = 3
 """Scores that fit into one cell; of more, each has a column, and each evaluation dataset a grid."""
@@ -50,7 +50,7 @@ def grids(table: Table, with_intervals: bool = True) -> list[Grid]:
         table: What to lay out.
         with_intervals: Whether intervals are shown: they need scipy, which a terminal that shows none can do without.
     """
-    titles = [row_title(row, len({row.head for row in table.rows}) > 1) for row in table.rows]
+    titles = [row_title(row, table.several_heads) for row in table.rows]
     if len(table.metrics) > WIDE:
         return [_wide(table, titles, *column, with_intervals) for column in table.columns]
     lines = []
@@ -116,7 +116,7 @@ def interval_text(cell: TableCell | None, name: str, styles: Mapping[str, ScoreS
     estimate = cell.estimates.get(name) if cell else None
     if estimate is None:
         return ""
-    decimals = styles[name].decimals if name in styles else 2
+    decimals = decimals_of(styles, name)
     return f"{estimate.low:.{decimals}f} to {estimate.high:.{decimals}f}"
 
 
@@ -150,7 +150,7 @@ def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> 
     score, deviation = cell.scores[name], cell.deviations.get(name)
     if score is None:
         return "undefined"
-    decimals = styles[name].decimals if name in styles else 2
+    decimals = decimals_of(styles, name)
     return f"{score:.{decimals}f}" + (f" ± {deviation:.{decimals}f}" if deviation is not None else "")
 
 
@@ -168,7 +168,7 @@ def row_title(row: TableRow, several_heads: bool) -> str:
 
 def mark_notes(table: Table) -> list[str]:
     """What the star behind a score stands for, a line each."""
-    several = len({row.head for row in table.rows}) > 1
+    several = table.several_heads
     return [
         f"{row_title(row, several)}, {column}: {mark}"
         for row in table.rows

@@ -11,7 +11,7 @@ from ..stats import Estimate
 from .entries import Entry, provenance
 from .layout import FITTED_HERE, limit_text, score_title
 from .report import overlap_notes_of
-from .table import Table
+from .table import Table, decimals_of
 
 TITLE = "xbench leaderboard"
 DIGITS = 6
@@ -50,7 +50,7 @@ def _task(tables: Sequence[Table], titles: Mapping[str, str]) -> dict[str, Any]:
         "scores": [
             {
                 "name": name, "title": score_title(name, first.styles),
-                "decimals": first.styles[name].decimals if name in first.styles else 2,
+                "decimals": decimals_of(first.styles, name),
             }
             for name in scores
         ],

@@ -22,7 +22,7 @@ from ..store import slug
 from .layout import KIND_MARKS, column_title, limit_text, row_title, score_title
 from .pictures import FOLDER, PLAIN, Shown
 from .report import is_floor
-from .table import Table
+from .table import Table, decimals_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +107,7 @@ def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[st
     columns = list(dict.fromkeys(column for table in tables for column in table.columns))
     rows, models, cells = [], [], []
     for table in tables:
-        several = len({row.head for row in table.rows}) > 1
+        several = table.several_heads
         for row in table.rows:
             rows.append(table.model if is_floor(table) else f"{table.model}: {row_title(row, several)}")
             models.append(table.model)
@@ -121,7 +121,7 @@ def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[st
         tuple(tuple(_drawn(cell.scores.get(score)) if cell else None for cell in line) for line in cells),
         tuple(tuple((_drawn(one.low), _drawn(one.high)) if one else None for one in line) for line in estimates),
         tuple(tuple(KIND_MARKS.get(cell.transfer, "") if cell else "" for cell in line) for line in cells),
-        styles[score].decimals if score in styles else 2,
+        decimals_of(styles, score),
     )  # fmt: skip
 
 

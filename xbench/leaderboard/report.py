@@ -12,7 +12,7 @@ from .ceilings import NONE
 from .cells import Record, TableCell
 from .layout import KIND_MARKS, cell_text, column_title, interval_text, limit_text, metric_title, row_title, score_title
 from .standings import Circle, Contest, places
-from .table import Table, TableRow
+from .table import Table, TableRow, decimals_of
 from .transfer import Compared, forgotten, gaps, mixing_gains
 
 
@@ -50,7 +50,7 @@ def transfer_table(table: Table, baselines: Mapping[str, str]) -> TextTable | No
         baselines: Evaluation dataset to its in-language curriculum.
     """
     score = table.metrics[0]
-    decimals = _decimals(table, score)
+    decimals = decimals_of(table.styles, score)
     rows = []
     for gap in gaps(table, baselines, score):
         rows.append(
@@ -80,7 +80,7 @@ def stages_table(table: Table) -> TextTable | None:
         table: Of one model on one task.
     """
     score = table.metrics[0]
-    decimals = _decimals(table, score)
+    decimals = decimals_of(table.styles, score)
     rows = [
         (*_where(one, table), Text(kind), Text(_curriculum(one.against)), _number(one.change, one.interval, decimals))
         for kind, found in (("forgetting", forgotten(table, score)), ("gain of mixing", mixing_gains(table, score)))
@@ -109,7 +109,7 @@ def curricula_table(table: Table) -> TextTable | None:
     ranked = places(groups, score)
     if not any(len(own) > 1 for own in ranked):
         return None
-    several = len({row.head for row in table.rows}) > 1
+    several = table.several_heads
     rows = [
         (Text(row_title(row, several)), *(Text(_range(own[number]) if number in own else NONE) for own in ranked))
         for number, row in enumerate(table.rows)
@@ -252,7 +252,7 @@ def _whole(count: int) -> str:
 
 
 def _where(one: Compared, table: Table) -> tuple[Text, Text]:
-    several = len({row.head for row in table.rows}) > 1
+    several = table.several_heads
     languages = dict(table.columns)
     return Text(row_title(one.row, several)), Text(column_title(one.column, languages[one.column]))
 
@@ -266,9 +266,8 @@ def _score(cell: TableCell | None, table: Table, score: str) -> Text:
     if cell is None or value is None:
         return Text(NONE if cell is None else "undefined")
     mark = KIND_MARKS.get(cell.transfer, "")
-    return Text(
-        f"{value:.{_decimals(table, score)}f}{f' {mark}' if mark else ''}", interval_text(cell, score, table.styles)
-    )
+    text = f"{value:.{decimals_of(table.styles, score)}f}"
+    return Text(f"{text} {mark}" if mark else text, interval_text(cell, score, table.styles))
 
 
 def _number(value: float | None, estimate: Estimate | None, decimals: int) -> Text:
@@ -281,7 +280,3 @@ def _number(value: float | None, estimate: Estimate | None, decimals: int) -> Te
 def _range(place: tuple[float, int, int]) -> str:
     _, low, high = place
     return str(low) if low == high else f"{low}–{high}"
-
-
-def _decimals(table: Table, score: str) -> int:
-    return table.styles[score].decimals if score in table.styles else 2

@@ -31,6 +31,11 @@ class ScoreStyle:
     comparable: bool = True
 
 
+def decimals_of(styles: Mapping[str, ScoreStyle], score: str) -> int:
+    """Digits behind the point of a score; two where nobody says."""
+    return styles[score].decimals if score in styles else 2
+
+
 @dataclass(frozen=True)
 class Order:
     """What a task's file says of its tables.
@@ -121,6 +126,11 @@ class Table:
     styles: Mapping[str, ScoreStyle] = field(default_factory=dict)
 
     @property
+    def several_heads(self) -> bool:
+        """Whether a row's title has to name its head."""
+        return len({row.head for row in self.rows}) > 1
+
+    @property
     def ranked_by(self) -> str:
         """The first of its scores of which a higher one means better."""
         fitting = (name for name in self.metrics if name not in self.styles or self.styles[name].comparable)
@@ -207,7 +217,7 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
         sample=first["sample"],
         versions=_versions(records),
         task_version=first["task_version"],
-        environment=tuple(sorted({_environment(record) for record in records})),
+        environment=tuple(sorted({environment_text(record["environment"]) for record in records})),
         ceilings=find_ceilings(records, columns),
         styles=order.scores,
     )  # fmt: skip
@@ -259,12 +269,18 @@ def _recipe(record: Record) -> dict[str, Any]:
     return {**settings, "head_version": record["head_version"], "selection": record["selection"]}
 
 
-def _environment(record: Record) -> str:
-    about = record["environment"]
+def environment_text(about: Mapping[str, Any], python: bool = False) -> str:
+    """What a record was made with, in a line.
+
+    Args:
+        about: The record's ``environment``.
+        python: Whether to name Python's version as well.
+    """
+    named = f"Python {about['python']}, " if python else ""
     scored = f", scored in {about['precision']}" if about["precision"] else ""
     trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
     return (
-        f"xbench {about['xbench']}, torch {about['torch']}, transformers {about['transformers']}, "
+        f"xbench {about['xbench']}, {named}torch {about['torch']}, transformers {about['transformers']}, "
         f"{about['device']}{scored}{trained}"
     )
 
