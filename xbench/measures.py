@@ -42,6 +42,9 @@ class Metric:
             field's units. NaN where a score is not defined.
         description: One line, with the source of the formula or the official scorer.
         best: What a perfect prediction scores, by score name.
+        worst: What the worst scores, by score name, of scores that are means over the rows of something that lies
+            between the two: one that is at either end in every draw then gets an exact interval, and not one of no
+            length. Correlations, and F1 over classes, are no such means.
         unanswered: Whether a prediction may be None, for a row that was not answered.
         schemas: The schemas whose predictions and references it understands; none stands for any.
         titles: What tables call its scores, such as ``P@1``, by score name; others are called by their names.
@@ -60,6 +63,7 @@ class Metric:
     compute: Callable[[Sequence[Prediction], Sequence[Any], MetricContext], Mapping[str, float]]
     description: str
     best: Mapping[str, float] = field(default_factory=dict)
+    worst: Mapping[str, float] = field(default_factory=dict)
     unanswered: bool = False
     schemas: tuple[str, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)

@@ -25,7 +25,7 @@ SAID = 3
 """What is wrong with one record is said in so many parts, at most."""
 FAMILY = "xbench.record/"
 NO_RESULT = frozenset({
-    "schema", "checksum", "timing", "environment", "kept", "ceilings", "chance", "sampling", "overlap",
+    "schema", "checksum", "timing", "environment", "kept", "ceilings", "chance", "bounds", "sampling", "overlap",
 })  # fmt: skip
 """Where and when it was measured, and what is computed beside the result: two records of one key may differ here."""
 

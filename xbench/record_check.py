@@ -13,6 +13,7 @@ from .errors import UserError
 from .identity import Scored, Versioned, cell_key, floor_key, stage_key
 from .models.resolve import model_here
 from .recipe import EVALUATION_ONLY, EXECUTION_ONLY, Recipe, build_recipe
+from .record_form import ROUNDING
 from .registry import Catalogue, Registry
 from .scoring import name_scores
 from .settings import Settings
@@ -21,8 +22,6 @@ from .types import Head, Split
 
 T = TypeVar("T")
 
-ROUNDING = 1e-6
-"""A score may lie so far above the best one, in its own units."""
 MOST_TRIES = 1000
 """Combinations of diagnostics' versions that a key is tried with."""
 

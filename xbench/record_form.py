@@ -23,6 +23,8 @@ MOST_DRAWS = 100_000
 MOST_ERRORS = 20
 """A file may hold a hundred thousand of them."""
 LONGEST_CURRICULUM = 2000
+ROUNDING = 1e-6
+"""A score may lie so far above the best one, or below the worst, in its own units."""
 
 _name = text(100, NAME, "a name: small letters, digits, '.', '_' and '-'")
 _label = text(100)
@@ -32,6 +34,7 @@ _language = text(40, re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*"), "a language or
 _count = whole(0)
 _version = whole(0, 2**31)
 _numbers = named(maybe(number()), _label)
+_bounds = named(each(number()), _label)
 _split: Mapping[str, Form] = {
     "dataset": _name, "language": _language, "split": _label, "rows": whole(1), "rows_sha256": _sha256,
 }  # fmt: skip
@@ -69,14 +72,14 @@ def _form(old: bool) -> Form:
         "train": each(table({**_split, "stage": _count})), "fit": maybe(table(_split)), "eval": table(_split),
         "stages": each(_sha256), "limits": table({"train": maybe(whole(2)), "eval": maybe(whole(2))}), "sample": flag,
         "scores": named(maybe(number()), _label, least=1), "primary": _label,
-        "metric_version": named(_version, _name, least=1), "chance": _numbers,
+        "metric_version": named(_version, _name, least=1), "chance": _numbers, "bounds": _bounds,
         "diagnostics": named(_numbers, _name), "ceilings": _numbers, "recipe": named(scalar, _label),
         "selection": one_of("last"), "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
         "timing": table(_TIMING, ("decode_s", "score_s") if old else ()),
         "environment": table(_ENVIRONMENT, [name for name in _ENVIRONMENT if old and name.startswith("training_")]),
         "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
     }  # fmt: skip
-    return table(fields, ("chance", "sampling", "overlap", "ceilings") if old else ())
+    return table(fields, ("bounds", *(("chance", "sampling", "overlap", "ceilings") if old else ())))
 
 
 _FORMS = {schema: _form(old=schema != RECORD_SCHEMA) for schema in READABLE}
@@ -155,9 +158,15 @@ def _measured(record: Mapping[str, Any]) -> Iterator[str]:
     scores, score = record["scores"], record["primary"]
     if score not in scores:
         yield f"primary: {shown(score)} is none of the scores"
-    for field in ("chance", "ceilings"):
+    for field in ("chance", "bounds", "ceilings"):
         for name in record.get(field, {}).keys() - scores.keys():
             yield f"{field}.{ascii_safe(name)}: is none of the scores"
+    for name, ends in record.get("bounds", {}).items():
+        value = scores.get(name)
+        if len(ends) != 2 or ends[0] >= ends[1]:
+            yield f"bounds.{ascii_safe(name)}: is not the lowest and the highest score"
+        elif value is not None and not ends[0] - ROUNDING <= value <= ends[1] + ROUNDING:
+            yield f"bounds.{ascii_safe(name)}: {value} lies outside"
     if record["curriculum"] != FROZEN and not record["recipe"]:
         yield "recipe: is empty, and there was a training"
 

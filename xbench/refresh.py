@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ from .measures import Metric, MetricContext
 from .overlap import Overlaps
 from .registry import Registry
 from .sampling import sample_scores
-from .scoring import chance_scores, compute_scores
+from .scoring import chance_scores, compute_scores, score_bounds
 from .settings import Settings
 from .store import RECORD_SCHEMA, Store, read_records
 from .work import EVAL_DRAW_SEED
 
-NEW_FIELDS = ("chance", "sampling", "overlap")
+NEW_FIELDS = ("chance", "bounds", "sampling", "overlap")
 CLOSE = 1e-9
 """A score computed again may differ from the recorded one in its last digits, on another machine."""
 
@@ -49,27 +49,30 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
         if record is None or (record["schema"] == RECORD_SCHEMA and all(name in record for name in NEW_FIELDS)):
             continue
         try:
-            found = _completed(record, store, registry, settings, rows)
-            store.replace_record(path, {**record, **found, "overlap": overlaps.of_record(record)})
+            metrics = [_metric(name, version, registry) for name, version in record["metric_version"].items()]
+            found: dict[str, Any] = {"bounds": score_bounds(metrics)}
+            if any(name not in record for name in NEW_FIELDS if name != "bounds"):
+                found |= _drawn(record, metrics, store, registry, settings, rows)
+                found["overlap"] = overlaps.of_record(record)
+            store.replace_record(path, {**record, **found})
         except (UserError, OSError) as error:
             yield Refreshed(path, str(error))
         else:
             yield Refreshed(path, "")
 
 
-def _completed(
-    record: Mapping[str, Any], store: Store, registry: Registry, settings: Settings,
+def _drawn(
+    record: Mapping[str, Any], metrics: Sequence[Metric], store: Store, registry: Registry, settings: Settings,
     known: dict[tuple[str, str], RowSet],
 ) -> dict[str, Any]:  # fmt: skip
-    """The new fields of one record.
+    """What takes one record's predictions to find.
 
     Raises:
-        UserError: Predictions, rows or metrics are no longer those that the record was made with.
+        UserError: Predictions or rows are no longer those that the record was made with.
     """
     found = store.predictions(record)
     if found is None:
         raise UserError("its predictions are no longer in the cache: run the evaluation again")
-    metrics = [_metric(name, version, registry) for name, version in record["metric_version"].items()]
     evaluated = record["eval"]
     dataset = registry.datasets.get(evaluated["dataset"])
     schema = registry.schemas.get(dataset.schema)

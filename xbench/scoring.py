@@ -184,6 +184,18 @@ def chance_scores(
     return {name: finite(value) for name, value in name_scores(known).items() if ":" not in name}
 
 
+def score_bounds(metrics: Sequence[Metric]) -> dict[str, list[float]]:
+    """The lowest and the highest value of the scores that are means between two bounds, named as by `name_scores`.
+
+    Args:
+        metrics: In order.
+    """
+    known = [
+        (metric.name, {name: [worst, metric.best[name]] for name, worst in metric.worst.items()}) for metric in metrics
+    ]
+    return {name: ends for name, ends in name_scores(known).items() if ":" not in name}
+
+
 def name_scores(computed: Sequence[tuple[str, Mapping[str, Value]]]) -> dict[str, Value]:
     """What several metrics gave, in one mapping.
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 RECORD_SCHEMA = "xbench.record/3"
 READABLE = ("xbench.record/2", RECORD_SCHEMA)
-"""The second form lacks ``chance``, ``sampling`` and ``overlap``: `xbench.refresh` adds them."""
+"""The second form lacks ``chance``, ``sampling`` and ``overlap``, and early ones of the third lack ``bounds``:
+`xbench.refresh` adds them."""
 ROWS_AT_ONCE = 10_000
 """Predictions in one row group of their file."""
 WEIGHTS = "weights.safetensors"

@@ -81,7 +81,7 @@ METRICS = [
         "retrieval", 1, partial(means, names=RETRIEVAL, factor=100.0),
         "P@1 x100: the share of first sentences whose nearest second one is their translation, and back, by cosine and "
         "by CSLS (Conneau et al., 2018).",
-        dict.fromkeys(RETRIEVAL, 100.0), schemas=("parallel",), titles=TITLES,
+        dict.fromkeys(RETRIEVAL, 100.0), dict.fromkeys(RETRIEVAL, 0.0), schemas=("parallel",), titles=TITLES,
         resample=partial(resample_some, names=RETRIEVAL, factor=100.0), chance=_one_in_all,
     ),
     Metric(

@@ -76,7 +76,7 @@ def resample(
 def _metric(name: str, description: str) -> Metric:
     compute: Callable[..., Mapping[str, float]] = partial(score, metric=name)
     return Metric(
-        name, 1, compute, description, BEST, unanswered=True, schemas=("span",),
+        name, 1, compute, description, BEST, dict.fromkeys(BEST, 0.0), unanswered=True, schemas=("span",),
         resample=partial(resample, metric=name), chance=lambda references, about: dict.fromkeys(BEST, 0.0),
     )  # fmt: skip
 

@@ -127,7 +127,8 @@ def always_the_same(references: Sequence[int], about: MetricContext, measure: Me
 
 def _metric(name: str, compute: Callable[..., Mapping[str, float]], measure: Measure, score: str, text: str) -> Metric:
     return Metric(
-        name, 1, compute, text, {score: 100.0}, schemas=("text-label", "pair-label"),
+        name, 1, compute, text, {score: 100.0}, {score: 0.0} if score == "accuracy" else {},
+        schemas=("text-label", "pair-label"),
         titles={"macro_f1": "Macro F1"} if score == "macro_f1" else {},
         resample=partial(resample, measure=measure), chance=partial(always_the_same, measure=measure),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.feature_extraction.text import CountVectorizer
 from xbench_plugins.floors import answer, constant, lexical_overlap, overlap, trigram_vectors, words
 
@@ -20,6 +21,7 @@ from tests.plans import forget_plugin_files, made_up, own
 from tests.tiny import Bench
 from xbench.errors import UserError
 from xbench.execute import Outcome
+from xbench.leaderboard.cells import make_cell
 from xbench.leaderboard.layout import grids
 from xbench.leaderboard.orders import orders
 from xbench.leaderboard.publish import build
@@ -197,6 +199,10 @@ def test_the_small_corpora_are_scored_and_told_like_all_others(ran: tuple[Bench,
     assert found["constant", "mini-sts-ko", "test"]["scores"] == {"spearman": None, "pearson": None}
     assert found["constant", "mini-mrc-ar", "test"]["scores"] == {"f1": 0.0, "exact_match": 0.0}
     assert found["constant", "mini-sentiment-es", "test"]["scores"]["accuracy"] == 50.0  # as many of both
+    none_right = make_cell([found["constant", "mini-mrc-ar", "test"]]).estimates["exact_match"]
+    passages = found["constant", "mini-mrc-ar", "test"]["sampling"]["units"]
+    assert none_right.low == 0.0
+    assert none_right.high == pytest.approx(100 * stats.beta.ppf(0.975, 1, passages))  # Clopper and Pearson's
     for (name, dataset, split), record in found.items():
         if name == "constant" and "parallel" in dataset:
             chance = pytest.approx(100 / record["eval"]["rows"])

@@ -98,3 +98,12 @@ def test_another_version_of_a_metric_or_other_rows_are_said(bench: Bench) -> Non
     reasons = [one.reason for one in again(bench)]
     assert reasons[0] == "the metric spearman is version 1 here, and 0 in the record"
     assert reasons[1].endswith("has other rows now than the record was scored on")
+
+
+def test_bounds_are_added_without_the_predictions(bench: Bench) -> None:
+    path = bench.records()[0]
+    whole = json.loads(path.read_text())
+    write_json(path, sign({name: value for name, value in whole.items() if name != "bounds"}))
+    (bench.root / "cache" / "predictions" / f"{whole['key']}.parquet").unlink()
+    assert again(bench) == [Refreshed(path, "")]
+    assert json.loads(path.read_text()) == whole

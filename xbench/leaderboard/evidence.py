@@ -21,6 +21,7 @@ class Evidence:
         scores: One a seed.
         draws: (seeds, draws) Over the same resamples for all seeds.
         records: One a seed.
+        bounds: Between which the score is a mean over the rows; None where it is no such mean.
     """
 
     scores: tuple[float, ...]
@@ -32,6 +33,8 @@ class Evidence:
         """How many units were resampled."""
         return int(self.records[0]["sampling"]["units"])
 
+    bounds: tuple[float, float] | None = None
+
     @property
     def unit(self) -> str:
         """What a unit is: ``row``, or ``passage`` and the like where rows are clustered."""
@@ -39,7 +42,7 @@ class Evidence:
 
     def estimate(self) -> Estimate | None:
         """The mean over the seeds with its interval; None where too few draws are defined."""
-        return estimate(self.scores, self.draws, self.units)
+        return estimate(self.scores, self.draws, self.units, bounds=self.bounds)
 
     def part(self) -> Part:
         """For `xbench.stats.combine`: rows are shared by what was scored on them, runs by what has the same stages."""
@@ -76,4 +79,8 @@ def evidence(records: Sequence[Mapping[str, Any]], score: str) -> Evidence | Non
     draws = [one for one in found if one is not None]
     if not draws or len(draws) < len(found) or any(not same_sample(records[0], other) for other in records):
         return None
-    return Evidence(tuple(record["scores"][score] for record in records), np.stack(draws), tuple(records))
+    low_and_high = records[0].get("bounds", {}).get(score)
+    return Evidence(
+        tuple(record["scores"][score] for record in records), np.stack(draws), tuple(records),
+        None if low_and_high is None else (low_and_high[0], low_and_high[1]),
+    )  # fmt: skip

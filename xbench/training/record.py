@@ -13,7 +13,7 @@ from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
 from ..sampling import sample_scores
-from ..scoring import chance_scores, compute_scores
+from ..scoring import chance_scores, compute_scores, score_bounds
 from ..types import HeadContext, Prediction, Row
 from ..work import cell_limits, cell_recipe
 from .device import choose_precision
@@ -108,7 +108,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "limits": cell_limits(cell, work),
         "sample": any(registry.datasets.get(name).sample for name in used),
         "scores": scores, "primary": next(iter(scores)),
-        "chance": chance_scores(metrics, references, about),
+        "chance": chance_scores(metrics, references, about), "bounds": score_bounds(metrics),
         "sampling": sample_scores(metrics, predictions, references, about, schema, scores),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
         "diagnostics": diagnostics, "ceilings": ceilings,
