@@ -60,7 +60,8 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "interval_method": interval.method if interval else "", "units": entry.unit,
             "deviation": cell.deviations.get(score), "seeds": " ".join(map(str, cell.seeds)),
             **(_gap(entry) if score == table.metrics[0] else {}),
-            "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits), "marks": "; ".join(cell.marks),
+            "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits),
+            "marks": "; ".join(filter(None, (*cell.marks, cell.peeks))),
             "overlap": "; ".join(overlap_notes_of(entry.column, cell)), "task_version": table.task_version,
             "records": " ".join(str(paths[record["key"]]) for record in cell.records if record["key"] in paths),
         }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from ..work import Work
 
 
-def train_stage(stage: Stage, key: str, work: Work) -> None:
+def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None:
     """Fine-tune one stage and put it into the store.
 
     Args:
         stage: What to train.
         key: Its content key.
         work: Resolved names, rows and keys.
+        candidates: How many checkpoints to keep, the last one among them.
 
     Raises:
         TrainingFailedError: The loss became NaN or infinite.
@@ -60,10 +62,15 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     examples = sum(table.count for table in tables)
     steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
     work.reporter.stage_started(stage, examples * stage.recipe.epochs, steps)
+
+    def write(path: Path) -> None:
+        save_weights(module, vocabulary, parent, path)
+
+    keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
     result = train(
         module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
-        work.micro_batch("train", stage, device),
+        work.micro_batch("train", stage, device), keeper.passed,
     )  # fmt: skip
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
@@ -78,7 +85,8 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         },
         "environment": environment(device, result.precision),
     }  # fmt: skip
-    work.store.save_stage(key, manifest, lambda path: save_weights(module, vocabulary, parent, path))
+    written, standing = work.store.save_stage(key, manifest, write), work.store.stage(key)
+    keeper.finish(written["weights_sha256"], standing["weights_sha256"] if standing else "")
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ..heads.blocks import HeadModule
@@ -45,7 +48,7 @@ def build_module(
 
 
 def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None, path: Path) -> None:
-    """Write a stage's weights, so that it can be loaded on the base model without its parent.
+    """Write a stage's weights as they are now, so that it can be loaded on the base model without its parent.
 
     Args:
         module: The trained module.
@@ -58,12 +61,61 @@ def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None
     rows = tensors.pop(table)  # (rows held, hidden)
     ids = torch.from_numpy(vocabulary.ids)
     if parent is not None:
-        before = load_file(parent)
-        kept = torch.from_numpy(~np.isin(before[TABLE_IDS].numpy(), vocabulary.ids))
-        ids = torch.cat([ids, before[TABLE_IDS][kept]])
-        rows = torch.cat([rows, before[TABLE_ROWS][kept]])
-    stored = {name: value.contiguous().clone() for name, value in tensors.items()}
-    save_file({**stored, TABLE_IDS: ids.clone(), TABLE_ROWS: rows.contiguous()}, path)
+        with safe_open(parent, "pt") as before:
+            table_ids, table_rows = before.get_tensor(TABLE_IDS), before.get_tensor(TABLE_ROWS)
+        kept = torch.from_numpy(~np.isin(table_ids.numpy(), vocabulary.ids))
+        ids = torch.cat([ids, table_ids[kept]])
+        rows = torch.cat([rows, table_rows[kept]])
+    save_file(_apart({**tensors, TABLE_IDS: ids, TABLE_ROWS: rows}), path)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Contiguous tensors; of those that share their storage all but one are copies, as a file needs them.
+
+    Nothing else is copied: a training that writes its weights on the way needs no more memory for it.
+    """
+    seen: set[int] = set()
+    apart = {}
+    for name, value in tensors.items():
+        one = value.contiguous()
+        place = one.untyped_storage().data_ptr()
+        apart[name] = one.clone() if place in seen else one
+        seen.add(place)
+    return apart
+
+
+def average_weights(paths: Sequence[Path], path: Path) -> None:
+    """Write the mean of some checkpoints of one stage, the embedding rows included.
+
+    Averaging the weights that a training passes through is that of Izmailov et al. (2018), "Averaging Weights Leads to
+    Wider Optima and Better Generalization", over the checkpoints that are kept. The sum is in float64, a tensor at a
+    time, so that their number changes neither rounding nor memory.
+
+    Args:
+        paths: Their files.
+        path: The file to write.
+
+    Raises:
+        RuntimeError: They are not of one stage.
+    """
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(safe_open(one, "pt")) for one in paths]
+        names = list(files[0].keys())
+        if any(list(file.keys()) != names for file in files):
+            raise RuntimeError("these checkpoints do not hold the same weights")
+        mean: dict[str, torch.Tensor] = {}
+        for name in names:
+            first = files[0].get_tensor(name)
+            if not first.is_floating_point():
+                if not all(torch.equal(first, file.get_tensor(name)) for file in files):
+                    raise RuntimeError(f"{name} differs between these checkpoints, and has no mean")
+                mean[name] = first
+                continue
+            total = torch.zeros(first.shape, dtype=torch.float64)
+            for file in files:
+                total += file.get_tensor(name)
+            mean[name] = (total / len(files)).to(first.dtype)
+    save_file(mean, path)
 
 
 def _apply(module: HeadModule, vocabulary: Vocabulary, stored: dict[str, torch.Tensor]) -> None:
