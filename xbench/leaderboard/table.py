@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..curriculum import FLOOR
 from ..keys import canonical
-from ..recipe import EXECUTION_ONLY, SELECTION_ONLY
+from ..recipe import CHOICES, EXECUTION_ONLY, SELECTION_ONLY
 from ..selection import LAST
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
@@ -208,7 +208,12 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
     recipes = order.recipes if order.version == first["task_version"] else {}
     ranked = sorted(
         rows,
-        key=lambda key: (curriculum_rank(key.curriculum, order.curricula), _rank(key.reading, order.readings), key),
+        key=lambda key: (
+            curriculum_rank(key.curriculum, order.curricula),
+            _rank(key.reading, order.readings),
+            _rank(rows[key][0]["selection"], CHOICES["selection"]),
+            key,
+        ),
     )
     return Table(
         task=first["task"],
