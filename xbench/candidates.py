@@ -8,15 +8,16 @@ never written again, and the candidates are always of one run, the last one incl
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .files import Digests, atomic_path, write_json
-from .keys import content_key, file_sha256
+from .files import Digests, new_folder, write_json
+from .keys import canonical, content_key, file_sha256, text_sha256
 from .selection import candidate_steps
-from .store import Store, read_signed, sign
+from .store import WEIGHTS, Store, read_signed, sign
 
 MANIFEST = "candidates.json"
 
@@ -27,13 +28,13 @@ class Candidate(NamedTuple):
     Attributes:
         step: After which it was kept.
         epoch: The same in passes over the training mixture.
-        weights_sha256: Of its file.
-        path: Its file, of the same form as a stage's.
+        checksum: The sha256 over those of its files.
+        path: Its weights, of the same form as a stage's, with what else belongs to a stage beside them.
     """
 
     step: int
     epoch: float
-    weights_sha256: str
+    checksum: str
     path: Path
 
 
@@ -66,22 +67,23 @@ class Candidates:
         return None
 
     def _whole(self, manifest: Mapping[str, Any], key: str, step: int) -> Candidate:
-        """A candidate whose checksum holds.
+        """A candidate whose checksums hold.
 
         Raises:
             OSError: It is not there or not whole.
             KeyError: It was not kept.
         """
-        checksum, steps = manifest["weights_sha256"][str(step)], manifest["steps"]
+        files, steps = manifest["files"][str(step)], manifest["steps"]
         own = self.path(key, step)
         path = self._store.stage_weights(key) if step == steps and not own.exists() else own
-        if self._digests.sha256(path) != checksum:
-            raise OSError(f"{path} is damaged, or of another run")
-        return Candidate(step, round(step * manifest["epochs"] / steps, 4), checksum, path)
+        for name, checksum in files.items():
+            if self._digests.sha256(path.with_name(name)) != checksum:
+                raise OSError(f"{path} is damaged, or of another run")
+        return Candidate(step, round(step * manifest["epochs"] / steps, 4), text_sha256(canonical(files)), path)
 
     def path(self, key: str, step: int) -> Path:
         """Where a candidate lies; the last one only where the stage's own weights are of another run."""
-        return self._folder / key / f"step-{step}.safetensors"
+        return self._folder / key / f"step-{step}" / WEIGHTS
 
     def keep(self, key: str, steps: int, epochs: int, count: int, write: Callable[[Path], None]) -> Keeper:
         """Begin to keep candidates of a training.
@@ -91,12 +93,12 @@ class Candidates:
             steps: Of the whole training.
             epochs: Of it.
             count: How many to keep. What was kept before is kept again.
-            write: Writes the weights, as they are now, to the path it is given.
+            write: Writes the weights, as they are now, to the path it is given, and what belongs to them beside it.
         """
         wanted = set(candidate_steps(steps, count))
         before = read_signed(self._folder / key / MANIFEST) or {}
         if before.get("steps") == steps:
-            wanted |= {int(step) for step in before["weights_sha256"]}
+            wanted |= {int(step) for step in before["files"]}
         return Keeper(self, key, steps, epochs, frozenset(wanted) if count > 1 or before else frozenset(), write)
 
     # Scores
@@ -126,7 +128,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Keeper:
-    """Writes a stage's candidates while it is trained, each whole or not at all, and tells of them when all are there.
+    """Writes a stage's candidates while it is trained, each whole or not at all, and says so when all are there.
 
     Attributes:
         candidates: Where to.
@@ -135,7 +137,7 @@ class Keeper:
         epochs: Of it.
         wanted: After which steps; none where the stage itself is enough.
         write: Writes the weights as they are.
-        checksums: By step.
+        files: By step, the checksums of its files by name.
     """
 
     candidates: Candidates
@@ -144,35 +146,45 @@ class Keeper:
     epochs: int
     wanted: frozenset[int]
     write: Callable[[Path], None]
-    checksums: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def passed(self, step: int) -> None:
         """The weights have taken a step."""
         if step in self.wanted and step != self.steps:
             self._write(step)
 
-    def finish(self, last: str, standing: str) -> None:
+    def finish(self, last: Mapping[str, Any], standing: Mapping[str, Any]) -> None:
         """The training has ended.
 
         Args:
-            last: The checksum of the last weights.
-            standing: That of the stage's own: another, where it was trained before, on another machine or the like.
+            last: What the stage's manifest says of the weights that it has led to.
+            standing: What that of the stage's own says: others, where it was trained before on another machine, say.
         """
-        own = self.candidates.path(self.key, self.steps)
         if not self.wanted:
             return
-        if last != standing:
-            self._write(self.steps)
+        own = self.candidates.path(self.key, self.steps).parent
+        if _files(last) == _files(standing):
+            shutil.rmtree(own, ignore_errors=True)
+            self.files[str(self.steps)] = _files(last)
         else:
-            own.unlink(missing_ok=True)
-        content = {
-            "key": self.key, "steps": self.steps, "epochs": self.epochs,
-            "weights_sha256": {**self.checksums, str(self.steps): last},
-        }  # fmt: skip
+            self._write(self.steps)
+        content = {"key": self.key, "steps": self.steps, "epochs": self.epochs, "files": self.files}
         write_json(own.with_name(MANIFEST), sign(content))
 
     def _write(self, step: int) -> None:
-        path = self.candidates.path(self.key, step)
-        with atomic_path(path) as unfinished:
-            self.write(unfinished)
-        self.checksums[str(step)] = file_sha256(path)
+        target = self.candidates.path(self.key, step).parent
+        with new_folder(target) as folder:
+            self.write(folder / WEIGHTS)
+            written = _checksums(folder)
+            if target.exists() and _checksums(target) != written:
+                shutil.rmtree(target)
+        self.files[str(step)] = written
+
+
+def _files(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums of a stage's files, by name."""
+    return {WEIGHTS: manifest["weights_sha256"], **manifest.get("beside_sha256", {})}
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(folder.iterdir())}

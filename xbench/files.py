@@ -50,25 +50,6 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """The same for what writes to a path.
-
-    Args:
-        path: The file; its folder is made when missing. It appears under its name only when the block ends well.
-
-    Yields:
-        The path to write to, on the same file system.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        unfinished = Path(folder) / path.name
-        yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-
-
 def _umask() -> int:
     """The user's mask for new files: temporary ones are private at first."""
     mask = os.umask(0)

@@ -33,7 +33,7 @@ from xbench.selection import best_candidate, candidate_steps
 from xbench.settings import Settings
 from xbench.store import MANIFEST, WEIGHTS, read_signed, sign
 from xbench.training.loop import train
-from xbench.training.weights import average_weights, save_weights
+from xbench.training.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -132,7 +132,7 @@ class Done:
 
     def weights(self, step: int) -> Path:
         """Those of a candidate."""
-        own = self.bench.root / "cache" / "candidates" / self.stage.name / f"step-{step}.safetensors"
+        own = self.bench.root / "cache" / "candidates" / self.stage.name / f"step-{step}" / WEIGHTS
         return self.stage / WEIGHTS if step == STEPS[-1] else own
 
     def scored_as_last(self, weights: Path, task: str, folder: Path) -> dict[str, dict[str, Any]]:
@@ -158,12 +158,11 @@ def test_one_training_serves_all_protocols_and_stays_what_it_is(done: Done) -> N
     assert any("trained once more, to keep 4 checkpoints" in note for note in heard.notes)
     # With candidates or without: the same bits, and what stood is not written again.
     assert {path.name: path.read_bytes() for path in done.stage.iterdir()} == done.first
-    kept = read_signed(done.weights(3).with_name(CANDIDATES))
+    folder = done.weights(3).parents[1]
+    kept = read_signed(folder / CANDIDATES)
     assert kept is not None
-    assert kept["weights_sha256"]["12"] == file_sha256(done.stage / WEIGHTS)
-    assert sorted(path.name for path in done.weights(3).parent.iterdir()) == [
-        CANDIDATES, "step-3.safetensors", "step-6.safetensors", "step-9.safetensors",
-    ]  # fmt: skip
+    assert kept["files"] == {str(step): {WEIGHTS: file_sha256(done.weights(step))} for step in STEPS}
+    assert sorted(path.name for path in folder.iterdir()) == [CANDIDATES, "step-3", "step-6", "step-9"]
     stages = {tuple(record["stages"]) for outcome, _ in done.runs.values() for record in outcome.records}
     assert len(stages) == 1
     keys = {record["key"] for outcome, _ in done.runs.values() for record in outcome.records}
@@ -222,18 +221,6 @@ def test_the_average_is_the_mean_of_the_weights(done: Done, tmp_path: Path) -> N
         assert record["selected"] == {
             "candidates": 4, "steps": STEPS, "epochs": [1.0, 2.0, 3.0, 4.0], "step": None, "dev": [], "scores": [],
         }  # fmt: skip
-    assert not list((done.bench.root / "cache").glob(".average*"))
-
-
-def test_checkpoints_of_two_stages_have_no_average(tmp_path: Path) -> None:
-    one, other = {"a": torch.ones(2), "n": torch.tensor([1])}, {"a": torch.ones(2), "n": torch.tensor([2])}
-    for name, tensors in (("one", one), ("other", other), ("third", {"b": torch.ones(2)})):
-        save_file(tensors, tmp_path / name)
-    for pair in (("one", "other"), ("one", "third")):
-        with pytest.raises(RuntimeError):
-            average_weights([tmp_path / name for name in pair], tmp_path / "mean")
-    average_weights([tmp_path / "one", tmp_path / "one"], tmp_path / "mean")
-    assert torch.equal(load_file(tmp_path / "mean")["a"], one["a"])
 
 
 def test_dev_rows_are_scored_once_for_all_cells_and_protocols(done: Done) -> None:
@@ -265,7 +252,7 @@ def test_in_a_sequence_the_last_stage_alone_chooses(bench: Bench) -> None:
     assert [split["dataset"] for split in record["selected"]["dev"]] == ["two"]
     assert [path.name for path in (bench.root / "cache" / "candidates").iterdir()] == record["stages"][-1:]
     # The whole of what the first stage changed is in each checkpoint of the second, whose words are others.
-    own = bench.root / "cache" / "candidates" / record["stages"][-1] / "step-3.safetensors"
+    own = bench.root / "cache" / "candidates" / record["stages"][-1] / "step-3" / WEIGHTS
     whole = load_file(bench.root / "cache" / "stages" / record["stages"][-1] / WEIGHTS)
     assert load_file(own)["table.ids"].tolist() == whole["table.ids"].tolist()
 
@@ -400,14 +387,14 @@ def test_what_is_done_is_not_done_again(bench: Bench) -> None:
 def test_a_candidate_that_is_lost_is_made_again(bench: Bench, harm: str) -> None:
     asked: dict[str, Any] = {"datasets": ("one",), "overrides": {"selection": "average"}}
     first, _ = bench.run("one", **asked)
-    (path,) = (bench.root / "cache" / "candidates").glob("*/step-6.safetensors")
+    (path,) = (bench.root / "cache" / "candidates").glob(f"*/step-6/{WEIGHTS}")
     before = path.read_bytes()
     if harm == "gone":
         path.unlink()
     elif harm == "damaged":
         path.write_bytes(before[:-100] + bytes([before[-100] ^ 1]) + before[-99:])
     else:
-        path.with_name(CANDIDATES).unlink()  # as after a crash: nothing says that they are whole
+        (path.parents[1] / CANDIDATES).unlink()  # as after a crash: nothing says that they are whole
     bench.records()[0].unlink()
     second, heard = bench.run("one", **asked)
     assert heard.trained == ["one"]
@@ -429,7 +416,7 @@ def test_a_stage_of_another_run_keeps_its_weights_and_the_candidates_their_own_l
     _, heard = bench.run("one", datasets=("one",), overrides={"selection": "average"})
     assert (heard.trained, heard.failures) == (["one"], [])
     assert {path.name: path.read_bytes() for path in stage.iterdir()} == standing
-    own = load_file(bench.root / "cache" / "candidates" / stage.name / "step-12.safetensors")
+    own = load_file(bench.root / "cache" / "candidates" / stage.name / "step-12" / WEIGHTS)
     assert all(torch.equal(own[name], original[name]) for name in original)
     _, heard = bench.run("one", datasets=("two",), overrides={"selection": "average"})
     assert (heard.trained, heard.failures) == ([], [])

@@ -126,10 +126,11 @@ def test_an_oracle_is_marked_wherever_it_is_shown() -> None:
     lines = list(csv.DictReader(io.StringIO(render_csv(found, {}))))
     for line in lines:
         assert (line["selection"] == "oracle") == ("oracle: chosen by dev rows" in line["marks"])
+        assert (line["variant"] == "candidates=4") == (line["selection"] != "last")
     payload = make_payload(found, {}, {})["entries"]
     for entry in payload:
-        assert (entry["selection"] == "oracle") == any("oracle: chosen by" in mark for mark in entry["marks"])
-        assert not entry["gap"] or entry["selection"] != "oracle"
+        assert (entry["selection"] == "oracle of 4") == any("oracle: chosen by" in mark for mark in entry["marks"])
+        assert not entry["gap"] or "oracle" not in entry["selection"]
     (drawn,) = rich_tables(table)
     assert f"{PEEKS} {PEEKS_MEANS}" in str(drawn.caption)
 

@@ -56,6 +56,7 @@ def command(
     xbench eval --model e5-small-q4 --tasks mini-sts
     xbench eval --model xlm-roberta-large --tasks sts --seeds 0,1,2
     xbench eval --model e5-small-q4 --tasks sts --train none --eval stsb,korsts
+    xbench eval --model e5-small-q4 --tasks sts --train stsb --set recipe.selection=source-dev
     """  # noqa: D301  # click's mark for lines that stay as they are
     registry = load_registry(plugins)
     for problem in registry.problems():

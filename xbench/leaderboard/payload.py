@@ -71,7 +71,7 @@ def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
         "language": entry.language, "transfer": cell.transfer, "sample": table.sample,
         "scores": {name: _score(entry, name) for name in table.metrics if cell.scores.get(name) is not None},
         "primary": table.metrics[0], "seeds": list(cell.seeds), "limits": limit_text(table.limits),
-        "selection": row.selection, "variant": row.variant, "marks": marks,
+        "selection": row.protocol or row.selection, "variant": row.variant, "marks": marks,
         "gap": _span(gap.change, gap.interval) if gap else None,
         "degradation": _span(gap.degradation, gap.degradation_interval) if gap else None,
         "retention": _span(gap.retention, gap.retention_interval) if gap else None,

@@ -22,7 +22,7 @@ from .heap import start_afresh
 from .predict import OutputFile, Predictor
 from .record import Examples, Measured
 from .stage import example_table, used_vocabulary
-from .weights import build_module
+from .weights import build_mean, build_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -83,13 +83,13 @@ class _Loaded:
 
 
 def read_cells(
-    cells: Iterable[Cell], weights: Path | None, work: Work, keeps: bool = True, about: str = ""
+    cells: Iterable[Cell], weights: Sequence[Path], work: Work, keeps: bool = True, about: str = ""
 ) -> Iterator[tuple[Cell, Measured | Exception]]:
     """Predict; the model is loaded once.
 
     Args:
         cells: Cells of one stage, model, head and recipe, at least one.
-        weights: The file of the stage's weights, or of a candidate's; None for the base model.
+        weights: The file of the stage's weights, or of a candidate's; of several, their mean; none for the base model.
         work: Resolved names, rows and keys.
         keeps: Whether the head keeps what the task's figures draw.
         about: Which candidate it is, for those who watch.
@@ -138,7 +138,7 @@ def _prepare(
 
 
 def _load(
-    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[Drawn, _Pass], weights: Path | None,
+    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[Drawn, _Pass], weights: Sequence[Path],
     work: Work,
 ) -> tuple[HeadModule, Vocabulary]:  # fmt: skip
     """The model as it was trained, with only the embedding rows that the passes look up."""
@@ -148,7 +148,10 @@ def _load(
     if cell.stage is not None:
         stage = work.stages[cell.stage]
         context = head_context(stage.recipe, model, work.registry.datasets.get(stage.mixture[0]))
-    module = build_module(model, head, context, vocabulary, cell.seed, weights, trust)
+    if weights:
+        module = build_mean(model, head, context, vocabulary, cell.seed, weights, trust)
+    else:
+        module = build_module(model, head, context, vocabulary, cell.seed, None, trust)
     return module.to(choose_device(work.settings.device)), vocabulary
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +16,6 @@ from ..work import cell_recipe, cell_selection
 from .device import choose_device
 from .evaluate import read_cells
 from .record import Measured, make_record, split_of
-from .weights import average_weights
 
 if TYPE_CHECKING:
     from ..work import Work
@@ -40,30 +38,28 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[Scored]:
     """
     first = next(iter(cells))
     if first.selection == LAST:
-        weights = None if first.stage is None else work.store.stage_weights(work.stage_keys[first.stage])
+        weights = [] if first.stage is None else [work.store.stage_weights(work.stage_keys[first.stage])]
         yield from _score(cells, weights, {}, work)
         return
     candidates = _candidates(first, work)
     if first.selection == AVERAGE:
-        with tempfile.TemporaryDirectory(dir=work.settings.cache, prefix=".average.") as folder:
-            path = Path(folder) / "weights.safetensors"
-            average_weights([one.path for one in candidates], path)
-            yield from _score(cells, path, {cell: _selected(cell, candidates, None, (), work) for cell in cells}, work)
+        selected = {cell: _selected(cell, candidates, None, (), work) for cell in cells}
+        yield from _score(cells, [one.path for one in candidates], selected, work)
         return
     scores = _dev_scores(cells, candidates, work)
     chosen: dict[Candidate, dict[Cell, Mapping[str, Any]]] = {}
     for cell in cells:
         try:
-            place, selected = _choose(cell, candidates, scores, work)
-            chosen.setdefault(candidates[place], {})[cell] = selected
+            place, said = _choose(cell, candidates, scores, work)
+            chosen.setdefault(candidates[place], {})[cell] = said
         except Exception as error:  # noqa: BLE001  # one cell's failure must not take the others with it
             yield cell, error
     for candidate, own in chosen.items():
-        yield from _score({cell: cells[cell] for cell in own}, candidate.path, own, work)
+        yield from _score({cell: cells[cell] for cell in own}, [candidate.path], own, work)
 
 
 def _score(
-    cells: Mapping[Cell, str], weights: Path | None, selected: Mapping[Cell, Mapping[str, Any]], work: Work
+    cells: Mapping[Cell, str], weights: Sequence[Path], selected: Mapping[Cell, Mapping[str, Any]], work: Work
 ) -> Iterator[Scored]:
     """Score cells of one checkpoint."""
     device = choose_device(work.settings.device)
@@ -100,7 +96,7 @@ def _dev_scores(cells: Mapping[Cell, str], candidates: Sequence[Candidate], work
                 missing.append(dev)
         if missing:
             about = f", step {candidate.step}"
-            for dev, measured in read_cells(missing, candidate.path, work, keeps=False, about=about):
+            for dev, measured in read_cells(missing, [candidate.path], work, keeps=False, about=about):
                 scores[dev, candidate.step] = _dev_score(dev, candidate, measured, work)
     return scores
 
@@ -138,7 +134,7 @@ def dev_score_content(dev: Cell, candidate: Candidate, work: Work) -> dict[str, 
     if dev.fit is not None:
         fit = [*dev.fit, work.rows[dev.fit].rows_sha256, dev.limit_train, dev.seed]
     return {
-        "stage": work.stage_keys[dev.stage], "step": candidate.step, "weights": candidate.weights_sha256,
+        "stage": work.stage_keys[dev.stage], "step": candidate.step, "files": candidate.checksum,
         "model": work.models[dev.model].name, "head": [head.name, head.version], "reading": dev.reading, "fit": fit,
         "decoding": cell_recipe(dev, head), "dataset": [dev.dataset, dev.split], "rows": rows.rows_sha256,
         "limit": limit, "metric": [metric.name, metric.version],

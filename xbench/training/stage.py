@@ -85,8 +85,8 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
         },
         "environment": environment(device, result.precision),
     }  # fmt: skip
-    written, standing = work.store.save_stage(key, manifest, write), work.store.stage(key)
-    keeper.finish(written["weights_sha256"], standing["weights_sha256"] if standing else "")
+    written = work.store.save_stage(key, manifest, write)
+    keeper.finish(written, work.store.stage(key) or written)
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 

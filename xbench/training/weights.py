@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -47,6 +46,42 @@ def build_module(
     return module.eval()
 
 
+def build_mean(
+    model: LocalModel, head: Head, context: HeadContext, vocabulary: Vocabulary, seed: int, stages: Sequence[Path],
+    trust_remote_code: bool = False,
+) -> HeadModule:  # fmt: skip
+    """Build encoder and head with the mean of the weights of some checkpoints, the embedding rows included.
+
+    Averaging what a training passes through is the method of Izmailov et al. (2018), "Averaging Weights Leads to Wider
+    Optima and Better Generalization", here over the checkpoints that are kept. The sum is in float64, so that their
+    number does not change the rounding.
+
+    Args:
+        model: The base model.
+        head: What to put on it.
+        context: The recipe and its company.
+        vocabulary: The embedding rows to hold.
+        seed: Of the head's initial weights.
+        stages: The checkpoints' weight files, all of one stage, at least one.
+        trust_remote_code: Let the model's own code run.
+
+    Returns:
+        The module on the CPU, in evaluation mode.
+    """
+    module = build_module(model, head, context, vocabulary, seed, stages[0], trust_remote_code)
+    if len(stages) == 1:
+        return module
+    mean = module.state_dict()
+    total = {name: value.double() for name, value in mean.items() if value.is_floating_point()}
+    for stage in stages[1:]:
+        other = build_module(model, head, context, vocabulary, seed, stage, trust_remote_code).state_dict()
+        for name, value in total.items():
+            value += other[name]
+    averaged = {name: (value / len(stages)).to(mean[name].dtype) for name, value in total.items()}
+    module.load_state_dict({**mean, **averaged})
+    return module
+
+
 def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None, path: Path) -> None:
     """Write a stage's weights as they are now, so that it can be loaded on the base model without its parent.
 
@@ -82,40 +117,6 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         apart[name] = one.clone() if place in seen else one
         seen.add(place)
     return apart
-
-
-def average_weights(paths: Sequence[Path], path: Path) -> None:
-    """Write the mean of some checkpoints of one stage, the embedding rows included.
-
-    Averaging the weights that a training passes through is that of Izmailov et al. (2018), "Averaging Weights Leads to
-    Wider Optima and Better Generalization", over the checkpoints that are kept. The sum is in float64, a tensor at a
-    time, so that their number changes neither rounding nor memory.
-
-    Args:
-        paths: Their files.
-        path: The file to write.
-
-    Raises:
-        RuntimeError: They are not of one stage.
-    """
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(safe_open(one, "pt")) for one in paths]
-        names = list(files[0].keys())
-        if any(list(file.keys()) != names for file in files):
-            raise RuntimeError("these checkpoints do not hold the same weights")
-        mean: dict[str, torch.Tensor] = {}
-        for name in names:
-            first = files[0].get_tensor(name)
-            if not first.is_floating_point():
-                if not all(torch.equal(first, file.get_tensor(name)) for file in files):
-                    raise RuntimeError(f"{name} differs between these checkpoints, and has no mean")
-                mean[name] = first
-                continue
-            total = torch.zeros(first.shape, dtype=torch.float64)
-            for file in files:
-                total += file.get_tensor(name)
-            mean[name] = (total / len(files)).to(first.dtype)
-    save_file(mean, path)
 
 
 def _apply(module: HeadModule, vocabulary: Vocabulary, stored: dict[str, torch.Tensor]) -> None:
