@@ -194,9 +194,12 @@ class TinyRun:
         """What a stage would hold, and why it is all of it."""
         return training_vocabulary(self.tables, self.recipe, table_size(self.folder), self.pad_id)
 
-    def build(self, vocabulary: Vocabulary | None = None, stage: Path | None = None, seed: int = 0) -> HeadModule:
+    def build(
+        self, vocabulary: Vocabulary | None = None, stage: Path | None = None, seed: int = 0, trains: bool = False
+    ) -> HeadModule:
         """Encoder and head, from the base model or from a stage's file."""
-        return build_module(self.model, self.head, self.context, vocabulary or self.whole(), seed, stage)
+        vocabulary = vocabulary or self.whole()
+        return build_module(self.model, self.head, self.context, vocabulary, seed, stage, trains=trains)
 
     def train(
         self, vocabulary: Vocabulary | None = None, seed: int = 0, stage: Path | None = None,
@@ -204,7 +207,7 @@ class TinyRun:
     ) -> tuple[HeadModule, TrainingResult]:  # fmt: skip
         """Build and train; ``watch`` sees the module before the first step."""
         vocabulary = vocabulary or self.whole()
-        module = self.build(vocabulary, stage, seed)
+        module = self.build(vocabulary, stage, seed, trains=True)
         watch(module)
         return module, train(module, self.tables, self.recipe, seed, vocabulary, self.pad_id)
 

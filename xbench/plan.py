@@ -10,7 +10,7 @@ from typing import Any
 from .curriculum import FLOOR, FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
 from .errors import UserError, did_you_mean
 from .keys import content_key
-from .recipe import Recipe, build_recipe
+from .recipe import Recipe, build_recipe, refuse_idle
 from .registry import Registry
 from .selection import AVERAGE, DEV, LAST, ORACLE, SOURCE_DEV, Dev, check_candidates, dev_of
 from .tasks import OFFICIAL, Task, dataset_and_split
@@ -405,14 +405,17 @@ def task_recipe(task: Task, head: Head, registry: Registry, overrides: Mapping[s
         The recipe.
 
     Raises:
-        UserError: A key is unknown, or a value has the wrong type or lies out of range.
+        UserError: A key is unknown or without effect, or a value has the wrong type or lies out of range.
     """
     others = {key for one in _heads(task, registry) for key in one.options}
     ignored = frozenset(others - set(head.options))
-    build_recipe(task.recipe, f"{task.path} [recipe]", head.options, ignored)
+    where = f"{task.path} [recipe]"
+    refuse_idle(task.recipe, build_recipe(task.recipe, where, head.options, ignored), where)
     overrides = overrides or {}
     build_recipe(overrides, "--set", head.options, ignored)
-    return build_recipe({**task.recipe, **overrides}, "recipe", head.options, ignored)
+    recipe = build_recipe({**task.recipe, **overrides}, "recipe", head.options, ignored)
+    refuse_idle(overrides, recipe, "--set")
+    return recipe
 
 
 def _readings(task: Task, head: Head) -> list[Reading]:

@@ -12,7 +12,7 @@ from .data.rows import prepare
 from .errors import UserError
 from .identity import ChosenOn, Scored, Selection, Versioned, cell_key, floor_key, stage_key
 from .models.resolve import model_here
-from .recipe import EVALUATION_ONLY, EXECUTION_ONLY, SELECTION_ONLY, Recipe, build_recipe
+from .recipe import EVALUATION_ONLY, EXECUTION_ONLY, KNOWN, SELECTION_ONLY, build_recipe, refuse_idle, spoken
 from .record_form import ROUNDING
 from .registry import Catalogue, Registry
 from .scoring import name_scores
@@ -99,7 +99,7 @@ class RecordCheck:
         head = self._head(record)
         if isinstance(head, Head):
             try:
-                build_recipe(record["recipe"], "recipe", head.options)
+                refuse_idle(record["recipe"], build_recipe(record["recipe"], "recipe", head.options), "recipe")
             except UserError as error:
                 yield str(error)
 
@@ -216,7 +216,7 @@ class RecordCheck:
         self, record: Mapping[str, Any], head: Head, depth: int, bases: Sequence[Mapping[str, str]], training: int
     ) -> bool:
         left_out = EXECUTION_ONLY | EVALUATION_ONLY | SELECTION_ONLY | (set(head.decoding) & set(_own_options(head)))
-        recipe = {name: value for name, value in record["recipe"].items() if name not in left_out}
+        recipe = {name: value for name, value in spoken(record["recipe"]).items() if name not in left_out}
         mixture = [split for split in record["train"] if split["stage"] == depth]
         first, rows = self._registry.datasets.items[mixture[0]["dataset"]], [split["rows_sha256"] for split in mixture]
         keys = (
@@ -230,7 +230,7 @@ class RecordCheck:
 
 def _own_options(head: Head) -> list[str]:
     """A head's recipe keys that training does not know itself."""
-    return [name for name in head.options if name not in Recipe().values()]
+    return [name for name in head.options if name not in KNOWN]
 
 
 def _verdict(follows: bool, what: str, said: str) -> Verdict:

@@ -11,6 +11,7 @@ from .candidates import Candidates
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
 from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_key
+from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
@@ -173,6 +174,8 @@ def _missing_for(cell: Cell, work: Work) -> str | None:
     if reason is None and not cell.is_floor:
         try:
             check_length(work.models[cell.model], cell.recipe.max_length)
+            if cell.stage is not None:
+                check_peft(cell.recipe)
         except UserError as error:
             reason = str(error)
     return reason

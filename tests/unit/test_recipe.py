@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from xbench.errors import UserError
 from xbench.keys import content_key
-from xbench.recipe import CHOICES, EXECUTION_ONLY, Recipe, build_recipe, parse_overrides
+from xbench.recipe import (
+    ADAPTER,
+    CHOICES,
+    EXECUTION_ONLY,
+    KNOWN,
+    Recipe,
+    build_recipe,
+    parse_overrides,
+    refuse_idle,
+    spoken,
+)
 
 DEFAULTS = Recipe().values()
 HEAD_OPTIONS: dict[str, Any] = {"score_scale": ("raw", "unit"), "stride": 128, "dropout": 0.1, "freeze": False}
@@ -23,6 +33,8 @@ OTHERS: dict[str, Any] = {
     "eval_precision": "bf16", "vocabulary": "full", "micro_batch_tokens": 4096, "selection": "average",
     "candidates": 3,
 }  # fmt: skip
+# The same for an adapter, whose keys say something with tuning = "lora" alone.
+ADAPTERS: dict[str, Any] = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "lora_targets": "all-linear"}
 
 
 def refused(settings: dict[str, object], where: str = "tasks/x.toml [recipe]", **options: Any) -> str:
@@ -38,6 +50,9 @@ def refused(settings: dict[str, object], where: str = "tasks/x.toml [recipe]", *
 def test_the_values_above_cover_every_key() -> None:
     assert set(OTHERS) == set(DEFAULTS)
     assert all(OTHERS[name] != DEFAULTS[name] for name in OTHERS)
+    assert {*OTHERS, *ADAPTERS, "tuning"} == set(KNOWN)
+    assert set(ADAPTERS) == ADAPTER
+    assert all(ADAPTERS[name] != KNOWN[name] for name in ADAPTERS)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -117,7 +132,8 @@ def test_a_choice_that_there_is_not_gets_the_list(name: str) -> None:
     [
         ("lr", 0.0), ("lr", -1e-5), ("warmup", -0.1), ("warmup", 1.1), ("epochs", 0), ("epochs", -1),
         ("batch_size", 0), ("max_length", 7), ("weight_decay", -1e-9), ("max_grad_norm", 0), ("mixing_alpha", 1.5),
-        ("mixing_alpha", -0.5), ("micro_batch_tokens", -1),
+        ("mixing_alpha", -0.5), ("micro_batch_tokens", -1), ("lora_rank", 0), ("lora_alpha", 0),
+        ("lora_dropout", 1.0), ("lora_dropout", -0.1),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named_with_the_range(name: str, value: float) -> None:
@@ -246,3 +262,37 @@ def test_a_recipe_is_frozen_and_equal_by_value() -> None:
     assert len({one, other}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.lr = 1.0  # type: ignore[misc]
+
+
+FULL_IDENTITY = {
+    "optimizer": "radam", "lr": 2e-05, "warmup": 0.1, "schedule": "linear", "epochs": 3, "batch_size": 32,
+    "max_length": 128, "weight_decay": 0.0, "max_grad_norm": 1.0, "mixing_alpha": 1.0, "precision": "auto",
+}  # fmt: skip
+"""What stage keys held before there were adapters: published records have such keys."""
+
+
+def test_full_fine_tuning_has_the_keys_and_the_records_of_before_there_were_adapters() -> None:
+    values = {**FULL_IDENTITY, "eval_precision": "fp32", "vocabulary": "auto", "micro_batch_tokens": 0}
+    for recipe in (Recipe(), build_recipe({"tuning": "full"}, "x", {})):
+        assert recipe.training_identity(()) == FULL_IDENTITY
+        assert recipe.values() == values
+    assert spoken({**values, "tuning": "full", **ADAPTERS}) == values
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapters_values_are_in_the_keys_of_its_stages(name: str) -> None:
+    full, plain = Recipe(), build_recipe({"tuning": "lora"}, "x", {})
+    changed = build_recipe({"tuning": "lora", name: ADAPTERS[name]}, "x", {})
+    defaults = {"tuning": "lora", **{key: KNOWN[key] for key in ADAPTER}}
+    assert plain.training_identity(()) == {**FULL_IDENTITY, **defaults}
+    assert changed.training_identity(()) == {**FULL_IDENTITY, **defaults, name: ADAPTERS[name]}
+    assert changed.decoding_identity(()) == full.decoding_identity(())
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_what_has_no_effect_is_refused(name: str) -> None:
+    settings = {name: ADAPTERS[name]}
+    with pytest.raises(UserError) as caught:
+        refuse_idle(settings, build_recipe(settings, "x", {}), "--set")
+    assert str(caught.value) == f"--set: {name} would have no effect: tuning is full; set tuning = lora as well"
+    refuse_idle(settings, build_recipe({**settings, "tuning": "lora"}, "x", {}), "--set")

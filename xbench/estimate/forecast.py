@@ -18,7 +18,7 @@ from ..files import write_json
 from ..keys import content_key
 from ..plan import Cell, Plan, Stage
 from ..progress import Reporter
-from ..recipe import Recipe
+from ..recipe import Recipe, adapter_of
 from ..registry import Registry
 from ..settings import Settings
 from ..store import read_signed, sign
@@ -190,7 +190,7 @@ class _Forecaster:
         cut = self.cut(calibration, stage.recipe)
         parts, new = self.stage_parts(stage), self.new_tables(stage)
         rows = stored = calibration.table_rows
-        if stage.recipe.vocabulary != "full" and stage.recipe.weight_decay == 0:
+        if stage.recipe.vocabulary != "full" and not stage.recipe.decays_table:
             chain = [part for one in self.work.chain(stage.id) for part in self.stage_parts(one)]
             rows, stored = (vocabulary_rows(some, calibration.table_rows) for some in (parts, chain))
         counts = training_counts(parts, stage.recipe, stage.seed, cut)
@@ -332,6 +332,7 @@ class _Forecaster:
             "trains": trains, "model": model.identity, "head": [head.name, head.version], "precision": precision,
             "optimizer": recipe.optimizer if trains else None, "budget": recipe.micro_batch_tokens or machine.budget,
             "machine": dataclasses.asdict(machine), "training": TRAINING_VERSION,
+            **(adapter_of(recipe) if trains else {}),
         }  # fmt: skip
         key = content_key("calibration", content)
         if key not in self.calibrations:

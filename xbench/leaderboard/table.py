@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..curriculum import FLOOR
 from ..keys import canonical
-from ..recipe import CHOICES, EXECUTION_ONLY, SELECTION_ONLY
+from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, SELECTION_ONLY
 from ..selection import LAST
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
@@ -324,11 +324,17 @@ def curriculum_rank(name: str, order: Sequence[str]) -> tuple[int, int, str]:
 
 
 def _variant(key: _RowKey, keys: Sequence[_RowKey], recipe: Mapping[str, Any]) -> str:
-    """The settings in which this row is not as the task's recipe, or rows of its kind differ."""
+    """The settings in which this row is not as the task's recipe, or rows of its kind differ.
+
+    Where nothing is said of tuning, it is full; an adapter's options then have their defaults.
+    """
     import json
 
-    others = [json.loads(other.settings) for other in keys if other[:3] == key[:3]]
-    own = json.loads(key.settings)
+    silent = {name: KNOWN[name] for name in ADAPTER | {"tuning"}}
+    others = [{**silent, **json.loads(other.settings)} for other in keys if other[:3] == key[:3]]
+    own, recipe = json.loads(key.settings), {**silent, **recipe}
+    if recipe["tuning"] != FULL and "lr" in own:  # something was trained
+        own = {"tuning": FULL, **own}
     differing = [
         name
         for name, value in own.items()

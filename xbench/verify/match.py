@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UserError, did_you_mean
 from ..leaderboard.layout import limit_text
+from ..recipe import FULL
 from ..registry import Registry
 from .anchors import Anchor, StandIn
 from .results import Result
@@ -113,9 +114,10 @@ def _obstacles(anchor: Anchor, result: Result) -> list[str]:
     limits = limit_text(result.limits)
     found += [limits] if limits else []
     found += [result.peeks] if result.peeks else []
+    # Of published numbers as of records: where nothing is said of tuning, it was full.
     missing = object()
-    for name, value in anchor.table.recipe.items():
-        own = result.recipe.get(name, missing)
+    for name, value in {"tuning": FULL, **anchor.table.recipe}.items():
+        own = result.recipe.get(name, FULL if name == "tuning" else missing)
         if own is not missing and own != value:
             found.append(f"{name}={own} instead of {value}")
     if not any(result.mean(score) is not None for score in anchor.scores):
