@@ -175,9 +175,11 @@ class TinyRun:
     def __post_init__(self) -> None:
         defaults = {"lr": 1e-2, "epochs": 2, "batch_size": 8, "precision": "fp32", "max_length": 32}
         self.recipe = build_recipe({**defaults, **self.settings}, "test", self.head.options)
-        self.context = HeadContext(self.recipe, self.prompts, self.labels, (0.0, 5.0))
         self.model: LocalModel = identify("tiny", "", self.folder, self.prompts, Settings(cache=self.work / "cache"))
-        self.tokenizer = load_tokenizer(self.folder)
+        self.context = HeadContext(
+            self.recipe, self.model.prompts, self.labels, (0.0, 5.0), self.model.sentence
+        )  # fmt: skip
+        self.tokenizer = load_tokenizer(self.model.folder)
         self.pad_id = int(self.tokenizer.pad_token_id)
         self.tables = [self.table(rows) for rows in self.rows]
 
@@ -188,11 +190,11 @@ class TinyRun:
 
     def whole(self) -> Vocabulary:
         """The whole embedding table."""
-        return full_vocabulary(table_size(self.folder))
+        return full_vocabulary(table_size(self.model.folder))
 
     def vocabulary(self) -> tuple[Vocabulary, str]:
         """What a stage would hold, and why it is all of it."""
-        return training_vocabulary(self.tables, self.recipe, table_size(self.folder), self.pad_id)
+        return training_vocabulary(self.tables, self.recipe, table_size(self.model.folder), self.pad_id)
 
     def build(self, vocabulary: Vocabulary | None = None, stage: Path | None = None, seed: int = 0) -> HeadModule:
         """Encoder and head, from the base model or from a stage's file."""

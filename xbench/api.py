@@ -44,12 +44,14 @@ if TYPE_CHECKING:
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
     from .heads.parallel import parallel_predictions, unit
+    from .heads.sentences import SentenceModule
     from .heads.tokens import sentence_pair_examples, tokenize
     from .leaderboard.layout import limit_text
     from .sampling import resample_means
 
 _LAZY = {
     "HeadModule": "heads.blocks",
+    "SentenceModule": "heads.sentences",
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "forget_pages": "data.mapped",
@@ -95,6 +97,7 @@ __all__ = [
     "Row",
     "Scalar",
     "Schema",
+    "SentenceModule",
     "Source",
     "SourceFile",
     "SpanRow",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from .models.sentences import SentenceLayout
     from .recipe import Recipe
 
 Scalar: TypeAlias = str | int | float | bool
@@ -274,12 +275,15 @@ class HeadContext:
         prompts: The model's prompts, by use.
         labels: The class names of the datasets at hand.
         score_range: The range of their gold scores.
+        sentence: How the model's files say that a sentence embedding is made, which `SentenceModule` does; None: the
+            mean of the tokens' vectors.
     """
 
     recipe: Recipe
     prompts: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
+    sentence: SentenceLayout | None = None
 
     def unit_scale(self) -> tuple[float, float]:
         """The offset and the factor that bring a gold score to 0-1."""

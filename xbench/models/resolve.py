@@ -15,7 +15,8 @@ from ..keys import content_key
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import TOKENIZER_FILES, code_files, missing_shards, most_tokens
+from .folder import MODULES, TOKENIZER_FILES, code_files, encoder_folder, missing_shards, most_tokens
+from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
 LARGEST_HEADER = 100_000_000
 
@@ -29,11 +30,13 @@ class LocalModel:
         revision: The hub's commit, the seed of ``random-encoder``, or an empty text.
         folder: An ordinary transformers folder.
         weights_sha256: Of the weights: the file's, or of all shards' names and checksums.
-        identity: Of everything that decides what it computes: weights, configuration, tokenizer, prompts.
+        identity: Of everything that decides what it computes: weights, configuration, tokenizer, prompts, and how its
+            files say that a sentence embedding is made.
         tokenizer_identity: Of the tokenizer's files alone.
         parameters: Numbers in the weight files.
         prompts: Texts put before a sentence, by use.
         max_length: The most tokens that a sequence may have, special tokens included; None where nothing limits it.
+        sentence: How its files say that a sentence embedding is made; None: the mean of the tokens' vectors.
     """
 
     name: str
@@ -45,6 +48,13 @@ class LocalModel:
     parameters: int
     prompts: Mapping[str, str] = field(default_factory=dict)
     max_length: int | None = None
+    sentence: SentenceLayout | None = None
+
+    @property
+    def embedding(self) -> str:
+        """For people and records: how a sentence embedding is made."""
+        how, prompt = str(self.sentence or SentenceLayout(self.folder)), self.prompts.get("sentence", "")
+        return f"{how}; prompt {prompt!a}" if prompt else how
 
 
 def check_length(model: LocalModel, max_length: int) -> None:
@@ -132,7 +142,8 @@ def _local_folder(text: str) -> Path | None:
     """The folder that a text names, when it holds a model."""
     try:
         folder = Path(text).expanduser()
-        return folder.resolve() if text and (folder / "config.json").is_file() else None
+        found = any((folder / name).is_file() for name in ("config.json", MODULES))
+        return folder.resolve() if text and found else None
     except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a null byte
         return None
 
@@ -215,8 +226,8 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     Args:
         name: For records.
         revision: For records.
-        folder: The folder.
-        prompts: The model's prompts.
+        folder: The folder; of the layout of sentence-transformers, or an encoder alone.
+        prompts: The model's declared prompts. Where there is none for sentences, its files may name one.
         settings: Where checksums are remembered; whether the model's own code will run.
 
     Returns:
@@ -226,6 +237,8 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
     """
     digests = Digests(settings.cache / "digests")
+    sentence = read_layout(folder)
+    whole, folder = folder, encoder_folder(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise UserError(
@@ -236,6 +249,11 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     if missing:
         raise UserError(f"--model {name}: {folder} lacks the weights {', '.join(missing[:3])}; get them again")
     shards = {path.name: digests.sha256(path) for path in weights}
+    if sentence is not None:
+        layers = [whole / layer.path / LAYER_WEIGHTS for layer in sentence.layers if layer.path]
+        shards.update({path.relative_to(whole).as_posix(): digests.sha256(path) for path in layers})
+        weights += layers
+        prompts = {**({"sentence": sentence.prompt} if sentence.prompt else {}), **prompts}
     if not (folder / "config.json").is_file():
         raise UserError(f"--model {name}: {folder} has no config.json")
     tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
@@ -247,11 +265,14 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
     config = digests.sha256(folder / "config.json")
     content = {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
+    if sentence is not None and not sentence.problem:  # else left out: keys of records that are published stay
+        content["sentence"] = sentence.content()
     identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
     return LocalModel(
-        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts, most_tokens(folder)
-    )
+        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts,
+        most_tokens(folder), sentence,
+    )  # fmt: skip
 
 
 def _count(path: Path) -> int:
