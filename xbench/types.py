@@ -220,6 +220,8 @@ class Model:
         description: One line.
         prompts: Texts put before a sentence, by use. ``"sentence"`` is for sentence embeddings of both sides.
         version: Raised when ``write`` would give other bytes than before.
+        layout: Whether its files say how sentence embeddings are made, where they are of the layout of
+            sentence-transformers; without, these are the mean of the tokens' vectors.
     """
 
     name: str
@@ -232,6 +234,7 @@ class Model:
     hub: tuple[str, str] | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+    layout: bool = True
 
 
 @dataclass(frozen=True)

@@ -368,3 +368,15 @@ def test_an_encoder_alone_has_no_layout(tiny: Callable[..., Path]) -> None:
     assert read_layout(tiny("bert")) is None
     assert load_encoder(tiny("bert")).config.model_type == "bert"
     assert not SentenceLayout(tiny("bert")).problem
+
+
+def test_a_declaration_can_leave_the_files_of_a_model_aside(registry: Registry, tmp_path: Path) -> None:
+    """all-minilm-l6-v2 has such files, and its published records were made without them."""
+    settings = Settings(cache=tmp_path / "cache", offline=True)
+    named = resolve_model("all-minilm-l6-v2", registry, settings)
+    by_folder = resolve_model(str(named.folder), registry, settings)
+    assert named.sentence is None
+    assert by_folder.embedding == "mean; scaled to length 1; at most 256 tokens"
+    assert named.weights_sha256 == by_folder.weights_sha256
+    assert named.identity != by_folder.identity
+    assert named.identity.startswith("e9fdb890caec35818669")

@@ -101,7 +101,8 @@ def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalMod
             f"--model {text!r:.80}: neither a folder nor a model's name nor a hub id{_near(name, registry)}"
         )
     path = _hub_folder(name, revision or None, registry, settings)
-    return identify(name, _commit(path, revision), path, _hub_prompts(name, registry), settings)
+    prompts, layout = _hub_declared(name, registry)
+    return identify(name, _commit(path, revision), path, prompts, settings, layout)
 
 
 def model_here(name: str, revision: str, registry: Registry, settings: Settings) -> LocalModel | None:
@@ -128,12 +129,13 @@ def model_here(name: str, revision: str, registry: Registry, settings: Settings)
             if model.hub is None:
                 whole = model.write is None or (_written_folder(model, wanted, settings) / "config.json").is_file()
                 return _declared(model, name, wanted, registry, settings) if whole else None
-            repository, prompts = model.hub[0], model.prompts
+            repository, prompts, layout = model.hub[0], model.prompts, model.layout
         else:
-            repository, prompts = name, _hub_prompts(name, registry)
+            repository, (prompts, layout) = name, _hub_declared(name, registry)
         if not COMMIT.fullmatch(revision) or not _is_hub_id(repository):
             return None
-        return identify(name, revision, _hub_folder(repository, revision, registry, settings), prompts, settings)
+        path = _hub_folder(repository, revision, registry, settings)
+        return identify(name, revision, path, prompts, settings, layout)
     except (UserError, OSError):
         return None
 
@@ -170,9 +172,9 @@ def _declared(model: Model, text: str, revision: str, registry: Registry, settin
     if model.hub is not None:
         repository, pinned = model.hub
         path = _hub_folder(repository, revision or pinned, registry, settings)
-        return identify(model.name, _commit(path, revision or pinned), path, model.prompts, settings)
+        return identify(model.name, _commit(path, revision or pinned), path, model.prompts, settings, model.layout)
     folder = _declared_folder(model, revision or None, settings)
-    return identify(text, revision, folder, model.prompts, settings)
+    return identify(text, revision, folder, model.prompts, settings, model.layout)
 
 
 def _commit(path: Path, revision: str) -> str:
@@ -202,9 +204,10 @@ def _written_folder(model: Model, revision: str | None, settings: Settings) -> P
     return settings.cache / "models" / f"{model.name}-v{model.version}-{safe}"
 
 
-def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
-    """The prompts declared for a hub id, if a plugin declares any."""
-    return next((model.prompts for model in registry.models if model.hub is not None and model.hub[0] == name), {})
+def _hub_declared(name: str, registry: Registry) -> tuple[Mapping[str, str], bool]:
+    """What is declared for a hub id, if a plugin declares it: prompts, and whether its files tell of embeddings."""
+    declared = next((model for model in registry.models if model.hub is not None and model.hub[0] == name), None)
+    return ({}, True) if declared is None else (declared.prompts, declared.layout)
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
@@ -220,7 +223,9 @@ def _hub_folder(name: str, revision: str | None, registry: Registry, settings: S
         ) from None
 
 
-def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str], settings: Settings) -> LocalModel:
+def identify(
+    name: str, revision: str, folder: Path, prompts: Mapping[str, str], settings: Settings, layout: bool = True
+) -> LocalModel:
     """Hash a transformers folder.
 
     Args:
@@ -229,6 +234,7 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         folder: The folder; of the layout of sentence-transformers, or an encoder alone.
         prompts: The model's declared prompts. Where there is none for sentences, its files may name one.
         settings: Where checksums are remembered; whether the model's own code will run.
+        layout: Whether its files say how sentence embeddings are made.
 
     Returns:
         The model with its identity.
@@ -237,7 +243,7 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
     """
     digests = Digests(settings.cache / "digests")
-    sentence = read_layout(folder)
+    sentence = read_layout(folder) if layout else None
     whole, folder = folder, encoder_folder(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
