@@ -16,6 +16,8 @@ from .types import (
     Dataset,
     Decoding,
     Example,
+    Export,
+    Exporting,
     Files,
     Fitting,
     Floor,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
+    from .heads.exports import linear_export, sentence_export
     from .heads.parallel import parallel_predictions, unit
     from .heads.sentences import SentenceModule
     from .heads.tokens import sentence_pair_examples, tokenize
@@ -56,11 +59,13 @@ _LAZY = {
     "dense_block": "heads.blocks",
     "forget_pages": "data.mapped",
     "limit_text": "leaderboard.layout",
+    "linear_export": "heads.exports",
     "mean_pool": "heads.blocks",
     "parallel_predictions": "heads.parallel",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
     "resample_means": "sampling",
+    "sentence_export": "heads.exports",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
     "unit": "heads.parallel",
@@ -75,6 +80,8 @@ __all__ = [
     "Diagnostic",
     "DiagnosticContext",
     "Example",
+    "Export",
+    "Exporting",
     "Figure",
     "FigureContext",
     "Files",
@@ -112,11 +119,13 @@ __all__ = [
     "hookimpl",
     "language_name",
     "limit_text",
+    "linear_export",
     "mean_pool",
     "parallel_predictions",
     "parallel_tsv",
     "read_lines",
     "resample_means",
+    "sentence_export",
     "sentence_pair_examples",
     "tokenize",
     "unit",

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+LAYERS = "sentence_layers"
+"""Under this name a module holds its layers over the pooled vector."""
+
+
 class SentenceModule(HeadModule):
     """A head on sentence embeddings; `embed` makes them.
 
