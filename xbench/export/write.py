@@ -98,7 +98,9 @@ def write_stage(stage: Loaded, target: Path, encoder_only: bool = False) -> Writ
                 f"such an encoder, and would say something else (by up to {difference:.2g}); "
                 "--encoder-only exports the encoder without it"
             )
-        notes = () if export is None else export.notes
+        notes = [*(() if export is None else export.notes)]
+        if loads in (ENCODER, SENTENCES) and hasattr(module.encoder, "pooler"):
+            notes.append("It has no pooler, which nothing uses: a warning that its weights are missing is right.")
         (folder / "README.md").write_text(model_card(stage, loads, notes), encoding="utf-8")
         for path in folder.rglob("*"):  # safetensors writes for the user alone
             path.chmod(0o777 & ~umask() if path.is_dir() else 0o666 & ~umask())
