@@ -69,16 +69,18 @@ def _xlmr_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_config(shape: str, vocabulary: int, dropout: float) -> Any:
-    """The configuration of one of `SHAPES`."""
+    """The configuration of one of `SHAPES`, or of a RoBERTa."""
     common = {
         "vocab_size": vocabulary, "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
         "intermediate_size": 48, "max_position_embeddings": 140, "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout, "initializer_range": 0.1,
     }  # fmt: skip
+    roberta = {**common, "pad_token_id": 1, "type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2}
     own: dict[str, Any] = {
+        "roberta": roberta,
         "bert": {**common, "pad_token_id": 0},
         "bert-pad-1": {**common, "pad_token_id": 1},
-        "xlm-roberta": {**common, "pad_token_id": 1, "type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2},
+        "xlm-roberta": roberta,
         "modernbert": {
             **common, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3,
             "global_attn_every_n_layers": 2, "local_attention": 8, "attention_dropout": dropout,
@@ -116,7 +118,7 @@ def tiny_model(
 
     Args:
         folder: Where to.
-        shape: One of `SHAPES`.
+        shape: One of `SHAPES`, or ``roberta``.
         seed: Of the weights.
         dropout: Every rate of the encoder.
         masked_lm: Save it under its pretraining head, with the prefix that this gives the names.
@@ -124,7 +126,7 @@ def tiny_model(
         changes: To the configuration.
     """
     has_types = shape in ("bert", "bert-pad-1")
-    tokenizer = _xlmr_tokenizer() if shape == "xlm-roberta" else _bert_tokenizer(int(shape == "bert-pad-1"))
+    tokenizer = _xlmr_tokenizer() if shape.endswith("roberta") else _bert_tokenizer(int(shape == "bert-pad-1"))
     if not has_types:
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = tiny_config(shape, len(tokenizer), dropout)
@@ -175,9 +177,11 @@ class TinyRun:
     def __post_init__(self) -> None:
         defaults = {"lr": 1e-2, "epochs": 2, "batch_size": 8, "precision": "fp32", "max_length": 32}
         self.recipe = build_recipe({**defaults, **self.settings}, "test", self.head.options)
-        self.context = HeadContext(self.recipe, self.prompts, self.labels, (0.0, 5.0))
         self.model: LocalModel = identify("tiny", "", self.folder, self.prompts, Settings(cache=self.work / "cache"))
-        self.tokenizer = load_tokenizer(self.folder)
+        self.context = HeadContext(
+            self.recipe, self.model.prompts, self.labels, (0.0, 5.0), self.model.sentence
+        )  # fmt: skip
+        self.tokenizer = load_tokenizer(self.model.folder)
         self.pad_id = int(self.tokenizer.pad_token_id)
         self.tables = [self.table(rows) for rows in self.rows]
 
@@ -188,11 +192,11 @@ class TinyRun:
 
     def whole(self) -> Vocabulary:
         """The whole embedding table."""
-        return full_vocabulary(table_size(self.folder))
+        return full_vocabulary(table_size(self.model.folder))
 
     def vocabulary(self) -> tuple[Vocabulary, str]:
         """What a stage would hold, and why it is all of it."""
-        return training_vocabulary(self.tables, self.recipe, table_size(self.folder), self.pad_id)
+        return training_vocabulary(self.tables, self.recipe, table_size(self.model.folder), self.pad_id)
 
     def build(
         self, vocabulary: Vocabulary | None = None, stage: Path | None = None, seed: int = 0, trains: bool = False

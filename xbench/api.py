@@ -16,6 +16,8 @@ from .types import (
     Dataset,
     Decoding,
     Example,
+    Export,
+    Exporting,
     Files,
     Fitting,
     Floor,
@@ -43,22 +45,27 @@ if TYPE_CHECKING:
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
+    from .heads.exports import linear_export, sentence_export
     from .heads.parallel import parallel_predictions, unit
+    from .heads.sentences import SentenceModule
     from .heads.tokens import sentence_pair_examples, tokenize
     from .leaderboard.layout import limit_text
     from .sampling import resample_means
 
 _LAZY = {
     "HeadModule": "heads.blocks",
+    "SentenceModule": "heads.sentences",
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "forget_pages": "data.mapped",
     "limit_text": "leaderboard.layout",
+    "linear_export": "heads.exports",
     "mean_pool": "heads.blocks",
     "parallel_predictions": "heads.parallel",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
     "resample_means": "sampling",
+    "sentence_export": "heads.exports",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
     "unit": "heads.parallel",
@@ -73,6 +80,8 @@ __all__ = [
     "Diagnostic",
     "DiagnosticContext",
     "Example",
+    "Export",
+    "Exporting",
     "Figure",
     "FigureContext",
     "Files",
@@ -95,6 +104,7 @@ __all__ = [
     "Row",
     "Scalar",
     "Schema",
+    "SentenceModule",
     "Source",
     "SourceFile",
     "SpanRow",
@@ -109,11 +119,13 @@ __all__ = [
     "hookimpl",
     "language_name",
     "limit_text",
+    "linear_export",
     "mean_pool",
     "parallel_predictions",
     "parallel_tsv",
     "read_lines",
     "resample_means",
+    "sentence_export",
     "sentence_pair_examples",
     "tokenize",
     "unit",

@@ -75,7 +75,8 @@ def _form(old: bool) -> Form:
         "transfer": one_of(*TRANSFERS),
         "model": table({
             "name": text(), "revision": text(empty=True), "weights_sha256": _sha256_or_nothing, "parameters": _count,
-        }),
+            "sentence": text(),
+        }, ("sentence",)),
         "train": each(table({**_split, "stage": _count})), "fit": maybe(table(_split)), "eval": table(_split),
         "stages": each(_sha256), "limits": table({"train": maybe(whole(2)), "eval": maybe(whole(2))}), "sample": flag,
         "scores": named(maybe(number()), _label, least=1), "primary": _label,

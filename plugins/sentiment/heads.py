@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xbench.api import Decoding, Example, Head, HeadContext, Row, tokenize
+from xbench.api import Decoding, Example, Export, Exporting, Head, HeadContext, Row, linear_export, tokenize
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,20 @@ def decode_labels(decoding: Decoding) -> list[int]:
     return [int(logits.argmax()) for logits in decoding.outputs]
 
 
+def export_classifier(exporting: Exporting) -> Export:
+    """``AutoModelForSequenceClassification`` with the datasets' labels."""
+    labels, breaks = exporting.context.labels, exporting.context.recipe.options["line_breaks"]
+    config = {
+        "num_labels": len(labels), "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)}, "problem_type": "single_label_classification",
+    }  # fmt: skip
+    notes = (f"Line breaks as HTML writes them, `{BREAK}`, were {'kept' if breaks == 'keep' else 'read as spaces'}.",)
+    return linear_export(
+        exporting, "AutoModelForSequenceClassification", ("block.1", "block.4"), lambda output: output.logits, config,
+        notes,
+    )  # fmt: skip
+
+
 HEADS = [
     Head(
         name="classification",
@@ -60,5 +74,6 @@ HEADS = [
         module=classification_module,
         decode=decode_labels,
         options={"line_breaks": ("keep", "space")},
+        export=export_classifier,
     ),
 ]

@@ -10,7 +10,8 @@ from pathlib import Path
 from ..data.sources import NOT_CACHED, NotHereError, hub_reason
 from ..errors import UserError
 from ..settings import Settings
-from .folder import TOKENIZER_CONFIG, VOCABULARIES, missing_shards, read_json
+from .folder import TOKENIZER_CONFIG, VOCABULARIES, encoder_folder, missing_shards, read_json
+from .sentences import missing_parts
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
@@ -59,6 +60,13 @@ def is_whole(folder: Path, code: bool) -> bool:
     Returns:
         False in every case of doubt.
     """
+    blobs = folder.parents[1] / "blobs"
+    try:
+        if missing_parts(folder):
+            return False
+        folder = encoder_folder(folder)
+    except UserError:  # a damaged file
+        return False
     config, tokenizer = folder / "config.json", folder / TOKENIZER_CONFIG
     if not config.is_file() or not tokenizer.is_file():
         return False
@@ -66,7 +74,7 @@ def is_whole(folder: Path, code: bool) -> bool:
         return False
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         return False
-    if any((folder.parents[1] / "blobs").glob("*.incomplete")):
+    if any(blobs.glob("*.incomplete")):
         return False
     try:
         modules = _modules(config) | _modules(tokenizer) if code else set()

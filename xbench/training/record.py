@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ..forms import MOST
 from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
@@ -133,10 +134,12 @@ def _model(cell: Cell, work: Work) -> dict[str, Any]:
     if cell.is_floor:
         return {"name": cell.model, "revision": "", "weights_sha256": "", "parameters": 0}
     model = work.models[cell.model]
-    return {
+    about = {
         "name": model.name, "revision": model.revision, "weights_sha256": model.weights_sha256,
         "parameters": model.parameters,
     }  # fmt: skip
+    known = model.sentence is not None and not model.sentence.problem
+    return {**about, "sentence": model.embedding[:MOST]} if known else about
 
 
 def split_of(work: Work, name: str, split: str) -> dict[str, Any]:
