@@ -59,8 +59,8 @@ def reason(source: Files | Packaged, settings: Settings) -> str:
 
 
 def stored(folder: Path) -> list[Path]:
-    """Every file under a folder, hidden ones too."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """Every file under a folder, hidden ones too; locks hold nothing, and stay."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
 def zipped(members: dict[str, bytes]) -> bytes:

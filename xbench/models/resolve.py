@@ -197,7 +197,7 @@ def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
-    from ..data.sources import NotHereError
+    from ..data.download import NotHereError
     from .hub import fetch_snapshot
 
     try:
