@@ -101,8 +101,8 @@ def _cached(source: Hub, name: str) -> str | None:
 def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings) -> T:
     """Ask the hub for something, again where that may help.
 
-    Its client tries again by itself where a file's head cannot be had, where it is told to wait, and where a connection
-    breaks off, and goes on from there; but gives up at once when the server fails while it sends a file or a listing.
+    Its client tries again by itself where a listing or a file's head cannot be had, where it is told to wait, and where
+    a connection breaks off, and goes on from there; but gives up at once when the server fails as it is to send a file.
 
     Args:
         repository: What it is about.
@@ -146,7 +146,7 @@ def hub_reason(error: Exception, repository: str, kind: str) -> str:
         return f"gated: ask for access at {hub_page(repository, kind)}, then try again ({then})"
     if name == "RepositoryNotFoundError" and not known:
         return f"the hub does not have it, or it is private and 'hf auth login' is needed ({name})"
-    if name in _ABSENT:
+    if name in _ABSENT or status == 404:
         return f"the hub does not have it ({name})"
     if status in (401, 403):
         return f"the hub refuses the token that is here (HTTP {status}): log in anew with 'hf auth login'"

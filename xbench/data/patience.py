@@ -80,7 +80,8 @@ def backoff_s(failed: int) -> float:
 
     The draw keeps those who failed together from coming back together.
     """
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failed - 1)) * random.uniform(0.5, 1.5)
+    share = random.uniform(0.5, 1.5)  # noqa: S311  # nothing secret
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failed - 1)) * share
 
 
 def asked_s(headers: Mapping[str, str] | None) -> float | None:
