@@ -205,10 +205,10 @@ def test_waits_double_up_to_a_limit_and_never_agree() -> None:
 
 def test_a_wait_is_asked_for_in_seconds_or_by_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert asked_s({"Retry-After": "5"}) == 5
-    assert 55 < (asked_s({"Retry-After": later}) or 0) <= 60
-    assert asked_s({"Retry-After": "Tue, 03 Nov 2020 08:00:00 GMT"}) == 0
-    assert [asked_s(headers) for headers in (None, {}, {"Retry-After": "soon"}, {"Retry-After": "-1"})] == [None] * 4
+    assert asked_s("5") == 5
+    assert 55 < (asked_s(later) or 0) <= 60
+    assert asked_s("Tue, 03 Nov 2020 08:00:00 GMT") == 0
+    assert [asked_s(text) for text in (None, "", "soon", "-1")] == [None] * 4
 
 
 def test_two_who_want_the_same_file_fetch_it_once(site: Site, settings: Settings) -> None:

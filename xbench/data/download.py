@@ -282,7 +282,7 @@ def _number(text: str | None) -> int | None:
 def _hiccup(error: BaseException) -> Hiccup | None:
     """What of a failure may pass."""
     if isinstance(error, urllib.error.HTTPError):
-        return Hiccup(_reason(error), asked_s(error.headers)) if error.code in MAY_PASS else None
+        return Hiccup(_reason(error), asked_s(error.headers.get("Retry-After"))) if error.code in MAY_PASS else None
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
         return _hiccup(error.reason)
     return Hiccup(_reason(error)) if isinstance(error, _PASSING) else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +15,7 @@ from .download import NotHereError
 from .patience import MAY_PASS, Hiccup, Patience, asked_s
 
 T = TypeVar("T")
+CONNECT_S = 10.0
 NOT_CACHED = "not in the hub cache, and offline"
 _PASSING = {
     "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "RemoteProtocolError",
@@ -117,6 +121,7 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
         NotHereError: The hub does not serve it, or cannot be reached.
     """
     patience = Patience(f"hub {kind} {repository}", settings.listener.note)
+    _check_reachable()
     while True:
         try:
             return ask()
@@ -124,6 +129,27 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
             hiccup = _hiccup(error)
             if hiccup is None or not patience.wait(hiccup):
                 raise NotHereError(f"{hub_reason(error, repository, kind)}{patience.spent()}") from None
+
+
+def _check_reachable() -> None:
+    """See at once that there is no network: the hub's client tries again for half a minute, for each file.
+
+    Raises:
+        NotHereError: The hub's name is not known here, or nobody listens there.
+    """
+    from huggingface_hub import constants
+
+    if urllib.request.getproxies():  # which may know better
+        return
+    parts = urllib.parse.urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 443), CONNECT_S).close()
+    except TimeoutError:  # slow, perhaps
+        return
+    except OSError as error:
+        raise NotHereError(
+            f"the hub cannot be reached ({error.strerror or error}); without a network, use --offline"
+        ) from None
 
 
 def hub_page(repository: str, kind: str) -> str:
@@ -150,19 +176,25 @@ def hub_reason(error: Exception, repository: str, kind: str) -> str:
         return f"the hub does not have it ({name})"
     if status in (401, 403):
         return f"the hub refuses the token that is here (HTTP {status}): log in anew with 'hf auth login'"
-    return f"the hub cannot be reached ({f'HTTP {status}' if status else name})"
+    return f"the hub cannot be reached ({f'HTTP {status}' if status else type(_root(error)).__name__})"
 
 
 def _hiccup(error: Exception) -> Hiccup | None:
     """What of a failure may pass, and was not tried again by the client itself."""
-    cause: BaseException = error
-    while cause.__cause__ is not None and _answer(cause) is None:
-        cause = cause.__cause__
+    cause = _root(error)
     status = _status(cause)
     if status in MAY_PASS:
-        return Hiccup(f"HTTP {status}", asked_s(getattr(_answer(cause), "headers", None)))
+        headers = getattr(_answer(cause), "headers", None) or {}
+        return Hiccup(f"HTTP {status}", asked_s(headers.get("Retry-After")))
     passing = type(cause).__name__ in _PASSING or "Consistency check failed" in str(cause)
     return Hiccup(type(cause).__name__) if passing else None
+
+
+def _root(error: BaseException) -> BaseException:
+    """What a failure came from, down to where it is about an answer."""
+    while error.__cause__ is not None and _answer(error) is None:
+        error = error.__cause__
+    return error
 
 
 def _answer(error: BaseException) -> object | None:

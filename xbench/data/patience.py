@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -84,9 +84,9 @@ def backoff_s(failed: int) -> float:
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failed - 1)) * share
 
 
-def asked_s(headers: Mapping[str, str] | None) -> float | None:
+def asked_s(retry_after: str | None) -> float | None:
     """What an answer's ``Retry-After`` says, in seconds from now: it holds them, or a date (RFC 9110, 10.2.3)."""
-    text = ((headers or {}).get("Retry-After") or "").strip()
+    text = (retry_after or "").strip()
     if text.isdecimal():
         return float(text)
     try:
