@@ -119,8 +119,10 @@ def _sizes(findings: Sequence[Finding], cache: Path) -> list[str]:
     for found in findings:
         together |= found.downloads
     here = sum(found.here for found in findings)
+    unknown = sum(not found.here and not found.downloads for found in findings)
+    more = f" (and {unknown} more without a size, see above)" if unknown else ""
     lines.append(
-        f"{here} of {len(findings)} are here; {_total(together)} to download, into {cache} and the hub's cache"
+        f"{here} of {len(findings)} are here; {_total(together)} to download{more}, into {cache} and the hub's cache"
     )
     known = sum(value or 0 for value in together.values())
     free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free

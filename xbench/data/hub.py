@@ -147,9 +147,7 @@ def _check_reachable() -> None:
     except TimeoutError:  # slow, perhaps
         return
     except OSError as error:
-        raise NotHereError(
-            f"the hub cannot be reached ({error.strerror or error}); without a network, use --offline"
-        ) from None
+        raise NotHereError(f"the hub cannot be reached ({error.strerror or error})") from None
 
 
 def hub_page(repository: str, kind: str) -> str:
