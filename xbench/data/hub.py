@@ -142,8 +142,9 @@ def _check_reachable() -> None:
     if urllib.request.getproxies():  # which may know better
         return
     parts = urllib.parse.urlsplit(constants.ENDPOINT)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 443), CONNECT_S).close()
+        socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
     except TimeoutError:  # slow, perhaps
         return
     except OSError as error:
