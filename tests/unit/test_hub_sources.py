@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site, loopback_site, without_network
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub, Row
 
@@ -42,7 +43,8 @@ def look(home: Path, repository: str, offline: bool) -> str:
     """Python that looks for the file and reports what came of it."""
     return f"""
 from pathlib import Path
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub
 source = Hub({repository!r}, {COMMIT!r}, ("test/a.gz",), iter)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Files, Packaged, Row, SourceFile
 

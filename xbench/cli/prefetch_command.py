@@ -103,7 +103,7 @@ def command(
 def _quiet_bars() -> None:
     """Keep the hub's client from drawing bars into a file."""
     if not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         disable_progress_bars()
 

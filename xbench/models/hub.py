@@ -6,12 +6,16 @@ import contextlib
 import functools
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..data.download import NotHereError
 from ..data.hub import NOT_CACHED, ask_hub
 from ..errors import UserError
 from ..settings import Settings
 from .folder import TOKENIZER_CONFIG, VOCABULARIES, missing_shards, read_json
+
+if TYPE_CHECKING:
+    from huggingface_hub import DryRunFileInfo
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
@@ -69,9 +73,10 @@ def snapshot_bytes(repository: str, revision: str | None, settings: Settings) ->
     from huggingface_hub import snapshot_download
 
     patterns = [*FILES, CODE] if settings.trust_remote_code else [*FILES]
-    look = functools.partial(
-        snapshot_download, repository, revision=revision, allow_patterns=patterns, dry_run=True
-    )  # fmt: skip
+
+    def look() -> list[DryRunFileInfo]:
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, dry_run=True)
+
     where = f"hf://{repository}@{revision or 'main'}"
     files = ask_hub(repository, "model", look, settings)
     return {f"{where}/{file.filename}": file.file_size for file in files if file.will_download}
