@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .plan import Cell, Stage
+from .settings import Listener
 
 
-class Reporter:
+class Reporter(Listener):
     """Hears everything and says nothing; override what is of interest."""
-
-    def note(self, text: str) -> None:
-        """Something that the user should know once."""
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A fine-tuning run begins."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,6 +125,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
     Returns:
         What is here, and what is missing.
     """
+    settings = replace(settings, listener=reporter)
     work = Work(registry, settings, Store(settings), reporter, stages={stage.id: stage for stage in plan.stages})
     for text in dict.fromkeys(cell.model for cell in plan.cells if not cell.is_floor):
         try:

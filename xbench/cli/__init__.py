@@ -12,6 +12,7 @@ from ..errors import UserError, did_you_mean
 
 COMMANDS = {
     "eval": "Fine-tune and score a model on tasks, and write the leaderboard.",
+    "prefetch": "Fetch and check all that an evaluation needs, for a machine without a network.",
     "score": "Score predictions made elsewhere with a dataset's official scorer.",
     "compare": "Two models, or two curricula, side by side, and the rows on which they differ most.",
     "tasks": "List the tasks, or show one in full.",

@@ -211,7 +211,7 @@ def _hub_declared(name: str, registry: Registry) -> tuple[Mapping[str, str], boo
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
-    from ..data.sources import NotHereError
+    from ..data.download import NotHereError
     from .hub import fetch_snapshot
 
     try:
