@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
+from ..measures import Access
 from ..plan import Plan, Request, make_plan
 from ..recipe import parse_overrides
 from ..registry import Registry, load_registry
@@ -40,7 +41,7 @@ from .options import json_option, make_settings, out_option, place_options, plug
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
-@click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
+@click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Print the plan with what it will take, and stop.")
 @json_option
@@ -65,10 +66,11 @@ def command(
         seeds=_seeds(seeds), head=head, overrides=parse_overrides(overrides), limit_train=limit_train,
         limit_eval=limit_eval,
     )  # fmt: skip
+    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    registry.access = Access(settings.offline or dry_run, trust_remote_code)
     plan = make_plan(request, registry)
     for line in plan.left_out:
         click.echo(f"note: {line}", err=True)
-    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
     if dry_run:
         from .dry_run import print_plan
 
