@@ -1,8 +1,8 @@
 """The hooks. A plugin implements those it needs and returns values; it registers nothing by side effect.
 
-Each is called once, without arguments, when a command loads the plugins. Listing tasks calls them all, so that they are
-to be quick: they declare things, and neither read rows nor import torch. Where one raises, nothing of its plugin counts,
-and the others go on.
+Each is called once, without arguments, when a command loads the plugins. Listing tasks calls them all, so they are to
+be quick: they declare things, and neither read rows nor import torch. Where one raises, nothing of its plugin counts;
+the others go on.
 """
 
 from __future__ import annotations

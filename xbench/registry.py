@@ -274,12 +274,16 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     broken = [plugin for plugin in registry.plugins if plugin.error]
     for catalogue in registry.catalogues():
         catalogue.broken = broken
-    _name_metrics(registry)
+    name_metrics(registry)
     return registry
 
 
-def _name_metrics(registry: Registry) -> None:
-    """Put a name in the place of every address among the tasks' metrics; all plugins are there to know it."""
+def name_metrics(registry: Registry) -> None:
+    """Put a name in the place of every address among the tasks' metrics.
+
+    Args:
+        registry: All plugins are loaded, so that every source is known.
+    """
     for name, task in registry.tasks.items.items():
         folder, owner = Path(task.path).parent, registry.tasks.owners[name][0]
         metrics = tuple(registry.metric_name(text, folder, owner) for text in task.metrics)
