@@ -8,7 +8,17 @@ from .errors import DataError, UserError
 from .hookspecs import hookimpl
 from .keys import content_key, file_sha256
 from .languages import language_name
-from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext, Picture
+from .measures import (
+    Access,
+    Diagnostic,
+    DiagnosticContext,
+    Figure,
+    FigureContext,
+    Metric,
+    MetricContext,
+    MetricSource,
+    Picture,
+)
 from .recipe import Recipe
 from .types import (
     Answer,
@@ -72,6 +82,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Access",
     "Answer",
     "Batch",
     "DataError",
@@ -93,6 +104,7 @@ __all__ = [
     "Hub",
     "Metric",
     "MetricContext",
+    "MetricSource",
     "Model",
     "Packaged",
     "PairScoreRow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -283,8 +284,10 @@ def _row_errors(place: str, split: Mapping[str, Any], declared: Split, limit: in
 
 
 def _item(catalogue: Catalogue[T], name: str) -> T | None:
-    """What a name stands for; None where it is unknown or has two owners."""
-    return catalogue.items[name] if len(catalogue.owners.get(name, [])) == 1 else None
+    """What a name stands for; None where it is unknown, has two owners, or cannot be made here."""
+    with contextlib.suppress(UserError):
+        return catalogue.get(name)
+    return None
 
 
 def _of_version(catalogue: Catalogue[Head], name: str, version: int) -> Head | str:

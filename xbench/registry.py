@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -18,7 +19,7 @@ from . import hookspecs
 from .curriculum import FROZEN, parse_curriculum
 from .errors import UserError, did_you_mean
 from .keys import text_sha256
-from .measures import Diagnostic, Figure, Metric
+from .measures import Access, Diagnostic, Figure, Metric, MetricSource
 from .tasks import OFFICIAL, Task, load_task
 from .types import Dataset, Floor, Head, Model, Schema
 
@@ -55,6 +56,8 @@ class Catalogue(Generic[T]):
         type: What they are.
         items: By name.
         owners: By name: every plugin that claims it; more than one is an error on use.
+        makers: By name: what makes a thing when it is first asked for, of those that a task names by their address.
+        addresses: By name: where such a thing is made from.
     """
 
     kind: str
@@ -63,10 +66,27 @@ class Catalogue(Generic[T]):
     items: dict[str, T] = field(default_factory=dict)
     owners: dict[str, list[Plugin]] = field(default_factory=dict)
     broken: list[Plugin] = field(default_factory=list)
+    makers: dict[str, Callable[[], T]] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, item: T, owner: Plugin) -> None:
         """Enter one thing; the first owner's stands until the name is looked up."""
         self.items.setdefault(name, item)
+        self.owners.setdefault(name, []).append(owner)
+
+    def defer(self, name: str, address: str, make: Callable[[], T], owner: Plugin) -> None:
+        """Enter a thing that is made when it is first asked for; several may name the same one.
+
+        Args:
+            name: Its name.
+            address: Where it is made from: the same thing has the same address.
+            make: Makes it.
+            owner: Who names it.
+        """
+        if self.addresses.get(name) == address:
+            return
+        if name not in self.owners:
+            self.makers[name], self.addresses[name] = make, address
         self.owners.setdefault(name, []).append(owner)
 
     def get(self, name: str, where: str = "", also: Iterable[str] = ()) -> T:
@@ -81,7 +101,7 @@ class Catalogue(Generic[T]):
             The thing.
 
         Raises:
-            UserError: The name is unknown, or two plugins own it.
+            UserError: The name is unknown, two plugins own it, or the thing cannot be made.
         """
         prefix = f"{where}: " if where else ""
         owners = self.owners.get(name, [])
@@ -93,6 +113,12 @@ class Catalogue(Generic[T]):
         if len(owners) > 1:
             both = " and ".join(map(str, owners))
             raise UserError(f"{prefix}the {self.kind} {name!r} has two owners, {both}: uninstall or rename one")
+        if name in self.makers:
+            try:
+                self.items[name] = self.makers[name]()
+            except UserError as error:
+                raise UserError(f"{prefix}{error}") from error.__cause__
+            del self.makers[name]
         return self.items[name]
 
     def conflicts(self) -> Iterator[str]:
@@ -107,13 +133,21 @@ class Catalogue(Generic[T]):
 
 @dataclass
 class Registry:
-    """Everything that the loaded plugins declare."""
+    """Everything that the loaded plugins declare.
+
+    Attributes:
+        plugins: All of them, broken ones included.
+        access: What the user lets things do that are made when they are asked for.
+    """
 
     plugins: list[Plugin] = field(default_factory=list)
     schemas: Catalogue[Schema] = field(default_factory=lambda: Catalogue("schema", "xbench_schemas", Schema))
     datasets: Catalogue[Dataset] = field(default_factory=lambda: Catalogue("dataset", "xbench_datasets", Dataset))
     heads: Catalogue[Head] = field(default_factory=lambda: Catalogue("head", "xbench_heads", Head))
     metrics: Catalogue[Metric] = field(default_factory=lambda: Catalogue("metric", "xbench_metrics", Metric))
+    metric_sources: Catalogue[MetricSource] = field(
+        default_factory=lambda: Catalogue("metric source", "xbench_metric_sources", MetricSource)
+    )
     diagnostics: Catalogue[Diagnostic] = field(
         default_factory=lambda: Catalogue("diagnostic", "xbench_diagnostics", Diagnostic)
     )
@@ -121,11 +155,35 @@ class Registry:
     models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models", Model))
     floors: Catalogue[Floor] = field(default_factory=lambda: Catalogue("floor", "xbench_floors", Floor))
     tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks", Task))
+    access: Access = field(default_factory=Access)
 
     def catalogues(self) -> tuple[Catalogue[Any], ...]:
         """All kinds."""
-        judged = (self.schemas, self.datasets, self.heads, self.metrics, self.diagnostics, self.figures)
-        return (*judged, self.models, self.floors, self.tasks)
+        judged = (self.metrics, self.metric_sources, self.diagnostics, self.figures)
+        return (self.schemas, self.datasets, self.heads, *judged, self.models, self.floors, self.tasks)
+
+    def metric_name(self, text: str, folder: Path, owner: Plugin) -> str:
+        """The name of a metric that somebody names, or gives the address of; it is made when it is looked up.
+
+        Args:
+            text: A metric's name, ``official``, or ``SOURCE:ADDRESS``.
+            folder: Where an address that begins with ``./`` or ``../`` goes out from.
+            owner: Who gives it.
+
+        Returns:
+            The name; the text itself where no source is known by what stands before the colon.
+        """
+        prefix, colon, address = text.partition(":")
+        if not colon or len(self.metric_sources.owners.get(prefix, ())) != 1:
+            return text
+        if address.startswith(("./", "../")):
+            address = os.path.normpath(folder.absolute() / address)
+        source = self.metric_sources.items[prefix]
+        name = source.metric_name(address)
+        if not NAME.fullmatch(name):
+            return text
+        self.metrics.defer(name, f"{prefix}:{address}", lambda: source.make(address, self.access), owner)
+        return name
 
     def floor(self, text: str) -> Floor | None:
         """The floor that ``--model`` names.
@@ -216,7 +274,20 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     broken = [plugin for plugin in registry.plugins if plugin.error]
     for catalogue in registry.catalogues():
         catalogue.broken = broken
+    name_metrics(registry)
     return registry
+
+
+def name_metrics(registry: Registry) -> None:
+    """Put a name in the place of every address among the tasks' metrics.
+
+    Args:
+        registry: All plugins are loaded, so that every source is known.
+    """
+    for name, task in registry.tasks.items.items():
+        folder, owner = Path(task.path).parent, registry.tasks.owners[name][0]
+        metrics = tuple(registry.metric_name(text, folder, owner) for text in task.metrics)
+        registry.tasks.items[name] = replace(task, metrics=metrics)
 
 
 def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
@@ -287,8 +358,8 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
         if item.fields.get("id") != "string":
             raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
         for field in item.texts:
-            if item.fields.get(field) != "string":
-                raise ValueError(f"the schema {item.name} has no field {field!r} of type 'string', which texts names")
+            if item.fields.get(field) not in ("string", ["string"]):
+                raise ValueError(f"the schema {item.name} has no text (or list of texts) {field!r}, which texts names")
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -297,7 +368,8 @@ def _import_file(path: Path) -> ModuleType:
         raise UserError("there is no such file")
     # Two files of one name in different folders are two modules.
     name = f"xbench_plugin_{path.stem}_{text_sha256(str(path.resolve()))[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    package = [str(path.parent)] if path.name == "__init__.py" else None  # its other modules are found beside it
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=package)
     if spec is None or spec.loader is None:
         raise UserError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)

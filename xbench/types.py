@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 Scalar: TypeAlias = str | int | float | bool
+"""What a setting of a recipe can be."""
 Row: TypeAlias = Mapping[str, Any]
+"""One row of a dataset: its fields by name, of the types that its schema says."""
 Prediction: TypeAlias = Any
 """What a head says of one row: a number, a label or a text; anything that JSON can hold."""
 Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Row]]
@@ -62,8 +64,8 @@ class Schema:
         check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
         prediction: The type of a prediction, as ``fields`` has types, for those that are made elsewhere; empty where
             any will do.
-        texts: The fields that hold a row's texts, by which rows are found again in other splits and datasets; empty
-            where they shall not be looked for.
+        texts: The fields that hold a row's texts, or lists of words, by which rows are found again in other splits and
+            datasets; empty where they shall not be looked for.
         cluster: What a row shares with others, such as its passage, as a text: rows that share it are not independent,
             and a score's interval counts them as one unit. None where each row stands for itself.
         unit: What such a unit is called.
@@ -74,7 +76,7 @@ class Schema:
     reference: Callable[[Row], Any]
     languages: tuple[int, ...] = (1,)
     check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
-    prediction: str = ""
+    prediction: Any = ""
     texts: tuple[str, ...] = ()
     cluster: Callable[[Row], str] | None = None
     unit: str = "row"
@@ -143,6 +145,7 @@ class Packaged:
 
 
 Source: TypeAlias = Files | Hub | Packaged
+"""Where the rows of a split come from."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
+from ..measures import Access
 from ..plan import Plan, make_plan
 from ..registry import Registry, load_registry
 from ..settings import Settings
@@ -26,7 +27,7 @@ from .request import command_line, make_request, request_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
-@click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
+@click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Print the plan with what it will take, and stop.")
 @json_option
@@ -45,10 +46,11 @@ def command(
     registry = load_registry(plugins)
     for problem in registry.problems():
         click.echo(f"warning: {problem}", err=True)
+    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    registry.access = Access(settings.offline or dry_run, trust_remote_code)
     plan = make_plan(make_request(asked), registry)
     for line in plan.left_out:
         click.echo(f"note: {line}", err=True)
-    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
     if dry_run:
         from .dry_run import print_plan
 

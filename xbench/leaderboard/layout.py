@@ -207,7 +207,11 @@ def table_title(table: Table) -> str:
 
 
 def limit_text(limits: Mapping[str, int | None]) -> str:
-    """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
+    """``limited: 200 training rows, 100 evaluation rows``, or an empty text.
+
+    Args:
+        limits: A record's: rows trained and evaluated on, at most, by ``train`` and ``eval``; None where all were.
+    """
     parts = [
         f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]
     ]
