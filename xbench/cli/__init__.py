@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
     "verify": "Hold records against published numbers and findings.",
+    "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
 }
 
@@ -34,7 +35,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}_command").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}_command").command
         return command
 
     def resolve_command(
