@@ -60,7 +60,7 @@ def command(
         --licence "CC BY 4.0" --citation "Me (2026)"
     """  # noqa: D301  # click's mark for lines that stay as they are
     from ..scaffold.names import check_name, project_of
-    from ..scaffold.write import check_target, new_project, write_project
+    from ..scaffold.write import check_target, gather, new_project, write_project
 
     registry = open_registry(())
     check_name(name, registry)
@@ -69,12 +69,13 @@ def command(
     ask = not as_json and _has_terminal()
     schema = schema or _ask_schema(ask)
     codes = split_names(",".join(languages).casefold()) or _ask_languages(schema, bool(files), ask)
+    collected = gather(name, schema, codes, files, registry)
     texts = {
         "licence": _text(licence, "--licence", "Licence of the rows", SAMPLE_LICENCE, bool(files), ask),
         "citation": _text(citation, "--citation", "Whom to cite", SAMPLE_CITATION, bool(files), ask),
         "homepage": homepage or (click.prompt("Published at (URL)", default="", show_default=False) if ask else ""),
     }
-    project = new_project(name, schema, codes, files, registry, **texts)
+    project = new_project(name, schema, collected, registry, **texts)
     written = write_project(project, target)
     if as_json:
         click.echo(json.dumps(_as_json(project, target, written), indent=2, ensure_ascii=False))

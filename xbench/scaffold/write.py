@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,16 +12,13 @@ from ..registry import Registry
 from .follow import follow
 from .layout import LANGUAGE
 from .names import check_datasets
-from .own_rows import collect
+from .own_rows import Collected, collect
 from .project import Project, project_files
 from .samples import sample_rows
 
 
-def new_project(
-    name: str, schema: str, languages: Sequence[str], files: Sequence[Path], registry: Registry, licence: str,
-    citation: str, homepage: str,
-) -> Project:  # fmt: skip
-    """Put a plugin together.
+def gather(name: str, schema: str, languages: Sequence[str], files: Sequence[Path], registry: Registry) -> Collected:
+    """Put a plugin's rows together.
 
     Args:
         name: Its name, checked.
@@ -28,24 +26,40 @@ def new_project(
         languages: Codes, or pairs such as ``en-ko``; none where ``files`` say them.
         files: The author's rows; none for sample rows.
         registry: Of the installed plugins.
+
+    Raises:
+        UserError: A language, a file or a row does not fit, or a dataset's name is taken.
+    """
+    declared = registry.schemas.get(schema)
+    codes = check_languages(languages, declared.languages, schema)
+    collected = collect(files, schema, codes) if files else sample_rows(registry, schema, codes)
+    check_languages(collected.languages, declared.languages, schema)
+    check_datasets([f"{name}-{language}" for language in collected.languages], registry)
+    return collected
+
+
+def new_project(
+    name: str, schema: str, collected: Collected, registry: Registry, licence: str, citation: str, homepage: str
+) -> Project:
+    """Add what goes with the rows.
+
+    Args:
+        name: The plugin's name.
+        schema: The name of its rows' schema.
+        collected: Its rows.
+        registry: Of the installed plugins.
         licence: Of the rows.
         citation: Whom to cite.
         homepage: Where they are published; may be empty.
 
     Raises:
-        UserError: Something of it does not fit.
+        UserError: The homepage is no address, or nothing here can learn from such rows.
     """
-    declared = registry.schemas.get(schema)
-    codes = check_languages(languages, declared.languages, schema)
-    if homepage and not (
-        homepage.startswith(("https://", "http://")) and homepage.isprintable() and " " not in homepage
-    ):
+    if homepage and not re.fullmatch(r"https?://[!-~]+", homepage):
         raise UserError(f"the homepage {homepage!r:.80} is no address: write https://...")
-    collected = collect(files, schema, codes) if files else sample_rows(registry, schema, codes)
-    check_languages(collected.languages, declared.languages, schema)
-    check_datasets([f"{name}-{language}" for language in collected.languages], registry)
-    rows = max(len(collected.rows[("train", language)]) for language in collected.having("train"))
-    return Project(name, declared, collected, follow(registry, schema, rows), licence, citation, homepage)
+    most = max(len(collected.rows["train", language]) for language in collected.having("train"))
+    followed = follow(registry, schema, most)
+    return Project(name, registry.schemas.get(schema), collected, followed, licence, citation, homepage)
 
 
 def check_languages(languages: Sequence[str], sides: tuple[int, ...], schema: str) -> tuple[str, ...]:
@@ -70,7 +84,7 @@ def check_languages(languages: Sequence[str], sides: tuple[int, ...], schema: st
     for language in languages:
         if language.count("-") + 1 not in sides:
             form = "a pair, such as en-ko" if 1 not in sides else "one language, such as en"
-            raise UserError(f"--language {language}: a dataset of {schema} is in {form}")
+            raise UserError(f"--language {language}: rows of {schema} are in {form}")
     return tuple(dict.fromkeys(languages))
 
 
