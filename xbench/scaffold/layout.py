@@ -111,6 +111,9 @@ def read_layout(path: Path, header: Sequence[str], schema: str, languages: Seque
 
 def _pair(header: Sequence[str], languages: Sequence[str]) -> str:
     """The pair of languages that two columns are called after, in the order of the columns."""
-    pairs = [f"{first}-{second}" for at, first in enumerate(header) for second in header[at + 1 :]]
-    fit = [pair for pair in pairs if (pair in languages if languages else re.fullmatch("[a-z]{2}-[a-z]{2}", pair))]
-    return fit[0] if len(fit) == 1 and "id" not in fit[0].split("-") else ""
+    codes = [column for column in header if column != "id"]  # which is a code as well, but rarely meant as one
+    pairs = [f"{first}-{second}" for at, first in enumerate(codes) for second in codes[at + 1 :]]
+    if languages:
+        pairs = [language for language in languages if set(language.split("-")) <= set(codes)]
+    fit = [pair for pair in pairs if re.fullmatch("[a-z]{2,3}-[a-z]{2,3}" if languages else "[a-z]{2}-[a-z]{2}", pair)]
+    return fit[0] if len(fit) == 1 else ""

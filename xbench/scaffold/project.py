@@ -37,7 +37,7 @@ class Project:
         followed: Its heads, metrics and recipe.
         licence: Of the rows.
         citation: Whom to cite for them.
-        homepage: Where they are published; may be empty.
+        homepage: Where they are published; empty where that is in this plugin alone.
     """
 
     name: str
@@ -137,7 +137,7 @@ def _values(project: Project, module: str, task_file: str, rows: Mapping[str, by
         "numbers": ", parse_int=float" if "score" in form.fields else "",
         "licence": python_text(one_line(project.licence, "the licence")),
         "citation": python_text(one_line(project.citation, "the citation")),
-        "homepage": python_text(homepage),
+        "homepage": python_text(homepage or project_of(project.name)),
         "description": f'f"{about}, {{{argument}}}{sample}"',
         "constants": _constants(project), "declared": _declared(project, argument),
         "toml_description": toml_text(f"{about} in {_names(project)}{sample}"),
@@ -194,9 +194,7 @@ def _declared(project: Project, argument: str) -> str:
         one = f'"{next(iter(scorers.values()))}"' if len(set(scorers.values())) == 1 else f"SCORERS[{argument}]"
         lines.append(f"        official=({one},),")
     if collected.sample and argument == "language" and len(collected.languages) > 1:
-        lines.append(
-            f'        translation_of="" if language == LANGUAGES[0] else f"{project.name}-{{LANGUAGES[0]}}",'
-        )  # the same ids
+        lines.append('        translation_of="" if language == LANGUAGES[0] else f"{NAME}-{LANGUAGES[0]}",')
     return "".join(f"{line}\n" for line in lines)
 
 

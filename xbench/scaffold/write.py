@@ -50,7 +50,7 @@ def new_project(
         registry: Of the installed plugins.
         licence: Of the rows.
         citation: Whom to cite.
-        homepage: Where they are published; may be empty.
+        homepage: Where they are published; empty where that is in this plugin alone.
 
     Raises:
         UserError: The homepage is no address, or nothing here can learn from such rows.
