@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, UserError
 from .hookspecs import hookimpl
-from .keys import content_key, file_sha256
+from .keys import content_key, file_sha256, rows_sha256
 from .languages import language_name
 from .measures import (
     Access,
@@ -137,6 +137,7 @@ __all__ = [
     "parallel_tsv",
     "read_lines",
     "resample_means",
+    "rows_sha256",
     "sentence_export",
     "sentence_pair_examples",
     "tokenize",

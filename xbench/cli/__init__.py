@@ -21,6 +21,7 @@ COMMANDS = {
     "plugins": "List the plugins and what they declare.",
     "export": "Write a fine-tuned stage as a folder that transformers or sentence-transformers load.",
     "verify": "Hold records against published numbers and findings.",
+    "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
 }
 
@@ -36,7 +37,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}_command").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}_command").command
         return command
 
     def resolve_command(

@@ -15,6 +15,7 @@ import click
 
 from ..plan import make_plan
 from ..prefetch import Finding, fetch, needs, survey
+from ..measures import Access
 from ..registry import load_registry
 from ..settings import Listener
 from .dry_run import size
@@ -79,9 +80,10 @@ def command(
     registry = load_registry(plugins)
     for problem in registry.problems():
         click.echo(f"warning: {problem}", err=True)
-    plan = make_plan(make_request(asked), registry)
     lines = Lines()
     settings = make_settings(data, cache, offline, trust_remote_code=trust_remote_code, listener=lines)
+    registry.access = Access(settings.offline or dry_run, trust_remote_code)
+    plan = make_plan(make_request(asked), registry)
     _quiet_bars()
     wanted = needs(plan, registry)
     first = survey(wanted, registry, settings)
