@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -35,11 +35,13 @@ class Plugin:
         name: Its entry point's name, or its file's path.
         distribution: The installed distribution and its version, or ``file``.
         error: Why it could not be loaded; empty when it was.
+        cause: What was raised then, with its traceback.
     """
 
     name: str
     distribution: str
     error: str = ""
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution})"
@@ -201,16 +203,12 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     Raises:
         UserError: A given file cannot be loaded: the user asked for that very one.
     """
-    registry = Registry()
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-    for point in sorted(points, key=lambda point: point.name):
-        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
-        _load_one(registry, manager, Plugin(point.name, distribution), point.load)
+    registry, manager = Registry(), new_manager()
+    for plugin, point in installed_plugins():
+        load_one(registry, manager, plugin, point.load)
     for file in files:
         plugin = Plugin(str(file), "file")
-        _load_one(registry, manager, plugin, lambda file=file: _import_file(file))
+        load_one(registry, manager, plugin, lambda file=file: import_file(file))
         if registry.plugins[-1].error:
             raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
     broken = [plugin for plugin in registry.plugins if plugin.error]
@@ -219,8 +217,35 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     return registry
 
 
-def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
-    """Load one plugin and take all it declares, or nothing of it."""
+def installed_plugins() -> Iterator[tuple[Plugin, importlib.metadata.EntryPoint]]:
+    """Every installed plugin with its entry point, in the order of their names."""
+    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    for point in sorted(points, key=lambda point: point.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+        yield Plugin(point.name, distribution), point
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and has no plugin yet."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def load_one(
+    registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Callable[[], Any]
+) -> ModuleType | None:
+    """Load one plugin and take all it declares, or nothing of it.
+
+    Args:
+        registry: Gets what it declares, and the plugin itself, with its error where it has one.
+        manager: Of the plugins loaded before.
+        plugin: Which one.
+        load: Imports it.
+
+    Returns:
+        The plugin's module; None where it fails.
+    """
     try:
         module = load()
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
@@ -233,12 +258,14 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin,
         ]:
             manager.unregister(loaded)
         line = " ".join(str(error).split())
-        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}"))
-        return
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}", error))
+        return None
     registry.plugins.append(plugin)
     for catalogue, items in declared:
         for item in items:
             catalogue.add(item.name, item, plugin)
+    loaded: ModuleType = module
+    return loaded
 
 
 def _declared(
@@ -291,8 +318,15 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
                 raise ValueError(f"the schema {item.name} has no field {field!r} of type 'string', which texts names")
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a Python file under a name of its own."""
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It is not there, or no Python file.
+    """
     if not path.is_file():
         raise UserError("there is no such file")
     # Two files of one name in different folders are two modules.

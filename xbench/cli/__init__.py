@@ -18,6 +18,7 @@ COMMANDS = {
     "datasets": "List the datasets, or show one in full.",
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
+    "check": "Check a plugin: what it declares, its data, metrics, heads and tasks.",
     "verify": "Hold records against published numbers and findings.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
 }
