@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -208,7 +209,7 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
         load_one(registry, manager, plugin, point.load)
     for file in files:
         plugin = Plugin(str(file), "file")
-        load_one(registry, manager, plugin, lambda file=file: import_file(file))
+        load_one(registry, manager, plugin, partial(import_file, file))
         if registry.plugins[-1].error:
             raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
     broken = [plugin for plugin in registry.plugins if plugin.error]
@@ -247,7 +248,7 @@ def load_one(
         The plugin's module; None where it fails.
     """
     try:
-        module = load()
+        module: ModuleType = load()
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         manager.check_pending()
         declared = _declared(registry, manager, module)
@@ -264,8 +265,7 @@ def load_one(
     for catalogue, items in declared:
         for item in items:
             catalogue.add(item.name, item, plugin)
-    loaded: ModuleType = module
-    return loaded
+    return module
 
 
 def _declared(

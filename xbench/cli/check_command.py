@@ -34,7 +34,8 @@ def command(
     """Check a plugin: that it loads, says whose its data is, and that its parts do what xbench relies on.
 
     PLUGIN is an entry point's name (as `xbench plugins` lists them), a distribution's name, a Python file, or the
-    folder of a project that is not installed. Exit status: 0 nothing failed, 1 a check failed, 2 there is no such plugin.
+    folder of a project that is not installed. Rows that are not here are fetched, unless --offline is given; checks of
+    rows that cannot be had are skipped. Exit status: 0 nothing failed, 1 a check failed, 2 there is no such plugin.
 
     \b
     xbench check my_plugin.py

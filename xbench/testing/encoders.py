@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
@@ -27,13 +27,17 @@ def byte_tokenizer(longest: int = 512) -> PreTrainedTokenizerFast:
     """
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "<mask>"]
     ids = {token: index for index, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(ids, [], unk_token="<unk>"))
+    tokenizer = Tokenizer(models.BPE(ids, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_max_length=longest,
-        model_input_names=["input_ids", "attention_mask"],
+    special = {
+        "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>",
+        "unk_token": "<unk>", "mask_token": "<mask>",
+    }  # fmt: skip
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, model_max_length=longest, model_input_names=["input_ids", "attention_mask"],
+        **special,
     )  # fmt: skip
 
 
@@ -46,7 +50,7 @@ def tiny_config(shape: str, vocabulary: int, dropout: float, positions: int = 14
         dropout: Every rate.
         positions: Rows of its table of positions.
     """
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": vocabulary, "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
         "intermediate_size": 48, "max_position_embeddings": positions, "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout, "initializer_range": 0.1,
@@ -71,7 +75,7 @@ def tiny_config(shape: str, vocabulary: int, dropout: float, positions: int = 14
             "position_biased_input": False, "pooler_hidden_size": HIDDEN,
         },
     }[shape]  # fmt: skip
-    return AutoConfig.for_model(shape.removesuffix("-pad-1"), **own)  # type: ignore[no-untyped-call]
+    return AutoConfig.for_model(shape.removesuffix("-pad-1"), **own)
 
 
 def fill(model: PreTrainedModel, seed: int) -> None:

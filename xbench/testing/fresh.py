@@ -66,7 +66,7 @@ def main() -> None:
 
     watch, opened = _Watch(), set()
     before = {name for name in HEAVY if name in sys.modules}
-    sys.meta_path.insert(0, watch)  # type: ignore[arg-type]  # only find_spec is ever asked
+    sys.meta_path.insert(0, watch)
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,9 @@ class Shelf:
         if largest is not None and (declared.rows or 0) > largest:
             raise NotCheckedError(f"it has {declared.rows} rows, and only splits of up to {largest} are looked at")
         schema = schema_of(dataset, self._plugin.registry)
+        packaged = [source for source in declared.sources if isinstance(source, Packaged)]
+        if not all(isinstance(path, Path) for source in packaged for path in source.files):
+            raise NotCheckedError("the path of a file is no Path: see the check dataset-declared")
         try:
             found = prepare(dataset, split, schema, self._plugin.settings)
         except (UserError, OSError) as error:
@@ -116,6 +119,10 @@ class Shelf:
             dataset = replace(look.dataset, splits={look.split: unpinned})
             look.set = prepare(dataset, look.split, schema, replace(self._plugin.settings, cache=self._plugin.work))
         return look
+
+    def is_here(self, dataset: Dataset, split: str) -> bool:
+        """Whether a split's files are here; they are not opened."""
+        return self._here(dataset.splits[split].sources) is not None
 
     def _here(self, sources: Sequence[Source]) -> tuple[Files | Hub | Packaged, list[Path]] | None:
         """The first source whose files are here by now; nothing is fetched."""
@@ -176,12 +183,32 @@ def schema_of(dataset: Dataset, registry: Registry) -> Schema:
     """A dataset's schema.
 
     Raises:
-        NotCheckedError: Nobody declares it.
+        NotCheckedError: Nobody declares it, or it is not well formed.
     """
     try:
-        return registry.schemas.get(dataset.schema)
+        schema = registry.schemas.get(dataset.schema)
     except UserError as error:
         raise NotCheckedError(f"{error}") from None
+    if type_error(schema.fields) or (schema.prediction and type_error(schema.prediction)):
+        raise NotCheckedError(f"the schema {schema.name} is not well formed: see the check schema-declared")
+    return schema
+
+
+def type_error(spec: object) -> str:
+    """The part of a type that is none; an empty text where all of it is one.
+
+    Args:
+        spec: As `Schema.fields` has it.
+    """
+    if isinstance(spec, Mapping):
+        return next((wrong for inner in spec.values() if (wrong := type_error(inner))), "")
+    if isinstance(spec, (list, tuple)):
+        return type_error(spec[0]) if len(spec) == 1 else repr(spec)
+    try:
+        value_error("", spec)
+    except (KeyError, TypeError):
+        return repr(spec)
+    return ""
 
 
 def perfect_predictions(schema: Schema, rows: Sequence[Row]) -> list[Prediction]:
@@ -208,5 +235,3 @@ def perfect_predictions(schema: Schema, rows: Sequence[Row]) -> list[Prediction]
         f"the references of the schema {schema.name} are no predictions (which are {form}): say in Schema(perfect=...) "
         "what a head that makes no mistake gives"
     )
-
-

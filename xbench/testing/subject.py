@@ -65,8 +65,12 @@ class Subject:
             fallback: Where, if the traceback does not tell.
         """
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        where = place_of(error, self.plugin.files) or fallback
-        return Problem(f"{line}, while {doing}", f"{where} ({fallback})", "mend what raises this at that place")
+        place = place_of(error, self.plugin.files)
+        return Problem(
+            f"{line}, while {doing}",
+            f"{place}; {fallback}" if place else fallback,
+            "mend what raises this at that place",
+        )
 
 
 Checker = Callable[[Subject, Any], Iterator[Problem]]

@@ -33,7 +33,9 @@ def unknown_names(catalogue: Catalogue[Any], names: Iterable[str], where: str) -
             try:
                 catalogue.get(name)
             except UserError as error:
-                yield Problem(str(error), where, f"name a {catalogue.kind} that is there, or declare it with {catalogue.hook}")
+                yield Problem(
+                    str(error), where, f"name a {catalogue.kind} that is there, or declare it with {catalogue.hook}"
+                )
 
 
 def unversioned(kind: str, thing: Any, where: str) -> Iterator[Problem]:

@@ -55,8 +55,9 @@ def check_rows_read(about: Subject, thing: SplitOf) -> Iterator[Problem]:
     """Its reader gives rows."""
     look = about.shelf.look(thing.dataset, thing.split)
     sources = thing.dataset.splits[thing.split].sources
-    if look.why_not and sources and all(isinstance(source, Packaged) for source in sources):
-        missing = [str(path) for source in sources for path in source.files if not getattr(path, "is_file", bool)()]
+    packaged = [source for source in sources if isinstance(source, Packaged)]
+    if look.why_not and packaged and len(packaged) == len(sources):
+        missing = [str(path) for source in packaged for path in source.files if not path.is_file()]
         yield Problem(
             f"a file that the plugin carries is missing: {', '.join(missing)}", _where(about, thing),
             "write its path from Path(__file__).parent, and add it to the package's data ([options.package_data])",
@@ -66,7 +67,7 @@ def check_rows_read(about: Subject, thing: SplitOf) -> Iterator[Problem]:
     if look.stopped is not None:
         error, place = look.stopped
         yield Problem(
-            f"the reader stops: {error}", f"{place or '?'} ({_where(about, thing)})",
+            f"the reader stops: {error}", f"{place or '?'}; {_where(about, thing)}",
             "mend the reader there; where the file is at fault, raise DataError with what is wrong with it",
         )  # fmt: skip
     elif not look.count:
@@ -114,13 +115,19 @@ def check_pinned(about: Subject, thing: SplitOf) -> Iterator[Problem]:
     look = _readable(about, thing)
     if look.sha256 is None:
         raise NotCheckedError("its rows do not fit their schema: see the check rows-fit")
+    if not look.count:
+        raise NotCheckedError("it has no rows: see the check rows-read")
+    if look.repeats:
+        raise NotCheckedError("ids stand twice: see the check ids-unique")
     declared = thing.dataset.splits[thing.split]
     seen = {"rows": look.count, "rows_sha256": look.sha256}
     wrong = [name for name, value in seen.items() if getattr(declared, name) not in (None, value)]
     missing = [name for name in seen if getattr(declared, name) is None]
-    paste = f"if these rows are the right ones, write in its Split:\nrows={look.count},\nrows_sha256=\"{look.sha256}\","
+    paste = f'if these rows are the right ones, write in its Split:\nrows={look.count},\nrows_sha256="{look.sha256}",'
     if wrong:
         told = " and ".join(f"{name} is {getattr(declared, name)!r:.20} and not {seen[name]!r:.20}" for name in wrong)
         yield Problem(f"the declaration is of other rows: {told}", _where(about, thing), paste)
     elif missing:
-        yield Problem(f"nobody would notice other rows: {' and '.join(missing)} not declared", _where(about, thing), paste)
+        yield Problem(
+            f"nobody would notice other rows: {' and '.join(missing)} not declared", _where(about, thing), paste
+        )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from ...data.schemas import value_error
 from ...languages import code_error
 from ...measures import Diagnostic, Figure
 from ...recipe import Recipe
 from ...types import Dataset, Floor, Head, Hub, Model, Packaged, Schema
 from ..results import Problem
+from ..shelf import type_error
 from ..subject import Subject
 from .common import text_problems, unknown_names, unversioned
 
@@ -50,7 +51,9 @@ def check_languages(about: Subject, thing: Dataset | Model) -> Iterator[Problem]
     for code in thing.languages:
         wrong = code_error(code)
         if wrong is not None:
-            yield Problem(f"the language {wrong}", where, "write the code in `languages`; the rest belongs in the description")
+            yield Problem(
+                f"the language {wrong}", where, "write the code in `languages`; the rest belongs in the description"
+            )
     if isinstance(thing, Dataset):
         schema = about.plugin.registry.schemas.items.get(thing.schema)
         if schema is not None and len(thing.languages) not in schema.languages:
@@ -60,7 +63,7 @@ def check_languages(about: Subject, thing: Dataset | Model) -> Iterator[Problem]
                 "name one language, or one for each text of a row, in the row's order",
             )  # fmt: skip
     elif not thing.languages:
-        yield Problem("it names no language", where, "name its languages, or (\"multilingual\",)")
+        yield Problem("it names no language", where, 'name its languages, or ("multilingual",)')
 
 
 def check_dataset(about: Subject, dataset: Dataset) -> Iterator[Problem]:
@@ -82,9 +85,9 @@ def check_dataset(about: Subject, dataset: Dataset) -> Iterator[Problem]:
         yield Problem("a label stands twice", where, "name each label once, in the order of their numbers")
     schema = registry.schemas.items.get(dataset.schema)
     if schema is not None and schema.fields.get("label") == "int64" and len(dataset.labels) < 2:
-        yield Problem("it names fewer than two labels", where, "labels=(\"negative\", \"positive\")")
+        yield Problem("it names fewer than two labels", where, 'labels=("negative", "positive")')
     if not dataset.splits:
-        yield Problem("it has no split", where, "splits={\"train\": Split(...), \"test\": Split(...)}")
+        yield Problem("it has no split", where, 'splits={"train": Split(...), "test": Split(...)}')
     for name, split in dataset.splits.items():
         yield from unknown_names(registry.datasets, split.stand_ins, f"{where}, split {name}")
         yield from _sources(name, split.sources, where)
@@ -95,6 +98,9 @@ def _sources(split: str, sources: Any, where: str) -> Iterator[Problem]:
     if not sources:
         yield Problem("it has no source", where, "Split((Packaged((path,), read),)), or Files or Hub")
     for source in sources:
+        for path in source.files if isinstance(source, Packaged) else ():
+            if not isinstance(path, Path):
+                yield Problem(f"{path!r} is no Path", where, 'write Path(__file__).parent / "NAME"')
         if not source.files:
             yield Problem("a source has no file", where, "name its files")
         if isinstance(source, Hub) and not COMMIT.fullmatch(source.revision):
@@ -129,7 +135,7 @@ def check_schema(about: Subject, schema: Schema) -> Iterator[Problem]:
     """Its fields and predictions have types that rows can be checked against."""
     where = about.plugin.where("schema", schema)
     for name, spec in [*schema.fields.items(), *([("prediction", schema.prediction)] if schema.prediction else [])]:
-        wrong = _type_error(spec)
+        wrong = type_error(spec)
         if wrong:
             yield Problem(
                 f"{name}: {wrong} is no type", where,
@@ -137,19 +143,6 @@ def check_schema(about: Subject, schema: Schema) -> Iterator[Problem]:
             )  # fmt: skip
     if not schema.languages or min(schema.languages) < 1:
         yield Problem("its rows are in no language", where, "languages=(1,), or (2,) for pairs")
-
-
-def _type_error(spec: object) -> str:
-    """The part of a type that is none; an empty text where all of it is."""
-    if isinstance(spec, Mapping):
-        return next((wrong for inner in spec.values() if (wrong := _type_error(inner))), "")
-    if isinstance(spec, (list, tuple)):
-        return _type_error(spec[0]) if len(spec) == 1 else repr(spec)
-    try:
-        value_error("", spec)
-    except (KeyError, TypeError):
-        return repr(spec)
-    return ""
 
 
 def check_head(about: Subject, head: Head) -> Iterator[Problem]:
@@ -172,7 +165,9 @@ def check_head(about: Subject, head: Head) -> Iterator[Problem]:
             )  # fmt: skip
     names = [reading.name for reading in head.readings]
     if not names or len(set(names)) < len(names):
-        yield Problem(f"its readings are {', '.join(names) or 'none'}", where, "give it readings, each with its own name")
+        yield Problem(
+            f"its readings are {', '.join(names) or 'none'}", where, "give it readings, each with its own name"
+        )
 
 
 def check_floor(about: Subject, floor: Floor) -> Iterator[Problem]:

@@ -110,7 +110,7 @@ def check_learns(about: Subject, head: Head) -> Iterator[Problem]:
     count = _run(about, head, dataset, rows).tables[0].count
     run = _run(about, head, dataset, rows, max(1, round(STEPS / -(-count // RECIPE["batch_size"]))))  # type: ignore[operator]
     try:
-        module, result = run.train()
+        _, result = run.train()
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
         yield about.stumbled(error, f"training on {len(rows)} rows of {dataset.name}", where)
         return

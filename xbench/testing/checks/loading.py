@@ -25,7 +25,9 @@ def check_loads(about: Subject, plugin: PluginUnderTest) -> Iterator[Problem]:
     for broken in plugin.broken:
         assert broken.cause is not None
         place = place_of(broken.cause, plugin.files)
-        yield Problem(broken.error, f"{place} (plugin {broken})", "mend what raises this; `xbench plugins` shows it too")
+        yield Problem(
+            broken.error, f"{place} (plugin {broken})", "mend what raises this; `xbench plugins` shows it too"
+        )
     if not plugin.broken and not any(True for own in plugin.own.catalogues() for _ in own):
         yield Problem(
             "it declares nothing", ", ".join(map(shown, plugin.files)) or plugin.name,
@@ -149,4 +151,3 @@ def check_names(about: Subject, plugin: PluginUnderTest) -> Iterator[Problem]:
                     f"the group {group!r} is called as a task is: --tasks {group} could mean either",
                     plugin.where("task", task), "rename the group",
                 )  # fmt: skip
-

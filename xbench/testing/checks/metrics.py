@@ -48,9 +48,16 @@ class _Sheet:
 
     @property
     def flawed(self) -> _Sheet:
-        """A third of the predictions are another row's."""
-        count = len(self.rows)
-        return self.of([self.predictions[(place + count // 2) % count if place % 3 == 0 else place] for place in range(count)])
+        """A third of the predictions are another row's, of one that says something else as often as can be."""
+        count, said = len(self.rows), self.predictions
+
+        def moved(by: int) -> list[Prediction]:
+            return [said[(place + by) % count if place % 3 == 0 else place] for place in range(count)]
+
+        def changed(by: int) -> int:
+            return sum(one != other for one, other in zip(moved(by), said, strict=True))
+
+        return self.of(moved(max(range(1, count), key=changed)))
 
 
 def _sheets(about: Subject, metric: Metric) -> Iterator[_Sheet]:
@@ -96,7 +103,9 @@ def check_metric(about: Subject, metric: Metric) -> Iterator[Problem]:
     yield from unknown_names(about.plugin.registry.schemas, metric.schemas, where)
     for name, worst in metric.worst.items():
         if name not in metric.best:
-            yield Problem(f"`worst` names {name!r}, and `best` does not", where, f"say in `best` what a perfect {name} is")
+            yield Problem(
+                f"`worst` names {name!r}, and `best` does not", where, f"say in `best` what a perfect {name} is"
+            )
         elif not worst < metric.best[name]:
             yield Problem(f"the worst {name}, {worst}, is not below the best, {metric.best[name]}", where, "swap them")
     sheet = next(_sheets(about, metric))
@@ -156,7 +165,7 @@ def check_resample(about: Subject, metric: Metric) -> Iterator[Problem]:
 
     for sheet in _sheets(about, metric):
         flawed, count = sheet.flawed, len(sheet.rows)
-        drawn = [1] * count, [(place * 7 + 1) % 3 for place in range(count)]
+        drawn = [1] * count, [2 if place % 3 == 0 else place % 2 for place in range(count)]
         assert metric.resample is not None
         sampler = metric.resample(*flawed.arguments())
         found = {name: np.asarray(value, np.float64) for name, value in sampler(np.array(drawn, np.float64)).items()}
@@ -190,8 +199,9 @@ def check_unanswered(about: Subject, metric: Metric) -> Iterator[Problem]:
             yield about.stumbled(error, "scoring a prediction of None, which `unanswered` allows", where)
             continue
         for name, best in metric.best.items():
-            if not scores.get(name, math.nan) < best:
+            left_with = scores.get(name, math.nan)
+            if not left_with < best:
                 yield Problem(
-                    f"with a row not answered, {name} is {scores.get(name, math.nan):.6g}: no less than the best", where,
+                    f"with a row not answered, {name} is {left_with:.6g}: no less than the best", where,
                     "give a row without a prediction the worst score",
                 )  # fmt: skip

@@ -69,10 +69,16 @@ def _in_language(name: str, text: str, task: Task, registry: Registry, where: st
 def check_runs(about: Subject, task: Task) -> Iterator[Problem]:
     """A tiny encoder goes through it from end to end, on a few rows: training, scoring, diagnostics, records."""
     where = about.plugin.where("task", task)
+    try:
+        _plan(about, task, task.curricula)
+    except UserError:
+        raise NotCheckedError("it does not plan: see the check plans") from None
     evals = _here(about, [dataset_and_split(text, task.eval_split) for text in task.eval])
     if not evals:
         raise NotCheckedError(f"no rows of {', '.join(task.eval)} are here: set --data or XBENCH_DATA")
-    curriculum = next((text for text in sorted(task.curricula, key=len) if text != FROZEN and _trains(about, task, text)), "")
+    curriculum = next(
+        (text for text in sorted(task.curricula, key=len) if text != FROZEN and _trains(about, task, text)), ""
+    )
     curriculum = curriculum or (FROZEN if FROZEN in task.curricula else "")
     if not curriculum:
         raise NotCheckedError(f"no training rows of {', '.join(task.train)} are here: set --data or XBENCH_DATA")
@@ -134,4 +140,3 @@ def _trains(about: Subject, task: Task, curriculum: str) -> bool:
     """Whether all that a curriculum trains on is here."""
     names = [name for mixture in parse_curriculum(curriculum, task.train) for name in mixture]
     return len(_here(about, [(name, task.train_split) for name in names])) == len(names)
-
