@@ -69,6 +69,9 @@ class Schema:
         cluster: What a row shares with others, such as its passage, as a text: rows that share it are not independent,
             and a score's interval counts them as one unit. None where each row stands for itself.
         unit: What such a unit is called.
+        perfect: Predictions of all given rows, in the form in which heads give them, that no metric could find fault
+            with: what conformance checks hold metrics against. None where the reference itself, or the first of several
+            references, is such a prediction.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Schema:
     texts: tuple[str, ...] = ()
     cluster: Callable[[Row], str] | None = None
     unit: str = "row"
+    perfect: Callable[[Sequence[Row]], Sequence[Prediction]] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
     "export": "Write a fine-tuned stage as a folder that transformers or sentence-transformers load.",
+    "check": "Check a plugin: what it declares, its data, metrics, heads and tasks.",
     "verify": "Hold records against published numbers and findings.",
     "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",

@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
+from ..measures import Access
 from ..plan import make_plan
 from ..prefetch import Finding, fetch, needs, survey
-from ..measures import Access
 from ..registry import load_registry
 from ..settings import Listener
 from .dry_run import size
