@@ -91,7 +91,8 @@ def export_siamese(exporting: Exporting) -> Export:
     import torch
 
     def cosines(vectors: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cosine_similarity(*vectors.chunk(2))
+        first, second = vectors.chunk(2)
+        return torch.nn.functional.cosine_similarity(first, second)
 
     low, high = exporting.context.score_range or (0.0, 1.0)
     notes = (

@@ -19,6 +19,7 @@ from sentence_transformers.sentence_transformer.modules import Dropout, LayerNor
 from tests.tiny import HIDDEN, TinyRun, tiny_rows
 from xbench.errors import UserError
 from xbench.models.encoder import load_encoder
+from xbench.models.hub import FILES, is_whole
 from xbench.models.resolve import LocalModel, identify, resolve_model
 from xbench.models.sentences import POOLINGS, SentenceLayout, read_layout, write_layout
 from xbench.registry import Registry
@@ -380,3 +381,41 @@ def test_a_declaration_can_leave_the_files_of_a_model_aside(registry: Registry, 
     assert named.weights_sha256 == by_folder.weights_sha256
     assert named.identity != by_folder.identity
     assert named.identity.startswith("e9fdb890caec35818669")
+
+
+# From the hub
+
+
+@pytest.fixture
+def snapshot(library: Made, tmp_path: Path) -> Path:
+    """A repository of the layout in the hub's cache."""
+    folder, _ = library(mode="cls", layers=(lambda: Dense(HIDDEN, HIDDEN), Normalize))
+    (tmp_path / "hub" / "blobs").mkdir(parents=True)
+    return Path(shutil.copytree(folder, tmp_path / "hub" / "snapshots" / ("3" * 40)))
+
+
+def test_what_is_fetched_has_the_files_of_the_layers(snapshot: Path) -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    (snapshot / "2_Dense" / "pytorch_model.bin").touch()
+    names = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()]
+    fetched = set(filter_repo_objects(names, allow_patterns=[*FILES]))
+    assert {"modules.json", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"} <= fetched
+    assert "2_Dense/pytorch_model.bin" not in fetched
+
+
+@pytest.mark.parametrize("name", ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"])
+def test_a_snapshot_that_lacks_a_file_of_a_layer_is_not_whole(snapshot: Path, name: str) -> None:
+    assert is_whole(snapshot, code=False)
+    (snapshot / name).unlink()
+    assert not is_whole(snapshot, code=False)
+
+
+def test_a_snapshot_with_its_encoder_in_a_folder_of_its_own_is_whole(snapshot: Path) -> None:
+    (snapshot / "0_Transformer").mkdir()
+    for path in [path for path in snapshot.iterdir() if path.is_file() and path.name != "modules.json"]:
+        path.rename(snapshot / "0_Transformer" / path.name)
+    edited(snapshot, "modules.json", lambda all_: [{**all_[0], "path": "0_Transformer"}, *all_[1:]])
+    assert is_whole(snapshot, code=False)
+    (snapshot / "modules.json").write_text("[")
+    assert not is_whole(snapshot, code=False)

@@ -190,7 +190,7 @@ def _batch(stage: Loaded, size: int) -> Batch:
     ids = np.setdiff1d(np.arange(size), special)
     longest = min(_longest(stage, sentences=False), LONGEST)
     lengths = np.linspace(4, longest, SEQUENCES).astype(np.int64)
-    rows = np.full((SEQUENCES, longest), int(tokenizer.pad_token_id), np.int64)  # type: ignore[arg-type]
+    rows = np.full((SEQUENCES, longest), int(tokenizer.pad_token_id), np.int64)
     mask = np.arange(longest) < lengths[:, None]
     rows[mask] = draw.choice(ids, int(mask.sum()))
     if tokenizer.cls_token_id is not None:
