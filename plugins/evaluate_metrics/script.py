@@ -204,7 +204,8 @@ def resample(
             known[whole.tobytes()] = at(whole)
         low = known[whole.tobytes()]
         parts = weights - whole
-        return low + sum(parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts))
+        steps = [parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts)]
+        return np.sum([low, *steps], axis=0, dtype=np.float64)
 
     def sampler(weights: Floats) -> Mapping[str, Floats]:
         found = dict(means(weights)) if means else {}

@@ -1,4 +1,4 @@
-"""LoRA: only the adapter and the head learn, by the gradients that peft's own layers have, and peft reads what is kept."""
+"""LoRA: only the adapter and the head learn, by the gradients of peft's own layers, and peft reads what is kept."""
 
 from __future__ import annotations
 

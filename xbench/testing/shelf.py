@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.download import NotHereError
 from ..data.ids import id_hash
 from ..data.rows import RowSet, prepare
 from ..data.schemas import row_error, value_error
-from ..data.sources import NotHereError, locate
+from ..data.sources import locate
 from ..errors import UserError
 from ..keys import row_line
 from ..registry import Registry
