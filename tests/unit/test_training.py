@@ -17,7 +17,7 @@ from xbench.heads.blocks import HeadModule
 from xbench.models.encoder import table_name
 from xbench.recipe import build_recipe
 from xbench.registry import Registry
-from xbench.training.loop import TrainingFailedError, _rate
+from xbench.training.loop import TrainingFailedError, schedule
 from xbench.types import Row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -198,7 +198,7 @@ def test_the_loop_says_what_it_did(make: Callable[..., TinyRun]) -> None:
 def test_the_linear_schedule_is_transformers(steps: int, warmup: float) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = get_linear_schedule_with_warmup(optimizer, int(warmup * steps), steps)
-    rate = _rate(build_recipe({"warmup": warmup}, "test", {}), steps)
+    rate = schedule(build_recipe({"warmup": warmup}, "test", {}), steps)
     for step in range(steps + 1):
         assert rate(step) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
         optimizer.step()
@@ -206,7 +206,7 @@ def test_the_linear_schedule_is_transformers(steps: int, warmup: float) -> None:
 
 
 def test_the_constant_schedule_stays_after_its_warm_up() -> None:
-    rate = _rate(build_recipe({"warmup": 0.2, "schedule": "constant"}, "test", {}), 10)
+    rate = schedule(build_recipe({"warmup": 0.2, "schedule": "constant"}, "test", {}), 10)
     assert [rate(step) for step in range(10)] == [0.0, 0.5, *[1.0] * 8]
 
 

@@ -18,6 +18,8 @@ from ..registry import Registry, load_registry
 from ..settings import Settings
 from ..store import Store
 from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
+from .project_options import active, with_project_recipe
+from .track_options import track_options, tracking
 
 
 @click.command("eval")
@@ -32,13 +34,17 @@ from .options import json_option, make_settings, out_option, place_options, plug
 )
 @click.option("--eval", "datasets", default="", metavar="D[,D2...]", help="Evaluation datasets instead of the task's.")
 @click.option("--seeds", default="", metavar="0,1,2", help="Seeds instead of the task's.")
-@click.option("--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value.",
+    callback=with_project_recipe,
+)  # fmt: skip
 @click.option("--head", metavar="NAME", help="The head instead of the task's.")
 @click.option("--limit-train", type=int, metavar="N", help="Train each stage on N rows, drawn by seed.")
 @click.option("--limit-eval", type=int, metavar="N", help="Score on N rows, drawn once for all.")
 @place_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
 @plugin_option
@@ -48,7 +54,7 @@ def command(
     models: str, tasks: str, curricula: tuple[str, ...], datasets: str, seeds: str, overrides: tuple[str, ...],
     head: str | None, limit_train: int | None, limit_eval: int | None, data: Path | None, cache: Path | None,
     offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool, plugins: tuple[Path, ...],
-    dry_run: bool, as_json: bool,
+    dry_run: bool, as_json: bool, track: str, track_dir: Path,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -72,14 +78,14 @@ def command(
     if dry_run:
         from .dry_run import print_plan
 
-        print_plan(plan, registry, settings, as_json)
+        print_plan(plan, registry, settings, as_json, active())
         return 0
     from ..leaderboard.publish import check_out
     from .progress import make_reporter
 
     check_out(out)
     _check_device(device)
-    with make_reporter(plan, registry) as reporter:
+    with make_reporter(plan, registry) as shown, tracking(track, track_dir, plan, settings, shown) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)

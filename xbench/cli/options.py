@@ -11,12 +11,13 @@ import click
 
 from ..errors import UserError
 from ..settings import Settings, default_cache
+from .project_options import with_project_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Also load this Python file as a plugin.",
+    help="Also load this Python file as a plugin.", callback=with_project_plugins,
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, everything else on stderr.")
 out_option = click.option(
@@ -28,9 +29,16 @@ out_option = click.option(
 def place_options(command: F) -> F:
     """``--data``, ``--cache`` and ``--offline``."""
     for option in (
-        click.option("--offline", is_flag=True, help="Never use the network."),
-        click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache folder, or XBENCH_CACHE."),
-        click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Data root, or XBENCH_DATA."),
+        click.option("--offline/--online", default=False, help="Never use the network; --online undoes a project file's."),
+        # The variables stand here as well, for they come before a project file.
+        click.option(
+            "--cache", type=click.Path(path_type=Path), metavar="DIR", envvar="XBENCH_CACHE",
+            help="Cache folder, or XBENCH_CACHE.",
+        ),
+        click.option(
+            "--data", type=click.Path(path_type=Path), metavar="DIR", envvar="XBENCH_DATA",
+            help="Data root, or XBENCH_DATA.",
+        ),
     ):
         command = option(command)
     return command
@@ -42,7 +50,7 @@ def make_settings(data: Path | None, cache: Path | None, offline: bool, **others
     Raises:
         UserError: The data root is not a folder.
     """
-    data = data or _from_environment("XBENCH_DATA")
+    data = data.expanduser() if data else _from_environment("XBENCH_DATA")
     if data is not None and not data.is_dir():
         raise UserError(f"the data root {data} is not a folder (--data or XBENCH_DATA)")
     cache = cache or _from_environment("XBENCH_CACHE") or default_cache()
