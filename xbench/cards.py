@@ -38,7 +38,9 @@ OURS = "xbench"
 """Stands in every metric's ``args``, with the version: what tells our results from those of others."""
 
 
-def model_index(records: Sequence[Record], registry: Registry, name: str = "", source: str = "") -> list[dict[str, Any]]:
+def model_index(
+    records: Sequence[Record], registry: Registry, name: str = "", source: str = "", whole: bool = False
+) -> list[dict[str, Any]]:  # fmt: skip
     """The ``model-index`` of records: of one model, or of one checkpoint of it.
 
     Args:
@@ -46,6 +48,7 @@ def model_index(records: Sequence[Record], registry: Registry, name: str = "", s
         registry: For titles, and for where a dataset lies on the hub.
         name: What the card calls the model; its name in the records without one.
         source: The address of the leaderboard that the results are from; it is named only with one.
+        whole: Every score of a cell, not its primary one alone.
 
     Returns:
         As it stands in the metadata; read back by huggingface_hub without loss.
@@ -61,21 +64,26 @@ def model_index(records: Sequence[Record], registry: Registry, name: str = "", s
         raise UserError(f"a card is of one model, and these records are of {', '.join(models)}: name one of them")
     by_task: dict[str, list[EvalResult]] = {}
     for entry in found:
-        by_task.setdefault(entry.table.task, []).extend(_results(entry, registry, source))
+        by_task.setdefault(entry.table.task, []).extend(_results(entry, registry, source, whole))
     # A task at a time: huggingface_hub joins results on the same rows, and the first one's task would name them all.
     lists = [eval_results_to_model_index("", results)[0]["results"] for results in by_task.values() if results]
     if not lists:
         raise UserError("there is no score for a card")
-    return [{"name": name or Path(models[0].partition("@")[0]).name, "results": [one for some in lists for one in some]}]
+    return [
+        {"name": name or Path(models[0].partition("@")[0]).name, "results": [one for some in lists for one in some]}
+    ]
 
 
-def records_of(model: str, records: Sequence[Record], train: str | None = None) -> list[Record]:
+def records_of(
+    model: str, records: Sequence[Record], train: str | None = None, tasks: Sequence[str] = ()
+) -> list[Record]:  # fmt: skip
     """Those of one model.
 
     Args:
         model: Its name in records, with ``@REVISION`` where there are several.
         records: All.
         train: Those of this curriculum alone.
+        tasks: Those of these tasks alone; of all without any.
 
     Raises:
         UserError: There are none, or a floor is asked for.
@@ -90,10 +98,15 @@ def records_of(model: str, records: Sequence[Record], train: str | None = None) 
     if len(weights) > 1:
         each = ", ".join(f"{name} ({sha[:12]})" for sha, name in weights.items())
         raise UserError(f"records of {model} are of several weights: {each}: name a revision, or one record's file")
-    known = sorted({record["curriculum"] for record in named})
-    if train is not None and train not in known:
-        raise UserError(f"--train: no record of {model} is of {train!r}{did_you_mean(train, known)}")
-    return [record for record in named if train in (None, record["curriculum"])]
+    for option, part, wanted in (("--train", "curriculum", [train] if train else []), ("--tasks", "task", tasks)):
+        known = sorted({record[part] for record in named})
+        for one in wanted:
+            if one not in known:
+                raise UserError(f"{option}: no record of {model} is of {one!r}{did_you_mean(one, known)}")
+        named = [record for record in named if not wanted or record[part] in wanted]
+    if not named:
+        raise UserError(f"no record of {model} is of {train!r} in {', '.join(tasks)}")
+    return named
 
 
 def _name(record: Record) -> tuple[str, str]:
@@ -105,8 +118,8 @@ def _names(record: Record) -> tuple[str, ...]:
     return (name, Path(name).name, f"{name}@{revision}")
 
 
-def _results(entry: Entry, registry: Registry, source: str) -> Iterator[EvalResult]:
-    """One a score of a cell; undefined ones are left out: the form has no word for them."""
+def _results(entry: Entry, registry: Registry, source: str, whole: bool) -> Iterator[EvalResult]:
+    """The scores of a cell; undefined ones are left out: the form has no word for them."""
     from huggingface_hub import EvalResult
 
     first, table = entry.cell.records[0], entry.table
@@ -114,15 +127,17 @@ def _results(entry: Entry, registry: Registry, source: str) -> Iterator[EvalResu
     dataset = registry.datasets.items.get(evaluated["dataset"])
     task = registry.tasks.items.get(table.task)
     kind, revision = _where(dataset, evaluated)
-    for name, value in entry.cell.scores.items():
+    for name in table.metrics if whole else table.metrics[:1]:
+        value = entry.cell.scores.get(name)
         if value is None or not math.isfinite(value):
             continue
         yield EvalResult(
             task_type=TASK_TYPES.get(dataset.schema, OTHER) if dataset else OTHER,
             task_name=(task.title if task else table.task) + (" (sample corpora)" if table.sample else ""),
             dataset_type=kind, dataset_name=column_title(evaluated["dataset"], evaluated["language"]),
-            dataset_config=evaluated["language"], dataset_split=evaluated["split"], dataset_revision=revision,
-            dataset_args={"rows": evaluated["rows"], "rows_sha256": evaluated["rows_sha256"]},
+            dataset_config=evaluated["dataset"] if kind != evaluated["dataset"] else None,
+            dataset_split=evaluated["split"], dataset_revision=revision,
+            dataset_args={name: evaluated[name] for name in ("language", "rows", "rows_sha256")},
             metric_type=name, metric_name=f"{score_title(name, table.styles)} ({_protocol(entry)})",
             metric_value=round(value, DECIMALS), metric_args=_args(entry, name), verified=False,
             source_name=OURS if source else None, source_url=source or None,
@@ -130,8 +145,7 @@ def _results(entry: Entry, registry: Registry, source: str) -> Iterator[EvalResu
 
 
 def _where(dataset: Dataset | None, evaluated: Mapping[str, Any]) -> tuple[str, str]:
-    """The dataset's repository and revision on the hub, where its rows are pinned to be those; else our name for it,
-    and the checksum of the rows."""  # noqa: D205, D209
+    """The dataset's repository and revision on the hub, where its rows are those; else its name and their checksum."""
     split = dataset.splits.get(evaluated["split"]) if dataset else None
     if split is not None and split.rows_sha256 == evaluated["rows_sha256"]:
         for source in split.sources:
@@ -155,7 +169,7 @@ def _args(entry: Entry, score: str) -> dict[str, Any]:
     trained = [{name: part[name] for name in ("stage", "dataset", "language", "rows")} for part in first["train"]]
     values = {
         "task": first["task"], "curriculum": first["curriculum"], "transfer": cell.transfer, "head": first["head"],
-        "reading": first["reading"], "trained_on": trained, "seeds": list(cell.seeds),
+        "reading": entry.row.reading or None, "trained_on": trained or None, "seeds": list(cell.seeds),
         "deviation": _rounded(cell.deviations.get(score)),
         "interval_95": [_rounded(interval.low), _rounded(interval.high)] if interval else None,
         "limits": {name: limit for name, limit in first["limits"].items() if limit is not None} or None,
@@ -174,7 +188,7 @@ def _rounded(value: float | None) -> float | None:
 
 def render(index: Sequence[Mapping[str, Any]], line_break: str = "\n") -> str:
     """The metadata as YAML, without the lines of dashes around it."""
-    from huggingface_hub.utils import yaml_dump
+    from huggingface_hub.utils import yaml_dump  # type: ignore[attr-defined]
 
     text: str = yaml_dump({INDEX: list(index)}, sort_keys=False, line_break=line_break)
     return text
@@ -206,8 +220,10 @@ def merged(content: str, index: Sequence[Mapping[str, Any]], where: str) -> str:
         raise UserError(f"{where}: its metadata is not a table of keys")
     after = {**before, INDEX: _joined(before.get(INDEX), index, where)}
     written = _replaced(block[2], render(after[INDEX], line_break), line_break)
-    if _load(written) != after:  # written in a way that is not understood here: then all of the metadata is written anew
-        from huggingface_hub.utils import yaml_dump
+    if (
+        _load(written) != after
+    ):  # written in a way that is not understood here: then all of the metadata is written anew
+        from huggingface_hub.utils import yaml_dump  # type: ignore[attr-defined]
 
         written = yaml_dump(after, sort_keys=False, line_break=line_break)
     return content[: block.start(2)] + written.rstrip("\r\n") + content[block.end(2) :]
@@ -244,7 +260,9 @@ def _joined(theirs: Any, ours: Sequence[Mapping[str, Any]], where: str) -> list[
         model_index_to_eval_results(theirs)
         (model,) = theirs
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError(f"{where}: its {INDEX} is not one of a single model, with tasks, datasets and metrics") from None
+        raise UserError(
+            f"{where}: its {INDEX} is not one of a single model, with tasks, datasets and metrics"
+        ) from None
     kept = []
     for result in model["results"]:
         metrics = [one for one in result["metrics"] if OURS not in (one.get("args") or {})]

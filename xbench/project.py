@@ -24,7 +24,9 @@ VARIABLE = "XBENCH_PROJECT"
 NAMES: Kind = ("a text or a list of texts", lambda value: TEXT[1](value) or LIST[1](value))
 RECIPE: Kind = (
     "a table of recipe settings",
-    lambda value: isinstance(value, dict) and all(isinstance(one, (str, bool)) or is_number(one) for one in value.values()),
+    lambda value: (
+        isinstance(value, dict) and all(isinstance(one, (str, bool)) or is_number(one) for one in value.values())
+    ),
 )  # fmt: skip
 PLACES: Mapping[str, Kind] = {
     "data": TEXT, "cache": TEXT, "out": TEXT, "track_dir": TEXT, "offline": FLAG, "plugins": LIST,
@@ -82,7 +84,9 @@ def find_project(folder: Path | None = None) -> Project | None:
         path = place / NAME
         if path.is_file():
             if place != start and not (_ours(place) and _ours(path)):
-                raise UserError(f"{path} belongs to another user: accept it with {VARIABLE}={path}, or pass --no-project")
+                raise UserError(
+                    f"{path} belongs to another user: accept it with {VARIABLE}={path}, or pass --no-project"
+                )
             return read_project(path, above=place != start)
     return None
 

@@ -54,11 +54,15 @@ class OpenRun:
 
     Args:
         tracker: It, started.
-        close: What is to be done before it is finished, with the scores.
+        last: What is to be written before it is finished, with the scores.
+        after: What is to be done then.
     """
 
-    def __init__(self, tracker: GeneralTracker, close: Callable[[Mapping[str, float]], None] | None = None) -> None:
-        self._tracker, self._close = tracker, close
+    def __init__(
+        self, tracker: GeneralTracker, last: Callable[[Mapping[str, float]], None] | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._tracker, self._last, self._after = tracker, last, after
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Write values at a step."""
@@ -66,9 +70,11 @@ class OpenRun:
 
     def finish(self, scores: Mapping[str, float]) -> None:
         """Write what is left, and close the run."""
-        if self._close is not None:
-            self._close(scores)
+        if self._last is not None:
+            self._last(scores)
         self._tracker.finish()
+        if self._after is not None:
+            self._after()
 
 
 Opener: TypeAlias = Callable[[RunInfo], OpenRun]
@@ -195,21 +201,20 @@ def _wandb(run: RunInfo, folder: Path, offline: bool) -> OpenRun:
 
 
 def _mlflow(run: RunInfo, folder: Path, offline: bool) -> OpenRun:
-    import mlflow
     from accelerate.tracking import MLflowTracker
 
     theirs = os.environ.get(MLFLOW_URI)
     if not theirs:
-        mlflow.set_tracking_uri(folder.as_uri())
+        os.environ[MLFLOW_URI] = folder.as_uri()
     tracker = MLflowTracker(PROJECT, run_name=run.name)
     tracker.start()
     tracker.store_init_configuration({name: value for name, value in run.config.items() if value != ""})
 
-    def forget(scores: Mapping[str, float]) -> None:
+    def forget() -> None:
         if not theirs:
-            os.environ.pop(MLFLOW_URI, None)  # which set_tracking_uri has set: another run may go elsewhere
+            os.environ.pop(MLFLOW_URI, None)  # another run may go elsewhere
 
-    return OpenRun(tracker, forget)
+    return OpenRun(tracker, after=forget)
 
 
 def as_value(value: Any) -> Value:

@@ -136,8 +136,8 @@ class TrackingReporter(Reporter):
         manifest = self._store.stage(self._keys.get(stage.id, ""))
         if manifest is None:
             return 0
-        epochs = stage.recipe.epochs
-        return epochs * math.ceil(manifest["timing"]["train_examples"] / epochs / stage.recipe.batch_size)
+        epochs, passed = stage.recipe.epochs, int(manifest["timing"]["train_examples"])
+        return epochs * math.ceil(passed / epochs / stage.recipe.batch_size)
 
     def _log(self, values: Mapping[str, float], step: int) -> None:
         if self._current is not None and values:

@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
         """Complete a command's name, or the group's own options, without importing the commands."""
         from click.shell_completion import CompletionItem
 
-        found = [CompletionItem(name, help=help) for name, help in COMMANDS.items() if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

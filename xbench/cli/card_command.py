@@ -10,12 +10,14 @@ import click
 
 from ..errors import UserError
 from .listing import open_registry
-from .options import json_option, out_option, plugin_option
+from .options import json_option, out_option, plugin_option, split_names
 
 
 @click.command("card")
 @click.argument("model", metavar="MODEL|RECORD.json")
 @click.option("--train", metavar="CURRICULUM", help="Of this curriculum alone: the results of one checkpoint.")
+@click.option("--tasks", default="", metavar="T[,T2...]", help="Of these tasks alone.")
+@click.option("--all", "whole", is_flag=True, help="Every score, not each cell's primary one alone.")
 @click.option("--name", default="", metavar="NAME", help="What the card calls the model, instead of its name here.")
 @click.option("--source", default="", metavar="URL", help="The address of the leaderboard that the results are from.")
 @click.option(
@@ -26,8 +28,8 @@ from .options import json_option, out_option, plugin_option
 @plugin_option
 @json_option
 def command(
-    model: str, train: str | None, name: str, source: str, into: Path | None, out: Path, plugins: tuple[Path, ...],
-    as_json: bool,
+    model: str, train: str | None, tasks: str, whole: bool, name: str, source: str, into: Path | None, out: Path,
+    plugins: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """A model's results as the metadata of a model card: the hub's model-index.
 
@@ -46,15 +48,15 @@ def command(
         record = read_record(Path(model))
         if record is None:
             raise UserError(f"{model} is no whole record of this version")
-        chosen = records_of(record["model"]["name"], [record], train)
+        chosen = records_of(record["model"]["name"], [record], train, split_names(tasks))
     else:
         records, damaged = load_records(out)
         for path in damaged:
             click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
         if not records:
             raise UserError(f"there are no records in {out / 'results'} (--out names the folder that holds it)")
-        chosen = records_of(model, records, train)
-    index = model_index(chosen, registry, name, source)
+        chosen = records_of(model, records, train, split_names(tasks))
+    index = model_index(chosen, registry, name, source, whole)
     if into is not None:
         _put(into, lambda content: merged(content, index, str(into)))
     if as_json:

@@ -29,14 +29,22 @@ out_option = click.option(
 def place_options(command: F) -> F:
     """``--data``, ``--cache`` and ``--offline``."""
     for option in (
-        click.option("--offline/--online", default=False, help="Never use the network; --online undoes a project file's."),
+        click.option(
+            "--offline/--online", default=False, help="Never use the network; --online undoes a project file's."
+        ),
         # The variables stand here as well, for they come before a project file.
         click.option(
-            "--cache", type=click.Path(path_type=Path), metavar="DIR", envvar="XBENCH_CACHE",
+            "--cache",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            envvar="XBENCH_CACHE",
             help="Cache folder, or XBENCH_CACHE.",
         ),
         click.option(
-            "--data", type=click.Path(path_type=Path), metavar="DIR", envvar="XBENCH_DATA",
+            "--data",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            envvar="XBENCH_DATA",
             help="Data root, or XBENCH_DATA.",
         ),
     ):

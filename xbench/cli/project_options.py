@@ -29,7 +29,6 @@ def use_project(ctx: click.Context) -> None:
     ctx.obj = project
     if project is None or ctx.invoked_subcommand is None:
         return
-    ctx.show_default = True  # so that --help tells what the file sets
     assert isinstance(ctx.command, click.Group)
     command = ctx.command.get_command(ctx, ctx.invoked_subcommand)
     if command is not None:
@@ -47,7 +46,10 @@ def _defaults(command: click.Command, project: Project, ctx: click.Context) -> d
         del options["out"]
     if options.keys() >= {"models", "tasks"}:  # a whole request: elsewhere the same words narrow something down
         found |= {OPTIONS.get(name, name): _as_option(name, value, project) for name, value in project.request.items()}
-    return {name: value for name, value in found.items() if name in options}
+    found = {name: value for name, value in found.items() if name in options}
+    for name in found:
+        options[name].show_default = True  # so that --help tells what the file sets
+    return found
 
 
 def _as_option(name: str, value: Any, project: Project) -> Any:
