@@ -144,13 +144,11 @@ def _words(ctx: click.Context, parameter: str) -> list[str]:
 
 
 def _registry(ctx: click.Context) -> Registry:
-    """What is installed, what ``--plugin`` names and what the project file does; a file that is broken is left out."""
+    """What is installed, what ``--plugin`` names and what the project file does; files that are broken are left out."""
     files = [Path(file) for file in ctx.params.get("plugins") or ()]
-    if not ctx.find_root().params.get("no_project"):
-        project = find_project()
-        files += project.plugins if project is not None else ()
     try:
-        return load_registry(files)
+        project = None if ctx.find_root().params.get("no_project") else find_project()
+        return load_registry([*files, *(project.plugins if project is not None else ())])
     except Exception:  # noqa: BLE001  # while somebody types is no time to complain
         return load_registry()
 
