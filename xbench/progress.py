@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .plan import Cell, Stage
+from .settings import Listener
 
 
-class Reporter:
+class Reporter(Listener):
     """Hears everything and says nothing; override what is of interest."""
-
-    def note(self, text: str) -> None:
-        """Something that the user should know once."""
 
     def prepared(self, stage_keys: Mapping[str, str]) -> None:
         """Names are resolved, and work can begin; the content keys, by stage id, of all stages that can be trained."""
@@ -47,7 +45,7 @@ class Tee(Reporter):
     """
 
     def __init__(self, *reporters: Reporter) -> None:
-        for name in (name for name in vars(Reporter) if not name.startswith("_")):
+        for name in (name for name in dir(Reporter) if not name.startswith("_")):
             setattr(self, name, _each([getattr(reporter, name) for reporter in reporters]))
 
 

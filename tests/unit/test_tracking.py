@@ -351,9 +351,9 @@ def test_a_tee_passes_everything_on(tmp_path: Path) -> None:
                 return object.__getattribute__(self, call)
             return lambda *values, **named: heard.append((self.name, call))
 
-    calls = [name for name in vars(Reporter) if not name.startswith("_")]
+    calls = [name for name in dir(Reporter) if not name.startswith("_")]
     tee = Tee(Named("a"), Named("b"))
     for call in calls:
         getattr(tee, call)()
     assert heard == [(name, call) for call in calls for name in ("a", "b")]
-    assert "stage_step" in calls
+    assert {"stage_step", "note"} <= set(calls)

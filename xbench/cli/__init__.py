@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "eval": "Fine-tune and score a model on tasks, and write the leaderboard.",
+    "prefetch": "Fetch and check all that an evaluation needs, for a machine without a network.",
     "score": "Score predictions made elsewhere with a dataset's official scorer.",
     "compare": "Two models, or two curricula, side by side, and the rows on which they differ most.",
     "tasks": "List the tasks, or show one in full.",
     "datasets": "List the datasets, or show one in full.",
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
+    "export": "Write a fine-tuned stage as a folder that transformers or sentence-transformers load.",
+    "check": "Check a plugin: what it declares, its data, metrics, heads and tasks.",
     "card": "A model's results as the metadata of a model card (model-index).",
     "verify": "Hold records against published numbers and findings.",
+    "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
     "doctor": "Tell what works on this machine, and how to mend what does not.",
     "completion": "Print the script that completes commands, options and names in a shell.",
@@ -44,7 +48,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}_command").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}_command").command
         if COMPLETE in os.environ:
             from .completion import teach
 

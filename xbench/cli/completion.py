@@ -78,6 +78,11 @@ def _model_list(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]
     return _list(_models)(ctx, incomplete) or [CompletionItem(incomplete, type="dir")]
 
 
+def _plugin_or_file(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+    """A plugin; where none begins so, perhaps a file."""
+    return _one(_plugins)(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
 def _curriculum(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     """Datasets with ``:`` and ``+`` between them: those that the chosen tasks train on, if any are chosen."""
     registry = _registry(ctx)
@@ -111,7 +116,7 @@ TAKES: Mapping[tuple[str, str], Completer] = {
     ("compare", "second"): _one(lambda registry: _models(registry) | _datasets(registry)),
     ("compare", "train"): _curriculum, ("card", "train"): _curriculum, ("score", "dataset"): _one(_datasets),
     ("tasks", "name"): _one(_tasks), ("datasets", "name"): _one(_datasets), ("models", "name"): _one(_models),
-    ("plugins", "name"): _one(_plugins),
+    ("plugins", "name"): _one(_plugins), ("check", "plugin"): _plugin_or_file,
 }  # fmt: skip
 """What a command's parameter takes, by the command's name and the parameter's; an empty command is any."""
 

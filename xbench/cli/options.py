@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import UserError
-from ..settings import Settings, default_cache
+from ..settings import Listener, Settings, default_cache
 from .project_options import with_project_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,24 +32,18 @@ def place_options(command: F) -> F:
         click.option(
             "--offline/--online", default=False, help="Never use the network; --online undoes a project file's."
         ),
-        # The variables stand here as well, for they come before a project file.
-        click.option(
-            "--cache",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            envvar="XBENCH_CACHE",
-            help="Cache folder, or XBENCH_CACHE.",
-        ),
-        click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            envvar="XBENCH_DATA",
-            help="Data root, or XBENCH_DATA.",
-        ),
+        click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache folder, or XBENCH_CACHE."),
+        click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Data root, or XBENCH_DATA."),
     ):
         command = option(command)
     return command
+
+
+class _Notes(Listener):
+    """For commands that report nothing else: whoever waits for a download is told why."""
+
+    def note(self, text: str) -> None:
+        click.echo(f"note: {text}", err=True)
 
 
 def make_settings(data: Path | None, cache: Path | None, offline: bool, **others: Any) -> Settings:
@@ -58,13 +52,13 @@ def make_settings(data: Path | None, cache: Path | None, offline: bool, **others
     Raises:
         UserError: The data root is not a folder.
     """
-    data = data.expanduser() if data else _from_environment("XBENCH_DATA")
+    data = data or _from_environment("XBENCH_DATA")
     if data is not None and not data.is_dir():
         raise UserError(f"the data root {data} is not a folder (--data or XBENCH_DATA)")
     cache = cache or _from_environment("XBENCH_CACHE") or default_cache()
     if not offline and _hub_is_off():
         offline, others = True, {"why_offline": "HF_HUB_OFFLINE is set", **others}
-    return Settings(cache=cache.expanduser(), data=data, offline=offline, **others)
+    return Settings(cache=cache.expanduser(), data=data, offline=offline, **{"listener": _Notes(), **others})
 
 
 def _from_environment(name: str) -> Path | None:

@@ -15,6 +15,8 @@ OPTIONS = {"model": "models", "train": "curricula", "eval": "datasets"}
 """Keys of the file whose options have another name inside the program."""
 LISTS = ("train",)
 """What the command line takes by repeating the option, not by commas."""
+VARIABLES = {"data": "XBENCH_DATA", "cache": "XBENCH_CACHE"}
+"""The environment stands above the file; `make_settings` looks there."""
 RESULTS = Path("leaderboard")
 """The default of ``--out`` where it is the folder of results; elsewhere the word means something else."""
 
@@ -46,7 +48,8 @@ def _defaults(command: click.Command, project: Project, ctx: click.Context) -> d
         del options["out"]
     if options.keys() >= {"models", "tasks"}:  # a whole request: elsewhere the same words narrow something down
         found |= {OPTIONS.get(name, name): _as_option(name, value, project) for name, value in project.request.items()}
-    found = {name: value for name, value in found.items() if name in options}
+    named = {name for name, variable in VARIABLES.items() if os.environ.get(variable)}
+    found = {name: value for name, value in found.items() if name in options and name not in named}
     for name in found:
         options[name].show_default = True  # so that --help tells what the file sets
     return found
