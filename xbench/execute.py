@@ -61,6 +61,7 @@ def execute(
         raise UserError("; ".join(dict.fromkeys(reasons.values())))
     for reason in dict.fromkeys(reasons.values()):
         reporter.failed("missing", reason)
+    reporter.prepared(work.stage_keys)
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)

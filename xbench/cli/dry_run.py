@@ -12,15 +12,19 @@ from ..estimate.costs import Estimate
 from ..estimate.forecast import Forecast, PassForecast, forecast
 from ..estimate.past import Past, Spread
 from ..plan import Cell, Plan
+from ..project import Project
 from ..registry import Registry
 from ..settings import Settings
+from .project_options import project_json
 
 COVERS = "training and passes over the rows, not fits, decoding and scoring"
 DONE = "done"
 SHARED = "same pass"
 
 
-def print_plan(plan: Plan, registry: Registry, settings: Settings, as_json: bool) -> None:
+def print_plan(
+    plan: Plan, registry: Registry, settings: Settings, as_json: bool, project: Project | None = None
+) -> None:  # fmt: skip
     """Estimate a plan, and print both.
 
     Args:
@@ -28,11 +32,15 @@ def print_plan(plan: Plan, registry: Registry, settings: Settings, as_json: bool
         registry: What the plugins declare.
         settings: Folders and switches.
         as_json: Print JSON, for programs.
+        project: The project file that was read.
     """
     found = forecast(plan, registry, settings, lambda text: click.echo(f"note: {text}", err=True))
     if as_json:
-        click.echo(json.dumps(_as_json(plan, found), indent=2, ensure_ascii=False))
+        shown = {**_as_json(plan, found), "project": project_json(project)}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    if project is not None:
+        click.echo(f"settings of {project.path}: {', '.join((project_json(project) or {})['sets']) or 'none'}")
     click.echo(f"{len(plan.stages)} fine-tunings, {len(plan.cells)} cells")
     for stage in plan.stages:
         after = f", after {_curriculum(plan, stage.parent)}" if stage.parent else ""

@@ -18,7 +18,9 @@ from ..registry import Registry, load_registry
 from ..settings import Settings
 from ..store import Store
 from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .project_options import active
 from .request import command_line, make_request, request_options
+from .track_options import track_options, tracking
 
 
 @click.command("eval")
@@ -26,6 +28,7 @@ from .request import command_line, make_request, request_options
 @place_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
 @plugin_option
@@ -33,7 +36,7 @@ from .request import command_line, make_request, request_options
 @json_option
 def command(
     data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool,
-    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, **asked: Any,
+    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, **asked: Any,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -54,7 +57,7 @@ def command(
     if dry_run:
         from .dry_run import print_plan
 
-        print_plan(plan, registry, settings, as_json)
+        print_plan(plan, registry, settings, as_json, active())
         return 0
     from ..leaderboard.publish import check_out
     from .progress import make_reporter
@@ -64,7 +67,7 @@ def command(
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
-    with make_reporter(plan, registry) as reporter:
+    with make_reporter(plan, registry) as shown, tracking(track, track_dir, plan, settings, shown) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)

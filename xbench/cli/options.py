@@ -11,12 +11,13 @@ import click
 
 from ..errors import UserError
 from ..settings import Listener, Settings, default_cache
+from .project_options import with_project_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Also load this Python file as a plugin.",
+    help="Also load this Python file as a plugin.", callback=with_project_plugins,
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, everything else on stderr.")
 out_option = click.option(
@@ -28,7 +29,9 @@ out_option = click.option(
 def place_options(command: F) -> F:
     """``--data``, ``--cache`` and ``--offline``."""
     for option in (
-        click.option("--offline", is_flag=True, help="Never use the network."),
+        click.option(
+            "--offline/--online", default=False, help="Never use the network; --online undoes a project file's."
+        ),
         click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache folder, or XBENCH_CACHE."),
         click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Data root, or XBENCH_DATA."),
     ):

@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..plan import Request
 from ..recipe import parse_overrides
 from .options import F, split_names
+from .project_options import with_project_recipe
 
 OPTIONS = {
     "models": click.option(
@@ -29,7 +30,8 @@ OPTIONS = {
     ),
     "seeds": click.option("--seeds", default="", metavar="0,1,2", help="Seeds instead of the task's."),
     "overrides": click.option(
-        "--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value."
+        "--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value.",
+        callback=with_project_recipe,
     ),
     "head": click.option("--head", metavar="NAME", help="The head instead of the task's."),
     "limit_train": click.option(

@@ -121,7 +121,7 @@ class _Run:
     def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
         """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
-        rate, heap = _rate(recipe, self.feed.steps), Heap(device)
+        rate, heap = schedule(recipe, self.feed.steps), Heap(device)
         done = 0
         while done < self.feed.steps:
             too_large: TooLarge | None = None
@@ -172,8 +172,8 @@ class _Run:
         return total, piece.of
 
 
-def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
-    """The share of the highest learning rate at each step: a linear warm-up, then the recipe's schedule."""
+def schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """The share of the highest learning rate at each step, from 0: a linear warm-up, then the recipe's schedule."""
     warmup = int(recipe.warmup * steps)
 
     def rate(step: int) -> float:
