@@ -165,6 +165,11 @@ MISTAKES: list[tuple[str, dict[str, str], Sequence[str], str]] = [
     ("span", {"t.jsonl": '{"context": 1, "question": "q", "answers": "x"}'}, EN, "context: 1 is not a text"),
     ("span", {"t.jsonl": "[1]"}, EN, "line 1: not a JSON object"),
     (TEXT, {"t.jsonl": '{"text": "a", "label": 1}\n{"text": "b"}'}, EN, "line 2: no 'label', which"),
+    (TEXT, {"t.jsonl": '{"text": "a", "label": 1, "split": "dev"}\n{"text": "b", "label": 2}'}, EN, "no 'split'"),
+    (TEXT, {"t.jsonl": '{"text": "\\ud800", "label": 1}'}, EN, "holds half a surrogate pair"),
+    (TEXT, {"t.jsonl": '{"text": "a", "id": "\\ud800", "label": 1}'}, EN, "id: '\\ud800' holds half"),
+    ("pair-score", {"t.jsonl": '{"a": "x", "b": "y", "score": 1' + "0" * 400 + "}"}, EN, "is not a number"),
+    ("span", {"t.jsonl": '{"context": "c", "question": "q", "answers": "c", "start": Infinity}'}, EN, "start inf is"),
 ]  # fmt: skip
 
 

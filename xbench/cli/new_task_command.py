@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def _tell(project: Any, target: Path, written: Sequence[str]) -> None:
         click.echo(f"note: {note}", err=True)
     click.echo(
         f"\nHeads, metrics and recipe are those of the task {project.followed.task}. Next:\n"
-        f"  pip install -e {target}\n"
+        f"  pip install -e {shlex.quote(str(target))}\n"
         f"  xbench check {project.name}\n"
         f"  xbench eval --model e5-small-q4 --tasks {project.name}"
     )

@@ -108,6 +108,10 @@ def text_of(value: Any, field: str) -> str:
         raise UserError(f"{field}: {value!r:.60} is not a text")
     if not value.strip():
         raise UserError(f"{field} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{field}: {value!r:.60} holds half a surrogate pair, which no UTF-8 text can") from None
     return value.strip()
 
 
@@ -119,7 +123,7 @@ def number_of(value: Any) -> float:
     """
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise UserError(f"score: {value!r:.60} is not a number")
@@ -153,7 +157,7 @@ def row_of(schema: str, values: Mapping[str, Any]) -> dict[str, Any]:
         UserError: A value is not what its field takes.
     """
     given = values.get("id")
-    row: dict[str, Any] = {"id": "" if given is None else str(given).strip()}
+    row: dict[str, Any] = {"id": "" if given in (None, "") else text_of(str(given), "id")}
     for field in FORMS[schema].fields:
         if field == "score":
             row[field] = number_of(values[field])
@@ -213,7 +217,7 @@ def _place(text: str, start: Any, context: str) -> int:
         return context.index(text)
     try:
         place = int(start)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"the answer's start {start!r:.60} is not a whole number") from None
     if place < 0 or context[place : place + len(text)] != text:
         raise UserError(f"the answer {text!r:.60} does not stand at code point {place} of its passage")

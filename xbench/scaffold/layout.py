@@ -40,6 +40,11 @@ class Layout:
     language_column: str | None
     languages: tuple[str, ...]
 
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        said = (self.split_column, self.language_column)
+        return [*self.fields.values(), *(column for column in said if column is not None)]
+
     def split_of(self, row: Mapping[str, Any]) -> str:
         """The split of a row; empty where nothing says it.
 

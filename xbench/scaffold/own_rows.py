@@ -100,9 +100,9 @@ def _read(path: Path, schema: str, languages: Sequence[str]) -> Iterator[_Found]
     for number, values in read_table(path):
         layout = layout or read_layout(path, list(values), schema, languages)
         try:
-            missing = [column for column in layout.fields.values() if column not in values]
-            if missing:
-                raise UserError(f"no {missing[0]!r}, which the first row has")
+            missing = next((column for column in layout.columns() if column not in values), None)
+            if missing is not None:
+                raise UserError(f"no {missing!r}, which the first row has")
             row = row_of(schema, {name: values[column] for name, column in layout.fields.items()})
             split, language = layout.split_of(values), layout.language_of(values)
         except UserError as error:
