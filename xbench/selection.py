@@ -6,7 +6,6 @@ of Contextual Embeddings", and by Chen and Ritter (2021), "Model Selection for C
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,7 +60,7 @@ def best_candidate(scores: Sequence[Sequence[float | None]]) -> int | None:
 
 def _mean(scores: Sequence[float | None]) -> float | None:
     defined = [one for one in scores if one is not None]
-    return math.fsum(defined) / len(defined) if defined and len(defined) == len(scores) else None
+    return sum(defined) / len(defined) if defined and len(defined) == len(scores) else None
 
 
 def check_candidates(recipe: Recipe) -> None:
