@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from xbench.api import (
-    Dataset, Diagnostic, Example, Figure, Floor, Head, Metric, Model, Packaged, Schema, Split, hookimpl, tokenize,
+    Dataset, Diagnostic, Example, Figure, Floor, Head, Metric, MetricSource, Model, Packaged, Schema, Split, hookimpl,
+    tokenize,
 )
 
 HERE = Path(__file__).parent
@@ -92,6 +93,15 @@ def xbench_metrics():
     ]
 
 
+def make(address, access):
+    return Metric(f"mine-{address}", 1, near, "Nearness again", schemas=("star-review",))
+
+
+@hookimpl
+def xbench_metric_sources():
+    return [MetricSource("mine", lambda address: f"mine-{address}", make, "Metrics by an address of mine")]
+
+
 def examples(rows, first, tokenizer, context):
     sequences = tokenize(tokenizer, context.recipe.max_length, [row["review"] for row in rows])
     for index, (row, (tokens, lost)) in enumerate(zip(rows, sequences, strict=True), first):
@@ -161,7 +171,7 @@ train = ["my-reviews-en", "my-reviews-de"]
 eval = ["my-reviews-en", "my-reviews-de"]
 curricula = ["my-reviews-en", "my-reviews-de", "my-reviews-en:my-reviews-de"]
 heads = ["stars-head"]
-metrics = ["official"]
+metrics = ["official", "mine:again"]
 diagnostics = ["long-reviews", "truncated-rows"]
 figures = ["no-picture"]
 recipe = { epochs = 1, batch_size = 8, max_length = 64 }

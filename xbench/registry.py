@@ -270,11 +270,20 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
         load_one(registry, manager, plugin, partial(import_file, file))
         if registry.plugins[-1].error:
             raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
+    settle(registry)
+    return registry
+
+
+def settle(registry: Registry) -> None:
+    """Do what can be done only when all plugins are loaded: tell of broken ones, and name metrics given by address.
+
+    Args:
+        registry: Of all plugins.
+    """
     broken = [plugin for plugin in registry.plugins if plugin.error]
     for catalogue in registry.catalogues():
         catalogue.broken = broken
     name_metrics(registry)
-    return registry
 
 
 def name_metrics(registry: Registry) -> None:

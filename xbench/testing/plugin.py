@@ -16,11 +16,14 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import UserError, did_you_mean
-from ..registry import Catalogue, Plugin, Registry, import_file, installed_plugins, load_one, new_manager
+from ..registry import Catalogue, Plugin, Registry, import_file, installed_plugins, load_one, new_manager, settle
 from ..settings import Settings, default_cache
 from ..tasks import Task
 from .places import shown, source_files
 from .project import project_points
+
+TELLING = 3
+"""Letters that an f-string has to hold to tell a name by."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,22 @@ class PluginUnderTest:
         points = {plugin: point.load for plugin, point in installed_plugins()}
         for plugin, load in {**points, **{point.plugin: point.load for point in self.points}}.items():
             load_one(self.registry, manager, plugin, load)
+        settle(self.registry)
+        self._take_made_metrics()
         pairs = zip(self.points, loaded, strict=True)
         self.files = tuple(dict.fromkeys(file for point, module in pairs for file in _files(point, module)))
 
     def __str__(self) -> str:
         return self.name
+
+    def _take_made_metrics(self) -> None:
+        """Count the metrics that the plugin's tasks give by address as its own; one that cannot be made stops plans."""
+        plugins = {point.plugin for point in self.points}
+        for name in list(self.registry.metrics.addresses):
+            (owner, *others) = self.registry.metrics.owners[name]
+            if owner in plugins and not others:
+                with contextlib.suppress(UserError):
+                    self.own.metrics.add(name, self.registry.metrics.get(name), owner)
 
     @property
     def stem(self) -> str:
@@ -111,24 +125,36 @@ class PluginUnderTest:
         what = f"{kind} {thing.name}"
         if isinstance(thing, Task) and thing.path != "task text":
             return f"{shown(thing.path)} ({what})"
-        for path, names in self._names.items():
-            if thing.name in names:
-                return f"{shown(path)}:{names[thing.name]} ({what})"
-        # A name that is put together stands nowhere.
+        for path, texts in self._texts.items():
+            lines = [line for text, line in texts if text.fullmatch(thing.name)]
+            if lines:
+                return f"{shown(path)}:{min(lines)} ({what})"
+        # A name that is put together otherwise stands nowhere.
         files = ", ".join(shown(path) for path in self.files[:3]) + (", ..." if len(self.files) > 3 else "")
         return f"{what} of {files or self.name}"
 
     @functools.cached_property
-    def _names(self) -> dict[Path, dict[str, int]]:
-        """The texts of each file, with the first line that each stands on."""
-        found: dict[Path, dict[str, int]] = {}
-        for path in self.files:
-            with contextlib.suppress(SyntaxError, ValueError, OSError):
-                for node in ast.walk(ast.parse(path.read_bytes())):
-                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                        lines = found.setdefault(path, {})
-                        lines[node.value] = min(node.lineno, lines.get(node.value, node.lineno))
+    def _texts(self) -> dict[Path, list[tuple[re.Pattern[str], int]]]:
+        """The texts of each file, f-strings as patterns, with the lines that they stand on; whole texts first."""
+        found: dict[Path, list[tuple[re.Pattern[str], int]]] = {}
+        for kind in (ast.Constant, ast.JoinedStr):
+            for path in self.files:
+                with contextlib.suppress(SyntaxError, ValueError, OSError):
+                    nodes = (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, kind))
+                    patterns = [(_pattern(node), node.lineno) for node in nodes]
+                    found.setdefault(path, []).extend((text, line) for text, line in patterns if text is not None)
         return found
+
+
+def _pattern(node: ast.expr) -> re.Pattern[str] | None:
+    """What texts an expression can be; None where it is no text, or could be any."""
+    if isinstance(node, ast.Constant):
+        return re.compile(re.escape(node.value)) if isinstance(node.value, str) and node.value else None
+    assert isinstance(node, ast.JoinedStr)
+    parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+    if sum(len(part) for part in parts if isinstance(part, str)) < TELLING:
+        return None
+    return re.compile("".join(".+" if part is None else re.escape(str(part)) for part in parts), re.DOTALL)
 
 
 def find_plugin(
@@ -169,7 +195,7 @@ def _points(name: str, near: Path | None) -> list[Point]:
             load = functools.cache(functools.partial(import_file, path))
             return [Point(Plugin(name, "file"), load, f"file:{path.resolve()}", path)]
     if name.endswith(".py") or "/" in name:
-        raise UserError(f"{name}: there is no such file")
+        raise UserError(f"{name}: there is no such file or folder")
     known = {text for plugin, _ in installed for text in (plugin.name, plugin.distribution.partition(" ")[0])}
     raise UserError(f"unknown plugin {name!r}{did_you_mean(name, known)}; a file ends in .py")
 

@@ -25,6 +25,7 @@ CHECKS = (
     Check("any-order", "metric", metrics.check_order),
     Check("resampled", "metric", metrics.check_resample, lambda metric: metric.resample is not None),
     Check("unanswered", "metric", metrics.check_unanswered, lambda metric: metric.unanswered),
+    Check("source-declared", "metric source", declared.check_metric_source),
     Check("head-declared", "head", declared.check_head),
     Check("examples", "head", heads.check_examples),
     Check("seeded", "head", heads.check_seeded),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...types import Dataset, Packaged
@@ -102,12 +102,17 @@ def check_texts(about: Subject, thing: SplitOf) -> Iterator[Problem]:
     """Its texts are not empty, but for the few that published corpora have."""
     rows = about.shelf.rows(thing.dataset, thing.split, LOOKED_AT) if _readable(about, thing).set else []
     for name in schema_of(thing.dataset, about.plugin.registry).texts:
-        empty = [row["id"] for row in rows if not row.get(name, "").strip()]
+        empty = [row["id"] for row in rows if not _words(row[name])]
         if len(empty) > EMPTY_SHARE * len(rows):
             yield Problem(
                 f"{name} is empty in {len(empty)} of {len(rows)} rows, such as {empty[0]!r:.60}", _where(about, thing),
                 "see that the reader takes the right column, and leaves out rows without a text",
             )  # fmt: skip
+
+
+def _words(value: str | Sequence[str]) -> str:
+    """A text, or all of a list of words, without the white space around."""
+    return (value if isinstance(value, str) else "".join(value)).strip()
 
 
 def check_pinned(about: Subject, thing: SplitOf) -> Iterator[Problem]:

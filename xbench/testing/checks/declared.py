@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...languages import code_error
-from ...measures import Diagnostic, Figure
+from ...measures import Diagnostic, Figure, MetricSource
 from ...recipe import Recipe
 from ...types import Dataset, Floor, Head, Hub, Model, Packaged, Schema
 from ..results import Problem
@@ -175,6 +175,15 @@ def check_floor(about: Subject, floor: Floor) -> Iterator[Problem]:
     where = about.plugin.where("floor", floor)
     yield from unversioned("floor", floor, where)
     yield from unknown_names(about.plugin.registry.schemas, floor.schemas, where)
+
+
+def check_metric_source(about: Subject, source: MetricSource) -> Iterator[Problem]:
+    """It says what its addresses are, and names and makes metrics."""
+    where = about.plugin.where("metric source", source)
+    yield from text_problems("metric source", "description", source.description, where, "one line")
+    for name in ("metric_name", "make"):
+        if not callable(getattr(source, name)):
+            yield Problem(f"{name} is {getattr(source, name)!r:.60}", where, f"give a function as {name}")
 
 
 def check_measure(about: Subject, measure: Diagnostic | Figure) -> Iterator[Problem]:
