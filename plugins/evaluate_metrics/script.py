@@ -12,7 +12,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xbench.api import MetricContext, Prediction, UserError, resample_means
+from xbench.api import MetricContext, Prediction, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,6 +186,8 @@ def resample(
     """
     import numpy as np
 
+    from xbench.api import resample_means
+
     columns, rows = script.columns(predictions, references), len(references)
     single, by_row = script.run(columns, rows)
     means = resample_means(by_row) if by_row else None
@@ -202,9 +204,11 @@ def resample(
         if whole.tobytes() not in known:
             known.clear()
             known[whole.tobytes()] = at(whole)
-        low = known[whole.tobytes()]
+        value = low = known[whole.tobytes()]
         parts = weights - whole
-        return low + sum(parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts))
+        for row in np.flatnonzero(parts):
+            value = value + parts[row] * (at(whole + (np.arange(rows) == row)) - low)
+        return value
 
     def sampler(weights: Floats) -> Mapping[str, Floats]:
         found = dict(means(weights)) if means else {}

@@ -99,6 +99,7 @@ def test_the_real_encoder_learns_to_tag(every: Registry, tmp_path: Path) -> None
     assert not heard.failures, heard.failures
     known, korean = outcome.records
     assert known["scores"]["entity_f1"] > 20
+    assert [found["rows"] for found in known["overlap"]] == [12]  # its words are found again in what was trained on
     assert (known["transfer"], korean["transfer"]) == ("in-language", "zero-shot")
     assert 0 <= korean["scores"]["entity_f1"] <= 100
 
