@@ -16,6 +16,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "bf16", "fp32"),
     "eval_precision": ("auto", "bf16", "fp32"),
     "vocabulary": ("auto", "full"),
+    "selection": ("last", "source-dev", "average", "oracle"),
+    "tuning": ("full", "lora"),
 }
 BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "lr": (lambda value: value > 0, "above 0"),
@@ -27,12 +29,22 @@ BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "max_grad_norm": (lambda value: value > 0, "above 0"),
     "mixing_alpha": (lambda value: 0 <= value <= 1, "between 0 and 1"),
     "micro_batch_tokens": (lambda value: value >= 0, "at least 0"),
+    "candidates": (lambda value: value >= 0, "at least 0"),
+    "lora_rank": (lambda value: value >= 1, "at least 1"),
+    "lora_alpha": (lambda value: value >= 1, "at least 1"),
+    "lora_dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
 }
 EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens"})
 """How the work is done, not what is learned: these never enter a key. (On a GPU dropout is torch's own, and
 ``micro_batch_tokens`` changes its draws, as another card would.)"""
 EVALUATION_ONLY = frozenset({"eval_precision"})
 """These belong to a cell's key, not to a stage's."""
+SELECTION_ONLY = frozenset({"selection", "candidates"})
+"""How a checkpoint is chosen. It changes no training, so that one stage serves all protocols; a cell's key and record
+have it under ``selection`` and ``selected``, and not in the recipe, where records from before it have nothing."""
+FULL, LORA = CHOICES["tuning"]
+ADAPTER = frozenset({"lora_rank", "lora_alpha", "lora_dropout", "lora_targets"})
+"""An adapter's options, which say something where ``tuning`` is ``lora``: see `spoken`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,15 @@ class Recipe:
         vocabulary: ``auto`` trains only the embedding rows that the data uses, where that is exact; ``full`` all.
         micro_batch_tokens: How many tokens, padding included, go through the encoder at once, at most; one example at
             least. 0 is what suits the device.
+        selection: How the checkpoint that is scored is chosen: ``last``, ``source-dev``, ``average`` or ``oracle``.
+        candidates: How many checkpoints a stage keeps, evenly spaced, the last one among them. 0 is one for ``last``,
+            and one an epoch for the other protocols.
+        tuning: ``full`` trains all weights, ``lora`` adapters of low rank and the head, with the encoder frozen.
+        lora_rank: The adapters' rank.
+        lora_alpha: An adapter's output is multiplied with this over its rank.
+        lora_dropout: Of what goes into an adapter.
+        lora_targets: Which linear layers get one: the ends of their names, with commas between them, such as
+            ``query,value``; ``all-linear``; or ``auto``, peft's choice for the architecture.
         options: The head's own.
     """
 
@@ -73,15 +94,35 @@ class Recipe:
     eval_precision: str = "fp32"
     vocabulary: str = "auto"
     micro_batch_tokens: int = 0
+    selection: str = "last"
+    candidates: int = 0
+    tuning: str = FULL
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+    lora_targets: str = "auto"
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return hash(tuple(sorted(self.values().items())))
 
     def values(self) -> dict[str, Scalar]:
-        """All values by name, the head's options among them."""
-        own = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "options"}
-        return {**own, **self.options}
+        """All values by name that say something, the head's options among them."""
+        return spoken({**{name: getattr(self, name) for name in KNOWN}, **self.options})
+
+    @property
+    def decays_table(self) -> bool:
+        """Whether weight decay moves the embedding table, also where no text looks it up: then all of it is needed."""
+        return self.weight_decay > 0 and self.tuning == FULL
+
+    def stated(self) -> dict[str, Scalar]:
+        """The values as a record states them: how the checkpoint was chosen stands in fields of its own."""
+        return {name: value for name, value in self.values().items() if name not in SELECTION_ONLY}
+
+    @property
+    def kept(self) -> int:
+        """How many checkpoints a stage keeps, the last one among them."""
+        return self.candidates or (1 if self.selection == "last" else self.epochs)
 
     def training_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
         """What of the recipe can change the trained weights: a part of a stage's key.
@@ -92,13 +133,51 @@ class Recipe:
         Returns:
             Values by name.
         """
-        left_out = EXECUTION_ONLY | EVALUATION_ONLY | (set(decoding) & set(self.options))
+        left_out = EXECUTION_ONLY | EVALUATION_ONLY | SELECTION_ONLY | (set(decoding) & set(self.options))
         return {name: value for name, value in self.values().items() if name not in left_out}
 
     def decoding_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
         """What of the recipe can change predictions of given weights: a part of a cell's key."""
         values = self.values()
         return {name: values[name] for name in sorted({*decoding, *EVALUATION_ONLY})}
+
+
+KNOWN: Mapping[str, Scalar] = {
+    item.name: item.default  # type: ignore[misc]  # all but the options have one
+    for item in dataclasses.fields(Recipe)
+    if item.name != "options"
+}
+"""What training itself knows, with the defaults, in the order of a recipe's values."""
+
+
+def spoken(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A recipe's values without those that say nothing: of full fine-tuning neither that it is full, nor of adapters.
+
+    So keys and records of full fine-tuning are those of before there were adapters.
+    """
+    silent = ADAPTER | {"tuning"} if values.get("tuning", FULL) == FULL else frozenset()
+    return {name: value for name, value in values.items() if name not in silent}
+
+
+def adapter_of(recipe: Recipe) -> dict[str, Scalar]:
+    """What a recipe says of adapters; nothing where there are none."""
+    return {name: value for name, value in recipe.values().items() if name in ADAPTER | {"tuning"}}
+
+
+def refuse_idle(settings: Mapping[str, object], recipe: Recipe, where: str) -> None:
+    """See that nobody sets what has no effect: an adapter's options where there is no adapter.
+
+    Args:
+        settings: Values by name.
+        recipe: What they became a part of.
+        where: Where they stand, for the message.
+
+    Raises:
+        UserError: They do.
+    """
+    idle = sorted(ADAPTER & settings.keys())
+    if recipe.tuning == FULL and idle:
+        raise UserError(f"{where}: {', '.join(idle)} would have no effect: tuning is full; set tuning = lora as well")
 
 
 def build_recipe(
@@ -122,8 +201,8 @@ def build_recipe(
     # A head may want another default for a key that training knows, such as a longer ``max_length``.
     defaults = {name: value[0] if isinstance(value, tuple) else value for name, value in options.items()}
     choices = {**CHOICES, **{name: value for name, value in options.items() if isinstance(value, tuple)}}
-    base = {**Recipe().values(), **defaults}
-    own = {name for name in options if name not in Recipe().values()}
+    base = {**KNOWN, **defaults}
+    own = {name for name in options if name not in KNOWN}
     chosen: dict[str, Scalar] = dict(base)
     for name, value in settings.items():
         if name in ignored and name not in base:

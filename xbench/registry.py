@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -36,11 +37,13 @@ class Plugin:
         name: Its entry point's name, or its file's path.
         distribution: The installed distribution and its version, or ``file``.
         error: Why it could not be loaded; empty when it was.
+        cause: What was raised then, with its traceback.
     """
 
     name: str
     distribution: str
     error: str = ""
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution})"
@@ -259,16 +262,12 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     Raises:
         UserError: A given file cannot be loaded: the user asked for that very one.
     """
-    registry = Registry()
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-    for point in sorted(points, key=lambda point: point.name):
-        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
-        _load_one(registry, manager, Plugin(point.name, distribution), point.load)
+    registry, manager = Registry(), new_manager()
+    for plugin, point in installed_plugins():
+        load_one(registry, manager, plugin, point.load)
     for file in files:
         plugin = Plugin(str(file), "file")
-        _load_one(registry, manager, plugin, lambda file=file: _import_file(file))
+        load_one(registry, manager, plugin, partial(import_file, file))
         if registry.plugins[-1].error:
             raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
     broken = [plugin for plugin in registry.plugins if plugin.error]
@@ -290,10 +289,37 @@ def name_metrics(registry: Registry) -> None:
         registry.tasks.items[name] = replace(task, metrics=metrics)
 
 
-def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
-    """Load one plugin and take all it declares, or nothing of it."""
+def installed_plugins() -> Iterator[tuple[Plugin, importlib.metadata.EntryPoint]]:
+    """Every installed plugin with its entry point, in the order of their names."""
+    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    for point in sorted(points, key=lambda point: point.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+        yield Plugin(point.name, distribution), point
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and has no plugin yet."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def load_one(
+    registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Callable[[], Any]
+) -> ModuleType | None:
+    """Load one plugin and take all it declares, or nothing of it.
+
+    Args:
+        registry: Gets what it declares, and the plugin itself, with its error where it has one.
+        manager: Of the plugins loaded before.
+        plugin: Which one.
+        load: Imports it.
+
+    Returns:
+        The plugin's module; None where it fails.
+    """
     try:
-        module = load()
+        module: ModuleType = load()
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         manager.check_pending()
         declared = _declared(registry, manager, module)
@@ -304,12 +330,13 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin,
         ]:
             manager.unregister(loaded)
         line = " ".join(str(error).split())
-        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}"))
-        return
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}", error))
+        return None
     registry.plugins.append(plugin)
     for catalogue, items in declared:
         for item in items:
             catalogue.add(item.name, item, plugin)
+    return module
 
 
 def _declared(
@@ -362,8 +389,15 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
                 raise ValueError(f"the schema {item.name} has no text (or list of texts) {field!r}, which texts names")
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a Python file under a name of its own."""
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It is not there, or no Python file.
+    """
     if not path.is_file():
         raise UserError("there is no such file")
     # Two files of one name in different folders are two modules.

@@ -84,19 +84,25 @@ class Store:
     # Stages
 
     def stage(self, key: str) -> dict[str, Any] | None:
-        """The manifest of a finished stage whose weights are whole, or None."""
+        """The manifest of a finished stage whose files are whole, or None."""
         folder = self._cache / "stages" / key
         signed = read_signed(folder / MANIFEST)
         if signed is None or signed.get("key") != key:
             return None
         with contextlib.suppress(OSError, KeyError):
-            if self._digests.sha256(folder / WEIGHTS) == signed["weights_sha256"]:
+            files = {WEIGHTS: signed["weights_sha256"], **signed.get("beside_sha256", {})}
+            if all(self._digests.sha256(folder / name) == checksum for name, checksum in files.items()):
                 return {name: value for name, value in signed.items() if name != "checksum"}
         return None
 
     def stage_weights(self, key: str) -> Path:
-        """Where a finished stage's weights lie."""
+        """Where a finished stage's weights lie; an adapter lies beside them."""
         return self._cache / "stages" / key / WEIGHTS
+
+    def stage_bytes(self, key: str) -> int:
+        """Of a finished stage's weights, with what lies beside them."""
+        folder = self.stage_weights(key).parent
+        return sum(path.stat().st_size for path in folder.iterdir() if path.name != MANIFEST)
 
     def save_stage(self, key: str, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> dict[str, Any]:
         """Keep a stage.
@@ -104,10 +110,10 @@ class Store:
         Args:
             key: Its content key.
             manifest: What it says of itself.
-            write: Writes the weights to the path it is given.
+            write: Writes the weights to the path it is given, and what else belongs to the stage beside them.
 
         Returns:
-            The manifest with the weights' checksum.
+            The manifest with the files' checksums.
         """
         target = self._cache / "stages" / key
         if target.exists() and self.stage(key) is None:
@@ -116,6 +122,9 @@ class Store:
         with new_folder(target) as folder:
             write(folder / WEIGHTS)
             whole = {**manifest, "key": key, "weights_sha256": file_sha256(folder / WEIGHTS)}
+            beside = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != WEIGHTS}
+            if beside:
+                whole["beside_sha256"] = beside
             write_json(folder / MANIFEST, sign(whole))
         return whole
 

@@ -204,11 +204,10 @@ def resample(
         if whole.tobytes() not in known:
             known.clear()
             known[whole.tobytes()] = at(whole)
-        value = low = known[whole.tobytes()]
+        low = known[whole.tobytes()]
         parts = weights - whole
-        for row in np.flatnonzero(parts):
-            value = value + parts[row] * (at(whole + (np.arange(rows) == row)) - low)
-        return value
+        steps = [parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts)]
+        return np.sum([low, *steps], axis=0, dtype=np.float64)
 
     def sampler(weights: Floats) -> Mapping[str, Floats]:
         found = dict(means(weights)) if means else {}

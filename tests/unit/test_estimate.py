@@ -172,6 +172,14 @@ def test_the_formulas() -> None:
     assert one.memory_mb == pytest.approx(100 + 10 + 2 * BYTES_TRAINED / 16 + 2 * 20 + 30)
     heavy = dataclasses.replace(calibration, load_mb=500.0)  # loading takes more than running
     assert stage_estimate(heavy, counts, CUT, 12, 14, 0, 0, 7.0, False).memory_mb == 607
+    adapter = dataclasses.replace(calibration, frozen=True)  # the table is read, and neither moved nor kept
+    frozen = stage_estimate(adapter, counts, CUT, 12, 14, 16, 5.0, 0.0, False)
+    assert frozen.whole_s == one.whole_s - 2.0 * (12 * MB // 16) * 3
+    assert frozen.weights_mb == 1
+    assert frozen.memory_mb == pytest.approx(100 + 10 + 2 * 4 / 16 + 2 * 20 + 30)
+    assert Calibration.from_json(adapter.as_json()) == adapter
+    before = {name: value for name, value in calibration.as_json().items() if name != "frozen"}
+    assert Calibration.from_json(before) == calibration  # measured before there were adapters
     read = dataclasses.replace(calibration, trains=False, weight_s=0.0)
     first, next_ = (pass_estimate(read, counts, CUT, 12, 16, 5.0, 0.0, False, loads) for loads in (True, False))
     assert first.seconds - next_.seconds == 3.0

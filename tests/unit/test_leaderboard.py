@@ -312,6 +312,20 @@ def test_a_row_made_with_another_recipe_than_its_tasks_says_so_alone(registry: R
     assert [title for title, *_ in shown(one_table(older, orders(registry)))] == ["none (frozen)", "stsb", "korsts"]
 
 
+def test_a_row_of_adapters_says_so_and_what_is_not_by_default(registry: Registry) -> None:
+    lora = {"tuning": "lora", "lora_rank": 8, "lora_alpha": 16, "lora_dropout": 0.0, "lora_targets": "auto"}
+    records = [record(), record(recipe=lora), record(recipe={**lora, "lora_rank": 4}), record("none")]
+    titles = ["none (frozen)", "stsb", "stsb [lora_rank=4, tuning=lora]", "stsb [lora_rank=8, tuning=lora]"]
+    assert sorted(title for title, *_ in shown(one_table(records, orders(registry)))) == titles
+    alone = [title for title, *_ in shown(one_table([record(recipe=lora)], orders(registry)))]
+    assert alone == ["stsb [tuning=lora]"]
+    # A task of adapters, in which full fine-tuning is what is to be told.
+    own = {"sts": Order(version=1, recipes={"cross-encoder": {**record()["recipe"], **lora}})}
+    titles = [*titles[:1], *titles[2:], "stsb [tuning=full]"]
+    assert sorted(title for title, *_ in shown(one_table(records, own))) == titles
+    assert [title for title, *_ in shown(one_table([record(recipe=lora)], own))] == ["stsb"]
+
+
 def test_a_task_that_cannot_be_planned_leaves_the_leaderboard_whole() -> None:
     text = 'name = "sts"\ntitle = "t"\nversion = 1\ntrain = ["stsb"]\neval = ["korsts"]\nheads = ["gone"]\n'
     task = load_task(text + 'metrics = ["spearman"]\ncurricula = ["stsb"]\n')

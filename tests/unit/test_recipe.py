@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from xbench.errors import UserError
 from xbench.keys import content_key
-from xbench.recipe import CHOICES, EXECUTION_ONLY, Recipe, build_recipe, parse_overrides
+from xbench.recipe import (
+    ADAPTER,
+    CHOICES,
+    EXECUTION_ONLY,
+    KNOWN,
+    Recipe,
+    build_recipe,
+    parse_overrides,
+    refuse_idle,
+    spoken,
+)
 
 DEFAULTS = Recipe().values()
 HEAD_OPTIONS: dict[str, Any] = {"score_scale": ("raw", "unit"), "stride": 128, "dropout": 0.1, "freeze": False}
@@ -20,8 +30,11 @@ HEAD_OPTIONS: dict[str, Any] = {"score_scale": ("raw", "unit"), "stride": 128, "
 OTHERS: dict[str, Any] = {
     "optimizer": "adamw", "lr": 1e-4, "warmup": 0.0, "schedule": "constant", "epochs": 1, "batch_size": 16,
     "max_length": 64, "weight_decay": 0.01, "max_grad_norm": 5.0, "mixing_alpha": 0.5, "precision": "fp32",
-    "eval_precision": "bf16", "vocabulary": "full", "micro_batch_tokens": 4096,
+    "eval_precision": "bf16", "vocabulary": "full", "micro_batch_tokens": 4096, "selection": "average",
+    "candidates": 3,
 }  # fmt: skip
+# The same for an adapter, whose keys say something with tuning = "lora" alone.
+ADAPTERS: dict[str, Any] = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "lora_targets": "all-linear"}
 
 
 def refused(settings: dict[str, object], where: str = "tasks/x.toml [recipe]", **options: Any) -> str:
@@ -37,6 +50,9 @@ def refused(settings: dict[str, object], where: str = "tasks/x.toml [recipe]", *
 def test_the_values_above_cover_every_key() -> None:
     assert set(OTHERS) == set(DEFAULTS)
     assert all(OTHERS[name] != DEFAULTS[name] for name in OTHERS)
+    assert {*OTHERS, *ADAPTERS, "tuning"} == set(KNOWN)
+    assert set(ADAPTERS) == ADAPTER
+    assert all(ADAPTERS[name] != KNOWN[name] for name in ADAPTERS)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -75,7 +91,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(typo: str, m
 
 
 def test_an_unknown_key_that_is_near_nothing_gets_the_list() -> None:
-    assert "there are: batch_size, dropout, epochs" in refused({"qqqqqqqq": 1})
+    assert "there are: batch_size, candidates, dropout, epochs" in refused({"qqqqqqqq": 1})
 
 
 def test_another_heads_key_is_passed_over_and_a_typo_of_it_is_not() -> None:
@@ -116,7 +132,8 @@ def test_a_choice_that_there_is_not_gets_the_list(name: str) -> None:
     [
         ("lr", 0.0), ("lr", -1e-5), ("warmup", -0.1), ("warmup", 1.1), ("epochs", 0), ("epochs", -1),
         ("batch_size", 0), ("max_length", 7), ("weight_decay", -1e-9), ("max_grad_norm", 0), ("mixing_alpha", 1.5),
-        ("mixing_alpha", -0.5), ("micro_batch_tokens", -1),
+        ("mixing_alpha", -0.5), ("micro_batch_tokens", -1), ("lora_rank", 0), ("lora_alpha", 0),
+        ("lora_dropout", 1.0), ("lora_dropout", -0.1),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named_with_the_range(name: str, value: float) -> None:
@@ -190,7 +207,7 @@ def test_a_value_enters_the_keys_of_what_it_can_change(name: str) -> None:
     # max_length shapes training sequences too: a head that names it as a decoding value does not free training of it.
     trains = plain.training_identity(("max_length",)) != changed.training_identity(("max_length",))
     decodes = plain.decoding_identity(("max_length",)) != changed.decoding_identity(("max_length",))
-    assert trains == (name not in {"vocabulary", "micro_batch_tokens", "eval_precision"})
+    assert trains == (name not in {"vocabulary", "micro_batch_tokens", "eval_precision", "selection", "candidates"})
     assert decodes == (name in {"eval_precision", "max_length"})
 
 
@@ -198,6 +215,25 @@ def test_how_the_work_is_done_is_in_no_identity() -> None:
     recipe = build_recipe({"vocabulary": "full", "micro_batch_tokens": 512}, "x", HEAD_OPTIONS)
     seen = {**recipe.training_identity(("stride",)), **recipe.decoding_identity(("stride",))}
     assert not EXECUTION_ONLY & set(seen)
+
+
+def test_how_a_checkpoint_is_chosen_is_no_part_of_a_recipe_as_records_state_it() -> None:
+    """Records from before there was a choice have nothing of it, and are of the same recipe."""
+    recipe = build_recipe({"selection": "oracle", "candidates": 3}, "x", HEAD_OPTIONS)
+    assert recipe.stated() == build_recipe({}, "x", HEAD_OPTIONS).stated()
+    assert not {"selection", "candidates"} & recipe.stated().keys()
+    assert recipe.stated().items() <= recipe.values().items()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, 1), ({"candidates": 4}, 4), ({"selection": "source-dev", "epochs": 5}, 5),
+     ({"selection": "average", "candidates": 2}, 2)],
+)  # fmt: skip
+def test_a_stage_keeps_one_checkpoint_or_one_an_epoch_or_as_many_as_asked_for(
+    settings: dict[str, object], kept: int
+) -> None:
+    assert build_recipe(settings, "x", {}).kept == kept
 
 
 def test_a_heads_decoding_options_are_no_part_of_training() -> None:
@@ -226,3 +262,37 @@ def test_a_recipe_is_frozen_and_equal_by_value() -> None:
     assert len({one, other}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.lr = 1.0  # type: ignore[misc]
+
+
+FULL_IDENTITY = {
+    "optimizer": "radam", "lr": 2e-05, "warmup": 0.1, "schedule": "linear", "epochs": 3, "batch_size": 32,
+    "max_length": 128, "weight_decay": 0.0, "max_grad_norm": 1.0, "mixing_alpha": 1.0, "precision": "auto",
+}  # fmt: skip
+"""What stage keys held before there were adapters: published records have such keys."""
+
+
+def test_full_fine_tuning_has_the_keys_and_the_records_of_before_there_were_adapters() -> None:
+    values = {**FULL_IDENTITY, "eval_precision": "fp32", "vocabulary": "auto", "micro_batch_tokens": 0}
+    for recipe in (Recipe(), build_recipe({"tuning": "full"}, "x", {})):
+        assert recipe.training_identity(()) == FULL_IDENTITY
+        assert recipe.values() == values
+    assert spoken({**values, "tuning": "full", **ADAPTERS}) == values
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapters_values_are_in_the_keys_of_its_stages(name: str) -> None:
+    full, plain = Recipe(), build_recipe({"tuning": "lora"}, "x", {})
+    changed = build_recipe({"tuning": "lora", name: ADAPTERS[name]}, "x", {})
+    defaults = {"tuning": "lora", **{key: KNOWN[key] for key in ADAPTER}}
+    assert plain.training_identity(()) == {**FULL_IDENTITY, **defaults}
+    assert changed.training_identity(()) == {**FULL_IDENTITY, **defaults, name: ADAPTERS[name]}
+    assert changed.decoding_identity(()) == full.decoding_identity(())
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_what_has_no_effect_is_refused(name: str) -> None:
+    settings = {name: ADAPTERS[name]}
+    with pytest.raises(UserError) as caught:
+        refuse_idle(settings, build_recipe(settings, "x", {}), "--set")
+    assert str(caught.value) == f"--set: {name} would have no effect: tuning is full; set tuning = lora as well"
+    refuse_idle(settings, build_recipe({**settings, "tuning": "lora"}, "x", {}), "--set")

@@ -260,6 +260,24 @@ def test_a_stage_that_lacks_a_file_is_none_and_can_be_made_again(name: str, stor
     assert save_stage(store) == store.stage(KEY)
 
 
+def test_what_lies_beside_the_weights_is_checked_as_they_are(store: Store) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(WEIGHT_BYTES)
+        path.with_name("b.json").write_bytes(b"{}")
+        path.with_name("a.bin").write_bytes(b"abcd")
+
+    for harm in (lambda path: damage(path, 1), Path.unlink):
+        written = store.save_stage(KEY, {}, write)
+        assert store.stage(KEY) == written
+        assert list(written["beside_sha256"].items()) == [
+            (name, hashlib.sha256(data).hexdigest()) for name, data in (("a.bin", b"abcd"), ("b.json", b"{}"))
+        ]
+        assert store.stage_bytes(KEY) == len(WEIGHT_BYTES) + 6
+        harm(store.stage_weights(KEY).with_name("a.bin"))
+        assert store.stage(KEY) is None
+    assert "beside_sha256" not in save_stage(store, OTHER_KEY)
+
+
 def test_a_stage_under_another_key_is_not_that_keys(store: Store) -> None:
     save_stage(store)
     folder = store.stage_weights(KEY).parent

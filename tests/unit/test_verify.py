@@ -114,6 +114,7 @@ def test_another_model_head_task_split_or_reading_is_another_number(changes: dic
         ({"sample": True}, "sample corpora"),
         ({"recipe": {**RECIPE, "epochs": 1}}, "epochs=1 instead of 4"),
         ({"recipe": {**RECIPE, "optimizer": "adamw"}}, "optimizer=adamw instead of radam"),
+        ({"recipe": {**RECIPE, "tuning": "lora", "lora_rank": 8}}, "tuning=lora instead of full"),
         ({"scores": {"spearman": None, "pearson": None}}, "no spearman"),
     ],
     ids=str,

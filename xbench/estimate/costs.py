@@ -34,12 +34,13 @@ class Calibration:
         token_mb: Memory for each token of a piece.
         square_mb: Memory for each unit of squared length of a piece.
         left_mb: Memory that stays with the process when the model has gone.
-        body: Weights of encoder and head without the embedding table.
+        body: Weights of encoder and head without the embedding table; in training, those that are trained.
         width: Of the embedding table.
         table_rows: Of the whole embedding table.
         rows: Of it, that were held for measuring.
         file_bytes: Of a stage's file, without the table's rows.
         packed: Whether pieces run without padding.
+        frozen: Whether the embedding table is, and so is no part of a stage's file.
     """
 
     trains: bool
@@ -61,6 +62,7 @@ class Calibration:
     rows: int
     file_bytes: int
     packed: bool
+    frozen: bool = False
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Calibration:
@@ -69,7 +71,8 @@ class Calibration:
         Raises:
             KeyError: Something is missing.
         """
-        return cls(**{item.name: values[item.name] for item in dataclasses.fields(cls)})
+        optional = {"frozen"} - values.keys()  # of before there were adapters
+        return cls(**{item.name: values[item.name] for item in dataclasses.fields(cls) if item.name not in optional})
 
     def as_json(self) -> dict[str, Any]:
         """For the cache."""
@@ -84,18 +87,18 @@ class Calibration:
             rows: Of the embedding table, held.
         """
         tokens = counts.tokens + cut.piece_tokens * counts.pieces
-        weights = self.body + rows * self.width
+        weights = self.body + (0 if self.frozen else rows * self.width)
         return self.token_s * tokens + self.square_s * counts.squares + self.weight_s * weights * counts.steps
 
     def memory_mb(self, counts: Counts, rows: int, left_mb: float) -> float:
         """The most memory: on a GPU its own, else what is resident; with what earlier work has left."""
-        more = (rows - self.rows) * self.width * (BYTES_TRAINED if self.trains else BYTES_READ) / MB
+        more = (rows - self.rows) * self.width * (BYTES_TRAINED if self.trains and not self.frozen else BYTES_READ) / MB
         running = self.held_mb + more + self.token_mb * counts.widest + self.square_mb * counts.widest_squares
         return self.resting_mb + left_mb + max(running, self.load_mb)
 
     def file_mb(self, rows: int) -> float:
-        """Of a stage's weights on the disk, with so many rows of the embedding table."""
-        return (self.file_bytes + rows * (4 * self.width + TABLE_ROW_ID)) / MB
+        """Of a stage's files on the disk, with so many rows of the embedding table."""
+        return (self.file_bytes + (0 if self.frozen else rows * (4 * self.width + TABLE_ROW_ID))) / MB
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Estimate:
 
 def stage_estimate(
     calibration: Calibration, counts: Counts, cut: Cut, rows: int, stored: int, new_tokens: float, new_mb: float,
-    left_mb: float, sampled: bool,
+    left_mb: float, sampled: bool, candidates: int = 0,
 ) -> Estimate:  # fmt: skip
     """What a stage costs.
 
@@ -135,18 +138,33 @@ def stage_estimate(
         new_mb: Of tokenised examples that are not here yet.
         left_mb: Memory that earlier work of the process has left.
         sampled: Whether counts were extrapolated.
+        candidates: How many checkpoints are kept on the way.
     """
     weights_mb = calibration.file_mb(stored)
     whole_s = calibration.load_s + calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
+    whole_s += candidates * calibration.write_s * weights_mb
     seconds, memory_mb = whole_s + calibration.write_s * weights_mb, calibration.memory_mb(counts, rows, left_mb)
-    return Estimate(seconds, whole_s, memory_mb, weights_mb + new_mb, weights_mb, sampled)
+    return Estimate(seconds, whole_s, memory_mb, (1 + candidates) * weights_mb + new_mb, weights_mb, sampled)
 
 
 def pass_estimate(
     calibration: Calibration, counts: Counts, cut: Cut, rows: int, new_tokens: float, new_mb: float, left_mb: float,
-    sampled: bool, loads: bool,
+    sampled: bool, loads: bool, times: int = 1,
 ) -> Estimate:  # fmt: skip
-    """What a pass over a split costs; ``loads`` for the first one of a loaded model, the others as above."""
+    """What a pass over a split costs.
+
+    Args:
+        calibration: Of reading.
+        counts: Of the pass.
+        cut: How batches are cut.
+        rows: Of the embedding table, held.
+        new_tokens: To be tokenised.
+        new_mb: Of tokenised examples that are not here yet.
+        left_mb: Memory that earlier work of the process has left.
+        sampled: Whether counts were extrapolated.
+        loads: Whether it is the first one of a loaded model.
+        times: How many checkpoints it is made for, one after the other.
+    """
     seconds = calibration.load_s if loads else 0.0
-    seconds += calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
+    seconds = times * (seconds + calibration.run_seconds(counts, cut, rows)) + calibration.tokenise_s * new_tokens
     return Estimate(seconds, seconds, calibration.memory_mb(counts, rows, left_mb), new_mb, 0.0, sampled)

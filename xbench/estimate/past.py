@@ -86,7 +86,7 @@ def past_errors(machine: Machine, settings: Settings) -> Past | None:
         kept, manifest = read_signed(path), store.stage(path.stem)
         if kept is not None and manifest is not None:
             with contextlib.suppress(KeyError, TypeError, ZeroDivisionError, OSError):
-                weights_mb = store.stage_weights(path.stem).stat().st_size / MB
+                weights_mb = store.stage_bytes(path.stem) / MB
                 if _same_place(kept, machine) and _same_place(manifest["environment"], machine):
                     found.append(_errors(kept, manifest["timing"], weights_mb))
     if not found:

@@ -7,12 +7,13 @@ changed in place, weights cast once for each optimizer step, and their gradients
 being cast and added after.
 
 The residual stream and layer norms are float32, as are the weights' gradients; products are of the type that autocast
-asks for.
+asks for. What is frozen gets no gradient and costs none; LoRA adapters are products of their own beside it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from ..training.dropout import SeededDropout
 from .attention import attend, attend_back
 from .layer_weights import PROJECTION, LayerWeights
+from .low_rank import LowRankState, add_low_rank, low_rank_back
 
 if TYPE_CHECKING:
     from .packing import Packing
@@ -97,48 +99,101 @@ class _Layer(torch.autograd.Function):
         """(tokens, hidden) -> (tokens or some, hidden), float32."""
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         with torch.autocast("cpu", enabled=False), DisableTorchFunction():
-            low = hidden.to(kind)
+            low, size = hidden.to(kind), hidden.shape[0]
             rate = _rate(weights.attention_dropout)
-            projected = weights.multiply(PROJECTION, low, rate, derived)  # (tokens, 3 * hidden)
+            wanted = None if only is None else (size, only)
+            run = partial(_linear, weights=weights, rate=rate, derived=derived)
+            projected, of_projection = run(low, name=PROJECTION, wanted=None)  # (tokens, 3 * hidden)
             mixed, kept = attend(projected, weights.heads, rate, packing)  # (tokens, hidden)
-            wanted = None if only is None else (low.shape[0], only)
             if only is not None:
                 mixed, hidden = mixed.index_select(0, only), hidden.index_select(0, only)  # (some, hidden)
-            coming = weights.multiply("mix", mixed, rate, derived)
+            coming, of_mix = run(mixed, name="mix", wanted=wanted)
             middle, middle_state = _add_and_norm(hidden, coming, weights, 0, wanted)
             low_middle = middle.to(kind)
-            wide = weights.multiply("wide", low_middle, rate, derived)  # (tokens, intermediate)
+            wide, of_wide = run(low_middle, name="wide", wanted=wanted)  # (tokens, intermediate)
             active = torch.nn.functional.gelu(wide)
-            coming = weights.multiply("narrow", active, rate, derived)
+            coming, of_narrow = run(active, name="narrow", wanted=wanted)
             out, out_state = _add_and_norm(middle, coming, weights, 1, wanted)
         if derived:
-            ctx.save_for_backward(low, mixed, low_middle, wide, active)
+            given = zip((PROJECTION, "mix", "wide", "narrow"), (low, mixed, low_middle, active), strict=True)
+            ctx.save_for_backward(wide, *(what if weights.learns(name) else None for name, what in given))
             ctx.kept, ctx.states, ctx.rate = kept, (middle_state, out_state), rate
-            ctx.weights, ctx.packing, ctx.only = weights, packing, only
+            ctx.low_ranks = (of_projection, of_mix, of_wide, of_narrow)
+            ctx.weights, ctx.packing, ctx.only, ctx.size = weights, packing, only, size
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradient of the input, (tokens, hidden)."""
-        low, mixed, low_middle, wide, active = ctx.saved_tensors
-        weights, kind = ctx.weights, low.dtype
+        wide, low, mixed, low_middle, active = ctx.saved_tensors
+        of_projection, of_mix, of_wide, of_narrow = ctx.low_ranks
+        weights, kind = ctx.weights, wide.dtype
         with torch.autocast("cpu", enabled=False), DisableTorchFunction():
+            back = partial(_linear_back, weights=weights, rate=ctx.rate)
             residual, coming = _norm_back(grad.contiguous(), ctx.states[1], weights, 1, kind)
-            coming = _linear_back(coming, active, weights, "narrow", ctx.rate)  # (tokens, intermediate)
+            coming = back(coming, active, of_narrow, name="narrow")  # (tokens, intermediate)
             coming = _gelu_backward(coming, wide)
-            residual = residual.add_(_linear_back(coming, low_middle, weights, "wide", ctx.rate))  # (tokens, hidden)
+            residual = residual.add_(back(coming, low_middle, of_wide, name="wide"))  # (tokens, hidden)
             residual, coming = _norm_back(residual, ctx.states[0], weights, 0, kind)
-            coming = _linear_back(coming, mixed, weights, "mix", ctx.rate)
+            coming = back(coming, mixed, of_mix, name="mix")
             if ctx.only is not None:  # (some, hidden) -> (tokens, hidden)
                 residual, coming = (
-                    part.new_zeros(low.shape).index_add_(0, ctx.only, part) for part in (residual, coming)
+                    part.new_zeros(ctx.size, part.shape[1]).index_add_(0, ctx.only, part) for part in (residual, coming)
                 )
             coming = attend_back(coming, weights.heads, ctx.rate, ctx.kept, ctx.packing)
             ctx.kept = ctx.states = None  # what is done needs no memory while the layers below are derived
-            weight, _ = weights.plain(PROJECTION, kind, ctx.rate)
-            _add_projection(weights, coming.t() @ low, coming.sum(0), weights.scales(ctx.rate))
-            return residual.add_(coming @ weight), None, None, None, None, None
+            if not ctx.needs_input_grad[0]:  # all below is frozen
+                _learn(None, coming, low, of_projection, PROJECTION, weights, ctx.rate)
+                return None, None, None, None, None, None
+            return residual.add_(back(coming, low, of_projection, name=PROJECTION)), None, None, None, None, None
+
+
+def _linear(
+    given: torch.Tensor, name: str, weights: LayerWeights, rate: float, derived: bool,
+    wanted: tuple[int, torch.Tensor] | None,
+) -> tuple[torch.Tensor, list[LowRankState | None]]:  # fmt: skip
+    """A linear map with its adapters: (tokens, in) -> (tokens, out), and what their derivative needs."""
+    out = weights.multiply(name, given, rate, derived)
+    mask_of = partial(_mask, wanted=wanted)
+    return out, add_low_rank(out, given, weights.adapters[name], weights.scales_of(name, rate), mask_of)
+
+
+def _linear_back(
+    coming: torch.Tensor, given: torch.Tensor | None, states: list[LowRankState | None], name: str,
+    weights: LayerWeights, rate: float,
+) -> torch.Tensor:  # fmt: skip
+    """The gradient of a linear map's input, (tokens, in); see `_learn`."""
+    back = coming @ weights.plain(name, coming.dtype, rate)[0]
+    _learn(back, coming, given, states, name, weights, rate)
+    return back
+
+
+def _learn(
+    back: torch.Tensor | None, coming: torch.Tensor, given: torch.Tensor | None, states: list[LowRankState | None],
+    name: str, weights: LayerWeights, rate: float,
+) -> None:  # fmt: skip
+    """Add the gradients of what is trained in a linear map: its weights', or its adapters'.
+
+    Args:
+        back: (tokens, in) The gradient of the map's input, to which the adapters add theirs; None if nobody wants it.
+        coming: (tokens, out) The gradient of its output.
+        given: (tokens, in) Its input; None where nothing in it is trained.
+        states: Of its adapters.
+        name: The map's.
+        weights: The layer's.
+        rate: Attention's dropout.
+    """
+    if given is None:
+        return
+    linears, scales = weights.linears(name), weights.scales_of(name, rate)  # three make the projection
+    if any(linear.weight.requires_grad for linear in linears):
+        for linear, own, scale in zip(linears, (coming.t() @ given).chunk(len(linears)), scales, strict=True):
+            _add(linear.weight, own, scale)
+    if any(linear.bias.requires_grad for linear in linears):
+        for linear, own, scale in zip(linears, coming.sum(0).chunk(len(linears)), scales, strict=True):
+            _add(linear.bias, own, scale)
+    low_rank_back(back, coming, given, weights.adapters[name], scales, states, _add)
 
 
 @dataclass
@@ -176,32 +231,13 @@ def _norm_back(
     """The gradients of residual (float32) and coming (of the products' type)."""
     norm = weights.norms[place]
     residual, weight, bias = _norm_backward(
-        grad, state.added, norm.normalized_shape, state.mean, state.inverse, norm.weight, norm.bias, [True, True, True]
-    )
+        grad, state.added, norm.normalized_shape, state.mean, state.inverse, norm.weight, norm.bias,
+        [True, norm.weight.requires_grad, norm.bias.requires_grad],
+    )  # fmt: skip
     _add(norm.weight, weight)
     _add(norm.bias, bias)
     coming = residual.to(kind, copy=True)
     return residual, coming if state.mask is None else coming.mul_(state.mask)
-
-
-def _linear_back(
-    coming: torch.Tensor, given: torch.Tensor, weights: LayerWeights, name: str, rate: float
-) -> torch.Tensor:
-    """The gradient of a linear map's input; its weights' is added to theirs."""
-    linear = getattr(weights, name)
-    _add(linear.weight, coming.t() @ given)
-    _add(linear.bias, coming.sum(0))
-    back: torch.Tensor = coming @ weights.plain(name, coming.dtype, rate)[0]
-    return back
-
-
-def _add_projection(
-    weights: LayerWeights, weight: torch.Tensor, bias: torch.Tensor, scales: tuple[float, float, float]
-) -> None:
-    """Share (3 * hidden, hidden) and (3 * hidden,) out to query, key and value."""
-    for part, own, own_bias, scale in zip(weights.parts, weight.chunk(3), bias.chunk(3), scales, strict=True):
-        _add(part.weight, own, scale)
-        _add(part.bias, own_bias, scale)
 
 
 def _add(parameter: torch.Tensor, gradient: torch.Tensor, scale: float = 1.0) -> None:

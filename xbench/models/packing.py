@@ -223,9 +223,10 @@ _KNOWN: WeakKeyDictionary[torch.nn.Module, LayerWeights] = WeakKeyDictionary()
 
 
 def _weights(layer: torch.nn.Module) -> LayerWeights:
-    if layer not in _KNOWN:
-        _KNOWN[layer] = LayerWeights(layer)
-    return _KNOWN[layer]
+    known = _KNOWN.get(layer)
+    if known is None or not known.are_of(layer):
+        known = _KNOWN[layer] = LayerWeights(layer)
+    return known
 
 
 def _take(padded: torch.Tensor, where: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,7 @@ from ..estimate.counts import Counts, Cut
 from ..estimate.machine import Machine
 from ..heads.blocks import HeadModule
 from ..keys import file_sha256, text_sha256
+from ..models.adapters import trained_weights
 from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel
 from ..models.vocabulary import Vocabulary, restricted_vocabulary
@@ -180,7 +181,7 @@ def _with_module(
     trust = settings.trust_remote_code
     vocabulary = _vocabulary(table_size(model.folder, trust), text)
     started = time.perf_counter()
-    module = build_module(model, head, context, vocabulary, 0, None, trust).to(device)
+    module = build_module(model, head, context, vocabulary, 0, None, trust, trains).to(device)
     load_s = text.load_s + time.perf_counter() - started
     load_mb = _peak(device) - resting
     with tempfile.TemporaryDirectory(dir=settings.cache, prefix=".calibration.") as folder:
@@ -188,10 +189,11 @@ def _with_module(
         *measured, mixed = bench.training() if trains else bench.passes()
         weight_s = bench.optimizing() if trains else 0.0
         write_s, file_mb = bench.writing() if trains else (0.0, 0.0)
-    width = int(cast("torch.nn.Embedding", module.encoder.get_input_embeddings()).embedding_dim)
-    held = len(vocabulary.ids)
-    body = sum(weight.numel() for weight in module.parameters()) - held * width
-    token_s, square_s = _seconds([*measured, mixed], piece_tokens(device), weight_s * (body + held * width))
+    table = cast("torch.nn.Embedding", module.encoder.get_input_embeddings())
+    width, held, frozen = int(table.embedding_dim), len(vocabulary.ids), not table.weight.requires_grad
+    moved = trained_weights(module) if trains else sum(weight.numel() for weight in module.parameters())
+    body = moved - (0 if frozen else held * width)
+    token_s, square_s = _seconds([*measured, mixed], piece_tokens(device), weight_s * moved)
     held_mb, token_mb, square_mb = _memory(measured, resting)
     grown_mb = (
         mixed.peak_mb - resting - held_mb - token_mb * mixed.widest.widest - square_mb * mixed.widest.widest_squares
@@ -199,7 +201,7 @@ def _with_module(
     return Calibration(
         trains, token_s, square_s, weight_s, load_s, text.tokenise_s, write_s / max(file_mb, 1e-9), resting, load_mb,
         held_mb + max(0.0, grown_mb), token_mb, square_mb, 0.0, body, width, len(vocabulary.place), held,
-        max(0, round(file_mb * MB) - held * (4 * width + TABLE_ROW_ID)), module.packs(),
+        max(0, round(file_mb * MB) - (0 if frozen else held * (4 * width + TABLE_ROW_ID))), module.packs(), frozen,
     )  # fmt: skip
 
 
@@ -340,12 +342,14 @@ class _Bench:
 
     def writing(self) -> tuple[float, float]:
         """Seconds to write the weights, and MB written."""
-        path, started = self.folder / "weights", time.perf_counter()
-        save_weights(self.module, self.vocabulary, None, path)
-        file_sha256(path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        return time.perf_counter() - started, path.stat().st_size / MB
+        folder, started = self.folder / "stage", time.perf_counter()
+        folder.mkdir()
+        save_weights(self.module, self.vocabulary, None, folder / "weights")
+        for path in folder.iterdir():  # an adapter is several files
+            file_sha256(path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        return time.perf_counter() - started, sum(path.stat().st_size for path in folder.iterdir()) / MB
 
 
 def _seconds(measured: Sequence[_Measured], piece: int, step_s: float) -> list[float]:

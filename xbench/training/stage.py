@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data.rows import select, share_limit
+from ..models.adapters import trained_weights
 from ..models.encoder import load_tokenizer, table_size
 from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
 from ..plan import Stage
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
     from ..work import Work
 
 
-def train_stage(stage: Stage, key: str, work: Work) -> None:
+def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None:
     """Fine-tune one stage and put it into the store.
 
     Args:
         stage: What to train.
         key: Its content key.
         work: Resolved names, rows and keys.
+        candidates: How many checkpoints to keep, the last one among them.
 
     Raises:
         TrainingFailedError: The loss became NaN or infinite.
@@ -56,14 +59,20 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     if why:
         work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
     parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])
-    module = build_module(model, head, context, vocabulary, stage.seed, parent, settings.trust_remote_code).to(device)
+    trust = settings.trust_remote_code
+    module = build_module(model, head, context, vocabulary, stage.seed, parent, trust, trains=True).to(device)
     examples = sum(table.count for table in tables)
     steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
     work.reporter.stage_started(stage, examples * stage.recipe.epochs, steps)
+
+    def write(path: Path) -> None:
+        save_weights(module, vocabulary, parent, path)
+
+    keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
     result = train(
         module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
-        work.micro_batch("train", stage, device),
+        work.micro_batch("train", stage, device), keeper.passed,
     )  # fmt: skip
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
@@ -71,6 +80,7 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         "parent": None if stage.parent is None else work.stage_keys[stage.parent],
         "rows": [len(np.unique(table.row_of)) for table in tables],
         "vocabulary_rows": len(vocabulary.ids), "micro_batch_tokens": result.micro_batch_tokens,
+        "trained_weights": trained_weights(module),
         "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(last_epoch))},
         "timing": {
             "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
@@ -78,7 +88,8 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         },
         "environment": environment(device, result.precision),
     }  # fmt: skip
-    work.store.save_stage(key, manifest, lambda path: save_weights(module, vocabulary, parent, path))
+    written = work.store.save_stage(key, manifest, write)
+    keeper.finish(written, work.store.stage(key) or written)
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 
@@ -108,11 +119,11 @@ def example_table(
 
 
 def training_vocabulary(tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int) -> tuple[Vocabulary, str]:
-    """The embedding rows to train.
+    """The embedding rows to hold, and to train where the encoder is not frozen.
 
     Args:
         tables: The stage's examples.
-        recipe: Weight decay would move rows that are never looked up, so it needs them all.
+        recipe: Weight decay would move rows that are never looked up, so it needs them all, unless they are frozen.
         size: Rows of the base table.
         pad_id: The tokenizer's padding id.
 
@@ -121,7 +132,7 @@ def training_vocabulary(tables: list[ExampleTable], recipe: Recipe, size: int, p
     """
     if recipe.vocabulary == "full":
         return full_vocabulary(size), "recipe.vocabulary = full"
-    if recipe.weight_decay > 0:
+    if recipe.decays_table:
         return full_vocabulary(size), "weight decay moves embedding rows that are never looked up"
     vocabulary = used_vocabulary(tables, size, pad_id)
     if vocabulary.full:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UserError, did_you_mean
 from ..leaderboard.layout import limit_text
+from ..recipe import FULL
 from ..registry import Registry
 from .anchors import Anchor, StandIn
 from .results import Result
@@ -112,9 +113,11 @@ def _obstacles(anchor: Anchor, result: Result) -> list[str]:
     found = ["sample corpora"] if result.sample else []
     limits = limit_text(result.limits)
     found += [limits] if limits else []
+    found += [result.peeks] if result.peeks else []
+    # Of published numbers as of records: where nothing is said of tuning, it was full.
     missing = object()
-    for name, value in anchor.table.recipe.items():
-        own = result.recipe.get(name, missing)
+    for name, value in {"tuning": FULL, **anchor.table.recipe}.items():
+        own = result.recipe.get(name, FULL if name == "tuning" else missing)
         if own is not missing and own != value:
             found.append(f"{name}={own} instead of {value}")
     if not any(result.mean(score) is not None for score in anchor.scores):
@@ -141,7 +144,9 @@ def _trials(anchor: Anchor, result: Result) -> list[Comparison]:
 def _apart(anchor: Anchor, comparison: Comparison) -> str:
     """What keeps results of one number apart: of an open number the nearest counts, of one model."""
     result = comparison.result
-    return result.model if anchor.ways > 1 else f"{result.setup} {result.curriculum} {result.scored_on}"
+    if anchor.ways > 1:
+        return f"{result.model} {result.selection}"
+    return f"{result.setup} {result.curriculum} {result.scored_on}"
 
 
 def _nearest(anchor: Anchor, trials: Sequence[Comparison]) -> Comparison:

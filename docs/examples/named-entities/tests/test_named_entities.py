@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from named_entities.metrics import entities
+
 from xbench.testing import parametrize_with_checks
 
 PROJECT = Path(__file__).parents[1]
