@@ -231,7 +231,7 @@ def _model_is_here(model: Model, settings: Settings) -> bool:
         return True
     from dataclasses import replace
 
-    from .data.sources import NotHereError
+    from .data.download import NotHereError
     from .models.hub import fetch_snapshot, is_whole
 
     try:

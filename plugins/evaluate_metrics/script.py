@@ -207,7 +207,7 @@ def resample(
         low = known[whole.tobytes()]
         parts = weights - whole
         steps = [parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts)]
-        return np.sum([low, *steps], axis=0, dtype=np.float64)
+        return np.asarray([low, *steps]).sum(0)  # (scores,)
 
     def sampler(weights: Floats) -> Mapping[str, Floats]:
         found = dict(means(weights)) if means else {}
