@@ -16,7 +16,16 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import UserError, did_you_mean
-from ..registry import Catalogue, Plugin, Registry, import_file, installed_plugins, load_one, new_manager
+from ..registry import (
+    Catalogue,
+    Plugin,
+    Registry,
+    import_file,
+    installed_plugins,
+    load_one,
+    name_metrics,
+    new_manager,
+)
 from ..settings import Settings, default_cache
 from ..tasks import Task
 from .places import shown, source_files
@@ -74,6 +83,7 @@ class PluginUnderTest:
         points = {plugin: point.load for plugin, point in installed_plugins()}
         for plugin, load in {**points, **{point.plugin: point.load for point in self.points}}.items():
             load_one(self.registry, manager, plugin, load)
+        name_metrics(self.registry)
         pairs = zip(self.points, loaded, strict=True)
         self.files = tuple(dict.fromkeys(file for point, module in pairs for file in _files(point, module)))
 

@@ -102,7 +102,7 @@ def check_texts(about: Subject, thing: SplitOf) -> Iterator[Problem]:
     """Its texts are not empty, but for the few that published corpora have."""
     rows = about.shelf.rows(thing.dataset, thing.split, LOOKED_AT) if _readable(about, thing).set else []
     for name in schema_of(thing.dataset, about.plugin.registry).texts:
-        empty = [row["id"] for row in rows if not row.get(name, "").strip()]
+        empty = [row["id"] for row in rows if not "".join(row.get(name, "")).strip()]  # a text, or a list of words
         if len(empty) > EMPTY_SHARE * len(rows):
             yield Problem(
                 f"{name} is empty in {len(empty)} of {len(rows)} rows, such as {empty[0]!r:.60}", _where(about, thing),
