@@ -12,7 +12,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xbench.api import MetricContext, Prediction, UserError, resample_means
+from xbench.api import MetricContext, Prediction, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,6 +185,8 @@ def resample(
         about: Not used.
     """
     import numpy as np
+
+    from xbench.api import resample_means
 
     columns, rows = script.columns(predictions, references), len(references)
     single, by_row = script.run(columns, rows)

@@ -94,11 +94,12 @@ def test_the_real_encoder_learns_to_tag(every: Registry, tmp_path: Path) -> None
     bench = Bench(tmp_path, "e5-small-q4", every)
     outcome, heard = bench.run(
         "entities-en", task="named-entities", datasets=("entities-en/train", "entities-ko"), limit_train=12,
-        limit_eval=12, overrides={"epochs": 12, "lr": 5e-4},
+        limit_eval=12, overrides={"epochs": 12, "lr": 5e-4, "optimizer": "adamw", "batch_size": 4},
     )  # fmt: skip
     assert not heard.failures, heard.failures
     known, korean = outcome.records
     assert known["scores"]["entity_f1"] > 20
+    assert [found["rows"] for found in known["overlap"]] == [12]  # its words are found again in what was trained on
     assert (known["transfer"], korean["transfer"]) == ("in-language", "zero-shot")
     assert 0 <= korean["scores"]["entity_f1"] <= 100
 

@@ -21,6 +21,7 @@ MADE = {
     "floor": "Floor(NAME, 1, ('pair-score',), len, 'none')",
     "model": "Model(NAME, ('en',), 'none', 'none', 'none')",
     "schema": "Schema(NAME, {'id': 'string'}, len)",
+    "metric source": "MetricSource(NAME, len, max, 'none')",
     "diagnostic": "Diagnostic(NAME, len, 'none')",
     "figure": "Figure(NAME, max, 'none')",
 }
@@ -53,7 +54,7 @@ def declare(tmp_path: Path) -> Iterator[Declare]:
     """Writes a plugin file that declares one thing of a kind under a name."""
 
     def write(kind: str, name: str) -> Path:
-        hook = "xbench_tasks" if kind == "group" else f"xbench_{kind}s"
+        hook = "xbench_tasks" if kind == "group" else f"xbench_{kind.replace(' ', '_')}s"
         path = tmp_path / "named.py"
         path.write_text(PLUGIN.format(name=name, hook=hook, made=MADE[kind]), encoding="utf-8")
         return path
@@ -101,10 +102,12 @@ def test_a_schema_has_ids(declare: Declare, fields: str) -> None:
     assert "the schema made-up has no field 'id' of type 'string'" in refused(plugin)
 
 
-@pytest.mark.parametrize("fields", ["{'id': 'string'}", "{'id': 'string', 'body': ['string']}"])
-def test_a_schemas_texts_are_texts(declare: Declare, fields: str) -> None:
+@pytest.mark.parametrize("fields", ["{'id': 'string'}", "{'id': 'string', 'body': ['int64']}"])
+def test_a_schemas_texts_are_texts_or_lists_of_words(declare: Declare, fields: str) -> None:
     plugin = declare("schema", "made-up")
     made = "Schema(NAME, {'id': 'string'}, len)"
     text = plugin.read_text(encoding="utf-8").replace(made, f"Schema(NAME, {fields}, len, texts=('body',))")
     plugin.write_text(text, encoding="utf-8")
     assert "the schema made-up has no text (or list of texts) 'body', which texts names" in refused(plugin)
+    plugin.write_text(text.replace(fields, "{'id': 'string', 'body': ['string']}"), encoding="utf-8")
+    assert load_registry([plugin]).schemas.get("made-up").texts == ("body",)
