@@ -1,4 +1,4 @@
-"""LoRA: only the adapter and the head learn, by the gradients that peft's own layers have, and peft reads what is kept."""
+"""LoRA: only the adapter and the head learn, by the gradients of peft's own layers, and peft reads what is kept."""
 
 from __future__ import annotations
 
@@ -116,6 +116,21 @@ def test_the_first_tokens_alone_too(tiny: Callable[..., Path], rate: float) -> N
     ours, gradients = passes(encode_first, encoder, batch)
     expected, theirs = passes(lambda *given: encode_padded(*given)[:, 0], encoder, batch)
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+    largest = max(float(gradient.abs().max()) for gradient in theirs.values())
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("shape", ["bert", "xlm-roberta"])
+def test_as_on_a_gpu_they_are_too(tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
+    monkeypatch.setattr("xbench.models.packing.by_hand", lambda device: False)
+    encoder = adapted(tiny(shape, 0.0), lora_targets="all-linear").train()
+    batch = batch_of(encoder, LENGTHS["very unequal"])
+    ours, gradients = passes(encode_packed, encoder, batch)
+    expected, theirs = passes(encode_padded, encoder, batch)
+    torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+    assert gradients.keys() == theirs.keys()
     largest = max(float(gradient.abs().max()) for gradient in theirs.values())
     for name, gradient in theirs.items():
         torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)

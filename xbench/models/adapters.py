@@ -115,7 +115,7 @@ def find_targets(encoder: PreTrainedModel, text: str) -> list[str]:
 
 
 def _ends(name: str, end: str) -> bool:
-    """peft's rule for a list of targets."""
+    """The rule by which peft takes a list of targets."""
     return name == end or name.endswith(f".{end}")
 
 
@@ -185,7 +185,7 @@ def load_adapter(encoder: PreTrainedModel, folder: Path) -> None:
     config.inference_mode = False
     _inject(encoder, config)
     state = {name.removeprefix(PREFIX): weight for name, weight in load_file(folder / WEIGHTS).items()}
-    problems = set_peft_model_state_dict(encoder, state, NAME)
+    problems: Any = set_peft_model_state_dict(encoder, state, NAME)
     lacking = [name for name in problems.missing_keys if "lora_" in name]
     if lacking or problems.unexpected_keys:
         raise RuntimeError(f"an adapter does not fit its encoder: {lacking[:3]} {problems.unexpected_keys[:3]}")
