@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The tests read the published data; XBENCH_DATA says where it lies.
 XBENCH_DATA ?= ../shared/data
 
-.PHONY: demo test lint bench clean install
+.PHONY: demo test lint docs bench clean install
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ lint: install
 test: install lint
 	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m pytest
 	$(BIN)/xbench leaderboard check
+
+# docs/reference.md, from the docstrings; the tests hold it to the code.
+docs: install
+	$(BIN)/python docs/make_reference.py
 
 # What a user would run instead, and xbench, side by side on this machine; see tests/bench/README.md.
 bench: install

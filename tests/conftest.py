@@ -58,8 +58,16 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A web server on this machine, reached past any proxy."""
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a download would have waited before each new try; here it does not."""
+    waited: list[float] = []
+    monkeypatch.setattr("xbench.data.patience.sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[Site]:
+    """A web server on this machine, reached past any proxy; nobody waits between two tries."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

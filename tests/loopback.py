@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
+
+Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
+
+
+class Heard(NamedTuple):
+    """A request, as the server heard it; each part of a header's name begins with a capital."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
 
 
 @dataclass
@@ -21,18 +33,44 @@ class Site:
 
     Attributes:
         address: Its scheme, host and port.
-        answers: By path, with or without its query: status, headers, body.
+        answers: By path, with or without its query: an answer, or what makes one of a request.
         asked: The paths of all requests, in their order.
+        heard: The requests themselves.
     """
 
     address: str
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    answers: dict[str, Answer | Callable[[Heard], Answer]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
 
     def serve(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
         """Serve something from now on; gives its whole address. A header's underscores stand for hyphens."""
         length = {} if "Transfer_Encoding" in headers else {"Content-Length": str(len(body))}
         self.answers[path] = (status, length | {name.replace("_", "-"): text for name, text in headers.items()}, body)
+        return self.address + path
+
+    def serve_ranges(self, path: str, body: bytes, breaks: tuple[int, ...] = (), **headers: str) -> str:
+        """Serve something that one can go on with: ``Range``, where ``If-Range`` is the entity tag or the date.
+
+        Args:
+            path: Where.
+            body: What.
+            breaks: After so many bytes the first answers break off, one after the other.
+            headers: ``ETag`` or ``Last_Modified``.
+        """
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        left = list(breaks)
+
+        def answer(heard: Heard) -> Answer:
+            match = re.fullmatch(r"bytes=(\d+)-", heard.headers.get("Range", ""))
+            start = int(match[1]) if match and heard.headers.get("If-Range") in (None, *named.values()) else 0
+            if start >= len(body) and match:
+                return 416, {"Content-Length": "0", "Content-Range": f"bytes */{len(body)}"}, b""
+            part = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if match and start else {}
+            sent = body[start : start + left.pop(0)] if left and heard.method == "GET" else body[start:]
+            return 206 if part else 200, {**named, **part, "Content-Length": str(len(body) - start)}, sent
+
+        self.answers[path] = answer
         return self.address + path
 
 
@@ -44,15 +82,19 @@ def loopback_site() -> Iterator[Site]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            heard = Heard(self.command, self.path, {name.title(): text for name, text in self.headers.items()})
             site.asked.append(self.path)
+            site.heard.append(heard)
             found = site.answers.get(self.path) or site.answers.get(self.path.partition("?")[0])
-            status, headers, body = found or (404, {"Content-Length": "0"}, b"")
+            answer = found(heard) if callable(found) else found
+            status, headers, body = answer or (404, {"Content-Length": "0"}, b"")
             self.send_response_only(status)
             for name, text in {**headers, "Connection": "close"}.items():
                 self.send_header(name, text)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):  # whoever asked went away
+                    self.wfile.write(body)
 
         do_HEAD = do_GET
 

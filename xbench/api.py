@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, UserError
 from .hookspecs import hookimpl
-from .keys import content_key, file_sha256
+from .keys import content_key, file_sha256, rows_sha256
 from .languages import language_name
-from .measures import Diagnostic, DiagnosticContext, Figure, FigureContext, Metric, MetricContext, Picture
+from .measures import (
+    Access,
+    Diagnostic,
+    DiagnosticContext,
+    Figure,
+    FigureContext,
+    Metric,
+    MetricContext,
+    MetricSource,
+    Picture,
+)
 from .recipe import Recipe
 from .types import (
     Answer,
@@ -16,6 +26,8 @@ from .types import (
     Dataset,
     Decoding,
     Example,
+    Export,
+    Exporting,
     Files,
     Fitting,
     Floor,
@@ -43,28 +55,34 @@ if TYPE_CHECKING:
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
     from .heads.blocks import HeadModule, cosine_loss, dense_block, mean_pool
+    from .heads.exports import linear_export, sentence_export
     from .heads.parallel import parallel_predictions, unit
+    from .heads.sentences import SentenceModule
     from .heads.tokens import sentence_pair_examples, tokenize
     from .leaderboard.layout import limit_text
     from .sampling import resample_means
 
 _LAZY = {
     "HeadModule": "heads.blocks",
+    "SentenceModule": "heads.sentences",
     "cosine_loss": "heads.blocks",
     "dense_block": "heads.blocks",
     "forget_pages": "data.mapped",
     "limit_text": "leaderboard.layout",
+    "linear_export": "heads.exports",
     "mean_pool": "heads.blocks",
     "parallel_predictions": "heads.parallel",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
     "resample_means": "sampling",
+    "sentence_export": "heads.exports",
     "sentence_pair_examples": "heads.tokens",
     "tokenize": "heads.tokens",
     "unit": "heads.parallel",
 }
 
 __all__ = [
+    "Access",
     "Answer",
     "Batch",
     "DataError",
@@ -73,6 +91,8 @@ __all__ = [
     "Diagnostic",
     "DiagnosticContext",
     "Example",
+    "Export",
+    "Exporting",
     "Figure",
     "FigureContext",
     "Files",
@@ -84,6 +104,7 @@ __all__ = [
     "Hub",
     "Metric",
     "MetricContext",
+    "MetricSource",
     "Model",
     "Packaged",
     "PairScoreRow",
@@ -95,6 +116,7 @@ __all__ = [
     "Row",
     "Scalar",
     "Schema",
+    "SentenceModule",
     "Source",
     "SourceFile",
     "SpanRow",
@@ -109,11 +131,14 @@ __all__ = [
     "hookimpl",
     "language_name",
     "limit_text",
+    "linear_export",
     "mean_pool",
     "parallel_predictions",
     "parallel_tsv",
     "read_lines",
     "resample_means",
+    "rows_sha256",
+    "sentence_export",
     "sentence_pair_examples",
     "tokenize",
     "unit",

@@ -46,7 +46,7 @@ class Pair:
         first: The first one's.
         second: The second one's.
         score: The task's score to compare by.
-        difference: The first minus the second; None without draws over the same rows.
+        difference: The first minus the second; None without draws over the same rows, and of an oracle.
         p: Of it, corrected for all pairs that are shown; None without a difference.
     """
 
@@ -115,6 +115,8 @@ def _alike(entry: Entry, kind: str) -> tuple[Any, ...]:
 
 def _pair(first: Entry, second: Entry) -> Pair:
     score = first.table.ranked_by
+    if first.cell.peeks or second.cell.peeks:
+        return Pair(first, second, score)  # an oracle is shown, and held against nothing
     one, other = (evidence(entry.cell.records, score) for entry in (first, second))
     return Pair(first, second, score, one.minus(other) if one is not None and other is not None else None)
 

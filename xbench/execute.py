@@ -12,7 +12,7 @@ from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .registry import Registry
 from .settings import Settings
-from .work import Work, floors_left, found_records, prepare_work, turns
+from .work import Work, floors_left, found_records, prepare_work, stage_stands, turns
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def execute(
         raise UserError("; ".join(dict.fromkeys(reasons.values())))
     for reason in dict.fromkeys(reasons.values()):
         reporter.failed("missing", reason)
+    reporter.prepared(work.stage_keys)
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
@@ -80,30 +81,36 @@ def _run(work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell,
     floors = floors_left(work, records)
     if floors:
         _score(floors, work, records, reasons)
-    for stage, groups in turns(work, records):
+    for turn in turns(work, records):
+        stage = turn.stage
         if stage is not None:
-            _ensure_stage(stage, work, broken)
-        for group in groups:
+            _ensure_stage(stage, turn.candidates, work, broken)
+        for group in turn.groups:
             if stage is not None and stage.id in broken:
                 reasons.update(dict.fromkeys(group, broken[stage.id]))
             else:
                 _score(group, work, records, reasons)
 
 
-def _ensure_stage(stage: Stage, work: Work, broken: dict[str, str]) -> None:
-    """Train a stage unless it is there; a failure is kept in ``broken`` and stops only what depends on it."""
+def _ensure_stage(stage: Stage, candidates: int, work: Work, broken: dict[str, str]) -> None:
+    """Train a stage unless it is there with its candidates.
+
+    A failure is kept in ``broken`` and stops only what depends on it.
+    """
     if stage.parent in broken:
         broken[stage.id] = broken[stage.parent]
         return
     key = work.stage_keys[stage.id]
-    found = work.store.stage(key)
+    found = stage_stands(stage, candidates, work)
     if found is not None:
         work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
         return
     from .training.stage import train_stage
 
+    if work.store.stage(key) is not None:
+        work.reporter.note(f"{stage.label}: trained once more, to keep {candidates} checkpoints of it")
     try:
-        train_stage(stage, key, work)
+        train_stage(stage, key, work, candidates)
     except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
         broken[stage.id] = _explain(f"stage {stage.label}", error, work)
 
@@ -115,7 +122,7 @@ def _score(
     if next(iter(group)).is_floor:
         from .training.floors import score_cells
     else:
-        from .training.evaluate import score_cells
+        from .training.select import score_cells
     try:
         for cell, result in score_cells(group, work):
             if isinstance(result, Exception):

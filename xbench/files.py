@@ -42,7 +42,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~umask())
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -50,7 +50,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
     """The user's mask for new files: temporary ones are private at first."""
     mask = os.umask(0)
     os.umask(mask)
@@ -86,7 +86,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        os.chmod(folder, 0o777 & ~_umask())
+        os.chmod(folder, 0o777 & ~umask())
         try:
             os.rename(folder, target)
         except OSError:

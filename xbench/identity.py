@@ -4,14 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .keys import content_key
+from .selection import LAST
 from .training import TRAINING_VERSION
 from .types import Dataset, Scalar
 
 Versioned = tuple[str, int]
 """A head's, a floor's, a task's, a metric's or a diagnostic's name, and its version."""
+
+
+class ChosenOn(NamedTuple):
+    """Rows that a checkpoint is chosen on.
+
+    Attributes:
+        dataset: The dataset.
+        split: Of it.
+        rows: The sha256 of the split's rows.
+        limit: Rows to score, at most; None where all of them are.
+        metric: Whose first score counts.
+    """
+
+    dataset: str
+    split: str
+    rows: str
+    limit: int | None
+    metric: Versioned
+
+
+class Selection(NamedTuple):
+    """How a cell's checkpoint is chosen.
+
+    Attributes:
+        protocol: ``last``, ``source-dev``, ``average`` or ``oracle``.
+        candidates: How many checkpoints it is chosen from.
+        chosen_on: By what.
+    """
+
+    protocol: str = LAST
+    candidates: int = 1
+    chosen_on: Sequence[ChosenOn] = ()
+
+    def content(self) -> Any:
+        """As it enters a key. The last checkpoint is the same, however many others are kept."""
+        if self.protocol == LAST:
+            return LAST
+        chosen_on = [[*one[:-1], list(one.metric)] for one in self.chosen_on]
+        return {"protocol": self.protocol, "candidates": self.candidates, "chosen_on": chosen_on}
 
 
 @dataclass(frozen=True)
@@ -74,7 +114,7 @@ def floor_key(floor: Versioned, scored: Scored) -> str:
 def cell_key(
     scored: Scored, base: str, model: str, head: Versioned, curriculum: str, reading: str,
     fit: tuple[str, str, str, int | None] | None, seed: int, decoding: Mapping[str, Scalar],
-    diagnostics: Sequence[Versioned], selection: str = "last",
+    diagnostics: Sequence[Versioned], selection: Selection = Selection(),  # noqa: B008  # a tuple of constants
 ) -> str:  # fmt: skip
     """The content key of an encoder's cell.
 
@@ -96,7 +136,7 @@ def cell_key(
     """
     content = {
         **scored.content(), "base": base, "model": model, "head": list(head), "curriculum": curriculum,
-        "reading": reading, "fit": None if fit is None else list(fit), "selection": selection, "seed": seed,
+        "reading": reading, "fit": None if fit is None else list(fit), "selection": selection.content(), "seed": seed,
         "decoding": decoding, "diagnostics": [list(diagnostic) for diagnostic in diagnostics],
     }  # fmt: skip
     return content_key("cell", content)

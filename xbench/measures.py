@@ -91,6 +91,40 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What the user lets things do that come from elsewhere.
+
+    Attributes:
+        offline: The network must not be used.
+        trust_remote_code: Code that was fetched may run.
+    """
+
+    offline: bool = True
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class MetricSource:
+    """Makes metrics that nobody has declared: a task gives an address in the place of a name, ``SOURCE:ADDRESS``.
+
+    Attributes:
+        name: What stands before the colon, such as ``evaluate``.
+        metric_name: What the metric at an address is called in plans, records and tables. Two addresses that may give
+            other scores have two names. It looks at the address alone, and at nothing that it points to.
+        make: Makes the metric at an address when it is first asked for, under the name that ``metric_name`` gives. An
+            address that begins with ``./`` or ``../`` goes out from the task's file, and is whole when it comes here.
+            The metric's version changes with whatever it is made of, so that no two share a key; it is below 2^31.
+            What cannot be made is a `UserError`, which says why.
+        description: One line.
+    """
+
+    name: str
+    metric_name: Callable[[str], str]
+    make: Callable[[str, Access], Metric]
+    description: str
+
+
+@dataclass(frozen=True)
 class DiagnosticContext:
     """What a diagnostic may look at.
 

@@ -65,7 +65,8 @@ def text_digests(rows: Iterable[Row], fields: Sequence[str]) -> Digests:
     Returns:
         (rows, fields)
     """
-    digests = array("Q", (text_digest(row[name]) for row in rows for name in fields))
+    values = (row[name] for row in rows for name in fields)
+    digests = array("Q", (text_digest(value if isinstance(value, str) else " ".join(value)) for value in values))
     return np.asarray(digests, np.uint64).reshape(-1, len(fields))
 
 

@@ -12,6 +12,7 @@ from .errors import UserError, did_you_mean
 from .keys import content_key
 from .recipe import Recipe, build_recipe, refuse_idle
 from .registry import Registry
+from .selection import AVERAGE, DEV, LAST, ORACLE, SOURCE_DEV, Dev, check_candidates, dev_of
 from .tasks import OFFICIAL, Task, dataset_and_split
 from .types import Dataset, Floor, Head, Reading
 
@@ -99,7 +100,8 @@ class Cell:
         transfer: ``zero-shot``, ``in-language``, ``mixed``, ``frozen`` or ``floor``.
         recipe: The hyper-parameters.
         limit_train: Rows that each stage trains on, at most.
-        limit_eval: Rows to score, at most.
+        limit_eval: Rows to score, at most; of each split that the checkpoint is chosen on as well.
+        chosen_on: The rows that the checkpoint is chosen on; none where it takes none.
     """
 
     task: str
@@ -117,11 +119,24 @@ class Cell:
     recipe: Recipe
     limit_train: int | None
     limit_eval: int | None
+    chosen_on: tuple[Dev, ...] = ()
 
     @property
     def is_floor(self) -> bool:
         """Whether no encoder is needed."""
         return self.transfer == FLOOR
+
+    @property
+    def selection(self) -> str:
+        """How the checkpoint is chosen; where nothing is trained there is only one."""
+        return LAST if self.stage is None else self.recipe.selection
+
+    def dev_cells(self) -> list[Cell]:
+        """What a candidate is scored on to choose among them, as cells of their own; the same for all that share it."""
+        return [
+            replace(self, dataset=one.dataset, split=one.split, metrics=(one.metric,), transfer="", chosen_on=())
+            for one in self.chosen_on
+        ]
 
     @property
     def label(self) -> str:
@@ -255,6 +270,9 @@ class _Planner:
     ) -> Iterator[Cell]:
         """One cell for each evaluation dataset and reading."""
         for dataset, split in evals:
+            chosen_on = self._chosen_on(task, base, dataset)
+            if chosen_on is None:
+                continue
             kind = transfer((language for one in trained for language in one.languages), dataset.languages)
             for reading in _readings(task, head):
                 fit = None if reading.fit is None else self._fit(task, head, reading, dataset)
@@ -263,8 +281,39 @@ class _Planner:
                     base, reading=reading.name, fit=fit, metrics=self._metrics(task, dataset), dataset=dataset.name,
                     split=split, transfer=kind, limit_train=self.request.limit_train if learns else None,
                     # A frozen encoder whose reading is not fitted has nothing that a seed could change.
-                    seed=base.seed if learns else 0,
+                    seed=base.seed if learns else 0, chosen_on=chosen_on,
                 )  # fmt: skip
+
+    def _chosen_on(self, task: Task, base: Cell, target: Dataset) -> tuple[Dev, ...] | None:
+        """The rows that a cell's checkpoint is chosen on; None where there is no oracle for it, which a line says.
+
+        Raises:
+            UserError: There is too little to choose from, or to choose by.
+        """
+        if base.stage is None or base.selection == LAST:
+            return ()
+        check_candidates(base.recipe)
+        if base.selection == ORACLE:
+            try:
+                return (self._dev(task, target),)
+            except UserError as error:
+                line = f"{task.name}: no oracle for {target.name}: {error}"
+                self.left_out += [line] if line not in self.left_out else []
+                return None
+        if base.selection == AVERAGE:
+            return ()
+        mixture = [self.registry.datasets.get(name, task.path) for name in self.stages[base.stage].mixture]
+        try:
+            return tuple(self._dev(task, one) for one in mixture)
+        except UserError as error:
+            raise UserError(
+                f"recipe.selection = {SOURCE_DEV}: {error}: take {LAST} or {AVERAGE}, which need no {DEV} rows, with "
+                f"--set recipe.selection={LAST}"
+            ) from None
+
+    def _dev(self, task: Task, dataset: Dataset) -> Dev:
+        metrics = [self.registry.metrics.get(name) for name in self._metrics(task, dataset)]
+        return dev_of(dataset, metrics, task.train_split)
 
     def _evals(self, task: Task) -> list[tuple[Dataset, str]]:
         """The evaluation datasets with their splits; everything else that the task names is there as well."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .plan import Cell, Stage
+from .settings import Listener
 
 
-class Reporter:
+class Reporter(Listener):
     """Hears everything and says nothing; override what is of interest."""
 
-    def note(self, text: str) -> None:
-        """Something that the user should know once."""
+    def prepared(self, stage_keys: Mapping[str, str]) -> None:
+        """Names are resolved, and work can begin; the content keys, by stage id, of all stages that can be trained."""
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A fine-tuning run begins."""
@@ -34,3 +35,23 @@ class Reporter:
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """A stage or cell failed; the traceback is there when it was not the user's doing."""
+
+
+class Tee(Reporter):
+    """Tells several reporters everything, in turn.
+
+    Args:
+        reporters: Who hears it.
+    """
+
+    def __init__(self, *reporters: Reporter) -> None:
+        for name in (name for name in dir(Reporter) if not name.startswith("_")):
+            setattr(self, name, _each([getattr(reporter, name) for reporter in reporters]))
+
+
+def _each(calls: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def call(*values: Any, **named: Any) -> None:
+        for one in calls:
+            one(*values, **named)
+
+    return call

@@ -16,6 +16,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "bf16", "fp32"),
     "eval_precision": ("auto", "bf16", "fp32"),
     "vocabulary": ("auto", "full"),
+    "selection": ("last", "source-dev", "average", "oracle"),
     "tuning": ("full", "lora"),
 }
 BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
@@ -28,6 +29,7 @@ BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "max_grad_norm": (lambda value: value > 0, "above 0"),
     "mixing_alpha": (lambda value: 0 <= value <= 1, "between 0 and 1"),
     "micro_batch_tokens": (lambda value: value >= 0, "at least 0"),
+    "candidates": (lambda value: value >= 0, "at least 0"),
     "lora_rank": (lambda value: value >= 1, "at least 1"),
     "lora_alpha": (lambda value: value >= 1, "at least 1"),
     "lora_dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
@@ -37,6 +39,9 @@ EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens"})
 ``micro_batch_tokens`` changes its draws, as another card would.)"""
 EVALUATION_ONLY = frozenset({"eval_precision"})
 """These belong to a cell's key, not to a stage's."""
+SELECTION_ONLY = frozenset({"selection", "candidates"})
+"""How a checkpoint is chosen. It changes no training, so that one stage serves all protocols; a cell's key and record
+have it under ``selection`` and ``selected``, and not in the recipe, where records from before it have nothing."""
 FULL, LORA = CHOICES["tuning"]
 ADAPTER = frozenset({"lora_rank", "lora_alpha", "lora_dropout", "lora_targets"})
 """An adapter's options, which say something where ``tuning`` is ``lora``: see `spoken`."""
@@ -63,6 +68,9 @@ class Recipe:
         vocabulary: ``auto`` trains only the embedding rows that the data uses, where that is exact; ``full`` all.
         micro_batch_tokens: How many tokens, padding included, go through the encoder at once, at most; one example at
             least. 0 is what suits the device.
+        selection: How the checkpoint that is scored is chosen: ``last``, ``source-dev``, ``average`` or ``oracle``.
+        candidates: How many checkpoints a stage keeps, evenly spaced, the last one among them. 0 is one for ``last``,
+            and one an epoch for the other protocols.
         tuning: ``full`` trains all weights, ``lora`` adapters of low rank and the head, with the encoder frozen.
         lora_rank: The adapters' rank.
         lora_alpha: An adapter's output is multiplied with this over its rank.
@@ -86,6 +94,8 @@ class Recipe:
     eval_precision: str = "fp32"
     vocabulary: str = "auto"
     micro_batch_tokens: int = 0
+    selection: str = "last"
+    candidates: int = 0
     tuning: str = FULL
     lora_rank: int = 8
     lora_alpha: int = 16
@@ -105,6 +115,15 @@ class Recipe:
         """Whether weight decay moves the embedding table, also where no text looks it up: then all of it is needed."""
         return self.weight_decay > 0 and self.tuning == FULL
 
+    def stated(self) -> dict[str, Scalar]:
+        """The values as a record states them: how the checkpoint was chosen stands in fields of its own."""
+        return {name: value for name, value in self.values().items() if name not in SELECTION_ONLY}
+
+    @property
+    def kept(self) -> int:
+        """How many checkpoints a stage keeps, the last one among them."""
+        return self.candidates or (1 if self.selection == "last" else self.epochs)
+
     def training_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
         """What of the recipe can change the trained weights: a part of a stage's key.
 
@@ -114,7 +133,7 @@ class Recipe:
         Returns:
             Values by name.
         """
-        left_out = EXECUTION_ONLY | EVALUATION_ONLY | (set(decoding) & set(self.options))
+        left_out = EXECUTION_ONLY | EVALUATION_ONLY | SELECTION_ONLY | (set(decoding) & set(self.options))
         return {name: value for name, value in self.values().items() if name not in left_out}
 
     def decoding_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:

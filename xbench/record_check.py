@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 from .curriculum import FLOOR
 from .data.rows import prepare
 from .errors import UserError
-from .identity import Scored, Versioned, cell_key, floor_key, stage_key
+from .identity import ChosenOn, Scored, Selection, Versioned, cell_key, floor_key, stage_key
 from .models.resolve import model_here
-from .recipe import EVALUATION_ONLY, EXECUTION_ONLY, KNOWN, build_recipe, refuse_idle, spoken
+from .recipe import EVALUATION_ONLY, EXECUTION_ONLY, KNOWN, SELECTION_ONLY, build_recipe, refuse_idle, spoken
 from .record_form import ROUNDING
 from .registry import Catalogue, Registry
 from .scoring import name_scores
@@ -74,7 +75,8 @@ class RecordCheck:
             if declared is None:
                 yield f"{place}.split: {dataset.name} has no split {split['split']!r}, only {', '.join(dataset.splits)}"
             else:
-                yield from _row_errors(place, split, declared, limits["eval" if place == "eval" else "train"])
+                limit = split["limit"] if "limit" in split else limits["eval" if place == "eval" else "train"]
+                yield from _row_errors(place, split, declared, limit)
 
     def _sample_errors(self, record: Mapping[str, Any]) -> Iterator[str]:
         used = [_item(self._registry.datasets, split["dataset"]) for _, split in _splits(record)]
@@ -169,7 +171,7 @@ class RecordCheck:
             fitted = (fit["dataset"], fit["split"], fit["rows_sha256"], record["limits"]["train"])
         key = cell_key(
             scored, base, record["model"]["name"], (head.name, head.version), record["curriculum"], record["reading"],
-            fitted, record["seed"], {name: recipe.get(name) for name in names}, diagnostics, record["selection"],
+            fitted, record["seed"], {name: recipe.get(name) for name in names}, diagnostics, _selection(record),
         )  # fmt: skip
         return bool(key == record["key"])
 
@@ -214,7 +216,7 @@ class RecordCheck:
     def _is_stage(
         self, record: Mapping[str, Any], head: Head, depth: int, bases: Sequence[Mapping[str, str]], training: int
     ) -> bool:
-        left_out = EXECUTION_ONLY | EVALUATION_ONLY | (set(head.decoding) & set(_own_options(head)))
+        left_out = EXECUTION_ONLY | EVALUATION_ONLY | SELECTION_ONLY | (set(head.decoding) & set(_own_options(head)))
         recipe = {name: value for name, value in spoken(record["recipe"]).items() if name not in left_out}
         mixture = [split for split in record["train"] if split["stage"] == depth]
         first, rows = self._registry.datasets.items[mixture[0]["dataset"]], [split["rows_sha256"] for split in mixture]
@@ -245,12 +247,25 @@ def _scored(record: Mapping[str, Any]) -> Scored:
     )  # fmt: skip
 
 
+def _selection(record: Mapping[str, Any]) -> Selection:
+    selected = record.get("selected")
+    if selected is None:
+        return Selection()
+    chosen_on = [
+        ChosenOn(one["dataset"], one["split"], one["rows_sha256"], one["limit"], (one["metric"], one["metric_version"]))
+        for one in selected["dev"]
+    ]
+    return Selection(record["selection"], selected["candidates"], chosen_on)
+
+
 def _splits(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The splits that a record names, each with its place."""
     for index, split in enumerate(record["train"]):
         yield f"train[{index}]", split
     if record["fit"] is not None:
         yield "fit", record["fit"]
+    for index, split in enumerate(record["selected"]["dev"] if "selected" in record else ()):
+        yield f"selected.dev[{index}]", split
     yield "eval", record["eval"]
 
 
@@ -269,8 +284,10 @@ def _row_errors(place: str, split: Mapping[str, Any], declared: Split, limit: in
 
 
 def _item(catalogue: Catalogue[T], name: str) -> T | None:
-    """What a name stands for; None where it is unknown or has two owners."""
-    return catalogue.items[name] if len(catalogue.owners.get(name, [])) == 1 else None
+    """What a name stands for; None where it is unknown, has two owners, or cannot be made here."""
+    with contextlib.suppress(UserError):
+        return catalogue.get(name)
+    return None
 
 
 def _of_version(catalogue: Catalogue[Head], name: str, version: int) -> Head | str:

@@ -14,8 +14,10 @@ import numpy as np
 
 from .curriculum import FLOOR, FROZEN, transfer
 from .forms import Form, ascii_safe, each, flag, maybe, named, number, one_of, scalar, shown, table, text, whole
+from .recipe import CHOICES
 from .registry import NAME
 from .sampling import STEPS
+from .selection import AVERAGE, LAST, ORACLE, SOURCE_DEV, best_candidate
 from .store import READABLE, RECORD_SCHEMA, sign
 
 TRANSFERS = ("zero-shot", "in-language", "mixed", "frozen", FLOOR)
@@ -39,6 +41,11 @@ _split: Mapping[str, Form] = {
     "dataset": _name, "language": _language, "split": _label, "rows": whole(1), "rows_sha256": _sha256,
 }  # fmt: skip
 _fields = maybe(named(_count, _label))
+_SELECTED = table({
+    "candidates": whole(2), "steps": each(whole(1)), "epochs": each(number(0)), "step": maybe(whole(1)),
+    "dev": each(table({**_split, "limit": maybe(whole(2)), "metric": _name, "metric_version": _version})),
+    "scores": each(each(maybe(number()))),
+})  # fmt: skip
 _SAMPLING = table({
     "scheme": _label, "unit": _label, "units": whole(1), "units_sha256": _sha256, "draws": whole(1, MOST_DRAWS),
     "scores": named(table({"scale": number(0), "data": text(4 * MOST_DRAWS)}), _label),
@@ -68,18 +75,20 @@ def _form(old: bool) -> Form:
         "transfer": one_of(*TRANSFERS),
         "model": table({
             "name": text(), "revision": text(empty=True), "weights_sha256": _sha256_or_nothing, "parameters": _count,
-        }),
+            "sentence": text(),
+        }, ("sentence",)),
         "train": each(table({**_split, "stage": _count})), "fit": maybe(table(_split)), "eval": table(_split),
         "stages": each(_sha256), "limits": table({"train": maybe(whole(2)), "eval": maybe(whole(2))}), "sample": flag,
         "scores": named(maybe(number()), _label, least=1), "primary": _label,
         "metric_version": named(_version, _name, least=1), "chance": _numbers, "bounds": _bounds,
         "diagnostics": named(_numbers, _name), "ceilings": _numbers, "recipe": named(scalar, _label),
-        "selection": one_of("last"), "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
+        "selection": one_of(*CHOICES["selection"]), "selected": _SELECTED,
+        "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
         "timing": table(_TIMING, ("decode_s", "score_s") if old else ()),
         "environment": table(_ENVIRONMENT, [name for name in _ENVIRONMENT if old and name.startswith("training_")]),
         "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
     }  # fmt: skip
-    return table(fields, ("bounds", *(("chance", "sampling", "overlap", "ceilings") if old else ())))
+    return table(fields, ("bounds", "selected", *(("chance", "sampling", "overlap", "ceilings") if old else ())))
 
 
 _FORMS = {schema: _form(old=schema != RECORD_SCHEMA) for schema in READABLE}
@@ -222,6 +231,38 @@ def _overlapping(record: Mapping[str, Any]) -> Iterator[str]:
                     yield f"{place}{name}: {count}, and {place}texts is {shown(texts)}"
 
 
+def _chosen(record: Mapping[str, Any]) -> Iterator[str]:
+    """Which checkpoint it is: what is said of the choice follows from the protocol and from the scores."""
+    protocol, selected = record["selection"], record.get("selected")
+    if (selected is None) != (protocol == LAST):
+        yield f"selected: is {'missing' if selected is None else 'there'}, and selection is {protocol}"
+        return
+    if selected is None:
+        return
+    if not record["stages"]:
+        yield f"selection: {protocol}, and nothing was trained"
+        return
+    steps, scores = selected["steps"], selected["scores"]
+    if not steps or steps != sorted(set(steps)) or len(steps) > selected["candidates"]:
+        yield f"selected.steps: are not at most {selected['candidates']} steps, one after the other"
+    if len(selected["epochs"]) != len(steps):
+        yield f"selected.epochs: {len(selected['epochs'])} of them, and there are {len(steps)} steps"
+    last = [split["dataset"] for split in record["train"] if split["stage"] == len(record["stages"]) - 1]
+    wanted = {SOURCE_DEV: last, ORACLE: [record["eval"]["dataset"]], AVERAGE: []}[protocol]
+    if [split["dataset"] for split in selected["dev"]] != wanted:
+        yield f"selected.dev: is not of {', '.join(wanted) or 'nothing'}, by which {protocol} chooses"
+    elif protocol == AVERAGE:
+        if scores or selected["step"] is not None:
+            yield "selected: names scores or a step, and the average is of all checkpoints"
+    elif len(scores) != len(steps) or any(len(own) != len(wanted) for own in scores):
+        yield "selected.scores: are not one a step and dataset"
+    elif (best := best_candidate(scores)) is None or steps[best] != selected["step"]:
+        yield f"selected.step: {shown(selected['step'])} is not the step with the best of these scores"
+    for index, split in enumerate(selected["dev"]):
+        if split["limit"] is not None and split["rows"] != split["limit"]:
+            yield f"selected.dev[{index}].rows: {split['rows']}, and its limit is {split['limit']}"
+
+
 _RULES: tuple[Callable[[Mapping[str, Any]], Iterator[str]], ...] = (
-    _learned, _counted, _measured, _sampled, _overlapping,
+    _learned, _chosen, _counted, _measured, _sampled, _overlapping,
 )  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -18,7 +20,7 @@ from . import hookspecs
 from .curriculum import FROZEN, parse_curriculum
 from .errors import UserError, did_you_mean
 from .keys import text_sha256
-from .measures import Diagnostic, Figure, Metric
+from .measures import Access, Diagnostic, Figure, Metric, MetricSource
 from .tasks import OFFICIAL, Task, load_task
 from .types import Dataset, Floor, Head, Model, Schema
 
@@ -35,11 +37,13 @@ class Plugin:
         name: Its entry point's name, or its file's path.
         distribution: The installed distribution and its version, or ``file``.
         error: Why it could not be loaded; empty when it was.
+        cause: What was raised then, with its traceback.
     """
 
     name: str
     distribution: str
     error: str = ""
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution})"
@@ -55,6 +59,8 @@ class Catalogue(Generic[T]):
         type: What they are.
         items: By name.
         owners: By name: every plugin that claims it; more than one is an error on use.
+        makers: By name: what makes a thing when it is first asked for, of those that a task names by their address.
+        addresses: By name: where such a thing is made from.
     """
 
     kind: str
@@ -63,10 +69,27 @@ class Catalogue(Generic[T]):
     items: dict[str, T] = field(default_factory=dict)
     owners: dict[str, list[Plugin]] = field(default_factory=dict)
     broken: list[Plugin] = field(default_factory=list)
+    makers: dict[str, Callable[[], T]] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, item: T, owner: Plugin) -> None:
         """Enter one thing; the first owner's stands until the name is looked up."""
         self.items.setdefault(name, item)
+        self.owners.setdefault(name, []).append(owner)
+
+    def defer(self, name: str, address: str, make: Callable[[], T], owner: Plugin) -> None:
+        """Enter a thing that is made when it is first asked for; several may name the same one.
+
+        Args:
+            name: Its name.
+            address: Where it is made from: the same thing has the same address.
+            make: Makes it.
+            owner: Who names it.
+        """
+        if self.addresses.get(name) == address:
+            return
+        if name not in self.owners:
+            self.makers[name], self.addresses[name] = make, address
         self.owners.setdefault(name, []).append(owner)
 
     def get(self, name: str, where: str = "", also: Iterable[str] = ()) -> T:
@@ -81,7 +104,7 @@ class Catalogue(Generic[T]):
             The thing.
 
         Raises:
-            UserError: The name is unknown, or two plugins own it.
+            UserError: The name is unknown, two plugins own it, or the thing cannot be made.
         """
         prefix = f"{where}: " if where else ""
         owners = self.owners.get(name, [])
@@ -93,6 +116,12 @@ class Catalogue(Generic[T]):
         if len(owners) > 1:
             both = " and ".join(map(str, owners))
             raise UserError(f"{prefix}the {self.kind} {name!r} has two owners, {both}: uninstall or rename one")
+        if name in self.makers:
+            try:
+                self.items[name] = self.makers[name]()
+            except UserError as error:
+                raise UserError(f"{prefix}{error}") from error.__cause__
+            del self.makers[name]
         return self.items[name]
 
     def conflicts(self) -> Iterator[str]:
@@ -107,13 +136,21 @@ class Catalogue(Generic[T]):
 
 @dataclass
 class Registry:
-    """Everything that the loaded plugins declare."""
+    """Everything that the loaded plugins declare.
+
+    Attributes:
+        plugins: All of them, broken ones included.
+        access: What the user lets things do that are made when they are asked for.
+    """
 
     plugins: list[Plugin] = field(default_factory=list)
     schemas: Catalogue[Schema] = field(default_factory=lambda: Catalogue("schema", "xbench_schemas", Schema))
     datasets: Catalogue[Dataset] = field(default_factory=lambda: Catalogue("dataset", "xbench_datasets", Dataset))
     heads: Catalogue[Head] = field(default_factory=lambda: Catalogue("head", "xbench_heads", Head))
     metrics: Catalogue[Metric] = field(default_factory=lambda: Catalogue("metric", "xbench_metrics", Metric))
+    metric_sources: Catalogue[MetricSource] = field(
+        default_factory=lambda: Catalogue("metric source", "xbench_metric_sources", MetricSource)
+    )
     diagnostics: Catalogue[Diagnostic] = field(
         default_factory=lambda: Catalogue("diagnostic", "xbench_diagnostics", Diagnostic)
     )
@@ -121,11 +158,35 @@ class Registry:
     models: Catalogue[Model] = field(default_factory=lambda: Catalogue("model", "xbench_models", Model))
     floors: Catalogue[Floor] = field(default_factory=lambda: Catalogue("floor", "xbench_floors", Floor))
     tasks: Catalogue[Task] = field(default_factory=lambda: Catalogue("task", "xbench_tasks", Task))
+    access: Access = field(default_factory=Access)
 
     def catalogues(self) -> tuple[Catalogue[Any], ...]:
         """All kinds."""
-        judged = (self.schemas, self.datasets, self.heads, self.metrics, self.diagnostics, self.figures)
-        return (*judged, self.models, self.floors, self.tasks)
+        judged = (self.metrics, self.metric_sources, self.diagnostics, self.figures)
+        return (self.schemas, self.datasets, self.heads, *judged, self.models, self.floors, self.tasks)
+
+    def metric_name(self, text: str, folder: Path, owner: Plugin) -> str:
+        """The name of a metric that somebody names, or gives the address of; it is made when it is looked up.
+
+        Args:
+            text: A metric's name, ``official``, or ``SOURCE:ADDRESS``.
+            folder: Where an address that begins with ``./`` or ``../`` goes out from.
+            owner: Who gives it.
+
+        Returns:
+            The name; the text itself where no source is known by what stands before the colon.
+        """
+        prefix, colon, address = text.partition(":")
+        if not colon or len(self.metric_sources.owners.get(prefix, ())) != 1:
+            return text
+        if address.startswith(("./", "../")):
+            address = os.path.normpath(folder.absolute() / address)
+        source = self.metric_sources.items[prefix]
+        name = source.metric_name(address)
+        if not NAME.fullmatch(name):
+            return text
+        self.metrics.defer(name, f"{prefix}:{address}", lambda: source.make(address, self.access), owner)
+        return name
 
     def floor(self, text: str) -> Floor | None:
         """The floor that ``--model`` names.
@@ -201,28 +262,64 @@ def load_registry(files: Iterable[Path] = ()) -> Registry:
     Raises:
         UserError: A given file cannot be loaded: the user asked for that very one.
     """
-    registry = Registry()
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-    for point in sorted(points, key=lambda point: point.name):
-        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
-        _load_one(registry, manager, Plugin(point.name, distribution), point.load)
+    registry, manager = Registry(), new_manager()
+    for plugin, point in installed_plugins():
+        load_one(registry, manager, plugin, point.load)
     for file in files:
         plugin = Plugin(str(file), "file")
-        _load_one(registry, manager, plugin, lambda file=file: _import_file(file))
+        load_one(registry, manager, plugin, partial(import_file, file))
         if registry.plugins[-1].error:
             raise UserError(f"--plugin {file}: {registry.plugins[-1].error}")
     broken = [plugin for plugin in registry.plugins if plugin.error]
     for catalogue in registry.catalogues():
         catalogue.broken = broken
+    name_metrics(registry)
     return registry
 
 
-def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Any) -> None:
-    """Load one plugin and take all it declares, or nothing of it."""
+def name_metrics(registry: Registry) -> None:
+    """Put a name in the place of every address among the tasks' metrics.
+
+    Args:
+        registry: All plugins are loaded, so that every source is known.
+    """
+    for name, task in registry.tasks.items.items():
+        folder, owner = Path(task.path).parent, registry.tasks.owners[name][0]
+        metrics = tuple(registry.metric_name(text, folder, owner) for text in task.metrics)
+        registry.tasks.items[name] = replace(task, metrics=metrics)
+
+
+def installed_plugins() -> Iterator[tuple[Plugin, importlib.metadata.EntryPoint]]:
+    """Every installed plugin with its entry point, in the order of their names."""
+    points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    for point in sorted(points, key=lambda point: point.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+        yield Plugin(point.name, distribution), point
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and has no plugin yet."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def load_one(
+    registry: Registry, manager: pluggy.PluginManager, plugin: Plugin, load: Callable[[], Any]
+) -> ModuleType | None:
+    """Load one plugin and take all it declares, or nothing of it.
+
+    Args:
+        registry: Gets what it declares, and the plugin itself, with its error where it has one.
+        manager: Of the plugins loaded before.
+        plugin: Which one.
+        load: Imports it.
+
+    Returns:
+        The plugin's module; None where it fails.
+    """
     try:
-        module = load()
+        module: ModuleType = load()
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         manager.check_pending()
         declared = _declared(registry, manager, module)
@@ -233,12 +330,13 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, plugin: Plugin,
         ]:
             manager.unregister(loaded)
         line = " ".join(str(error).split())
-        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}"))
-        return
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}", error))
+        return None
     registry.plugins.append(plugin)
     for catalogue, items in declared:
         for item in items:
             catalogue.add(item.name, item, plugin)
+    return module
 
 
 def _declared(
@@ -287,17 +385,25 @@ def _check_declaration(catalogue: Catalogue[Any], item: Any) -> None:
         if item.fields.get("id") != "string":
             raise ValueError(f"the schema {item.name} has no field 'id' of type 'string': every schema has one")
         for field in item.texts:
-            if item.fields.get(field) != "string":
-                raise ValueError(f"the schema {item.name} has no field {field!r} of type 'string', which texts names")
+            if item.fields.get(field) not in ("string", ["string"]):
+                raise ValueError(f"the schema {item.name} has no text (or list of texts) {field!r}, which texts names")
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a Python file under a name of its own."""
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It is not there, or no Python file.
+    """
     if not path.is_file():
         raise UserError("there is no such file")
     # Two files of one name in different folders are two modules.
     name = f"xbench_plugin_{path.stem}_{text_sha256(str(path.resolve()))[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    package = [str(path.parent)] if path.name == "__init__.py" else None  # its other modules are found beside it
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=package)
     if spec is None or spec.loader is None:
         raise UserError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)

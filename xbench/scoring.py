@@ -13,7 +13,7 @@ from .data.schemas import value_error
 from .errors import UserError
 from .keys import finite
 from .measures import Metric, MetricContext
-from .registry import Registry
+from .registry import Plugin, Registry
 from .tasks import OFFICIAL, dataset_and_split
 from .types import Dataset, Prediction, Schema
 
@@ -63,6 +63,8 @@ def choose_metrics(dataset: Dataset, names: Sequence[str], registry: Registry) -
             break
     if not chosen:
         raise UserError(f"nobody says how {dataset.name} is scored: name a metric with --metric")
+    user = Plugin("--metric", "the command line")
+    chosen = [registry.metric_name(name, Path(), user) for name in chosen]
     metrics = [registry.metrics.get(name, "--metric") for name in dict.fromkeys(chosen)]
     for metric in metrics:
         metric.check_takes(dataset)

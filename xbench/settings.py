@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+
+class Listener:
+    """Hears what is fetched and says nothing; override what is of interest. Threads may call it side by side."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know once."""
+
+    def fetched(self, label: str, done: int, total: int | None) -> None:
+        """So many bytes of a download are here; ``total`` is None where its server does not say."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,7 @@ class Settings:
         why_offline: What makes it so, in a few words for a message.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         trust_remote_code: Let a model's repository run its own code. Off unless the user asks.
+        listener: Hears of waits and downloads.
     """
 
     cache: Path
@@ -27,6 +38,7 @@ class Settings:
     why_offline: str = "--offline"
     device: str = "auto"
     trust_remote_code: bool = False
+    listener: Listener = field(default_factory=Listener, compare=False, repr=False)
 
 
 def default_cache() -> Path:

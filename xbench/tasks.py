@@ -21,7 +21,8 @@ class Task:
         eval: Evaluation datasets, in the order of a table's columns; ``dataset/split`` takes another split.
         heads: Heads by name; the first is the default.
         metrics: Metrics by name; the first score of the first one is the primary score. ``official`` stands for each
-            evaluation dataset's own scorers.
+            evaluation dataset's own scorers. In the file, ``SOURCE:ADDRESS`` such as ``evaluate:./my_metric.py`` is one
+            that is made from what lies there.
         curricula: The rows of the task's table, in order.
         recipe: Settings over the recipe's defaults.
         description: One line.

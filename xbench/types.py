@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from .models.sentences import SentenceLayout
     from .recipe import Recipe
 
 Scalar: TypeAlias = str | int | float | bool
+"""What a setting of a recipe can be."""
 Row: TypeAlias = Mapping[str, Any]
+"""One row of a dataset: its fields by name, of the types that its schema says."""
 Prediction: TypeAlias = Any
 """What a head says of one row: a number, a label or a text; anything that JSON can hold."""
 Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Row]]
@@ -61,11 +64,14 @@ class Schema:
         check: Says what is wrong with a row whose types are right, or None; it also gets the dataset.
         prediction: The type of a prediction, as ``fields`` has types, for those that are made elsewhere; empty where
             any will do.
-        texts: The fields that hold a row's texts, by which rows are found again in other splits and datasets; empty
-            where they shall not be looked for.
+        texts: The fields that hold a row's texts, or lists of words, by which rows are found again in other splits and
+            datasets; empty where they shall not be looked for.
         cluster: What a row shares with others, such as its passage, as a text: rows that share it are not independent,
             and a score's interval counts them as one unit. None where each row stands for itself.
         unit: What such a unit is called.
+        perfect: Predictions of all given rows, in the form in which heads give them, that no metric could find fault
+            with: what conformance checks hold metrics against. None where the reference itself, or the first of several
+            references, is such a prediction.
     """
 
     name: str
@@ -73,10 +79,11 @@ class Schema:
     reference: Callable[[Row], Any]
     languages: tuple[int, ...] = (1,)
     check: Callable[[Row, Dataset], str | None] = lambda row, dataset: None
-    prediction: str = ""
+    prediction: Any = ""
     texts: tuple[str, ...] = ()
     cluster: Callable[[Row], str] | None = None
     unit: str = "row"
+    perfect: Callable[[Sequence[Row]], Sequence[Prediction]] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ class Packaged:
 
 
 Source: TypeAlias = Files | Hub | Packaged
+"""Where the rows of a split come from."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +227,8 @@ class Model:
         description: One line.
         prompts: Texts put before a sentence, by use. ``"sentence"`` is for sentence embeddings of both sides.
         version: Raised when ``write`` would give other bytes than before.
+        layout: Whether its files say how sentence embeddings are made, where they are of the layout of
+            sentence-transformers; without, these are the mean of the tokens' vectors.
     """
 
     name: str
@@ -231,6 +241,7 @@ class Model:
     hub: tuple[str, str] | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+    layout: bool = True
 
 
 @dataclass(frozen=True)
@@ -274,12 +285,15 @@ class HeadContext:
         prompts: The model's prompts, by use.
         labels: The class names of the datasets at hand.
         score_range: The range of their gold scores.
+        sentence: How the model's files say that a sentence embedding is made, which `SentenceModule` does; None: the
+            mean of the tokens' vectors.
     """
 
     recipe: Recipe
     prompts: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
+    sentence: SentenceLayout | None = None
 
     def unit_scale(self) -> tuple[float, float]:
         """The offset and the factor that bring a gold score to 0-1."""
@@ -374,6 +388,44 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Exporting:
+    """A fine-tuned head that is to become a part of an ordinary model folder.
+
+    Attributes:
+        weights: Of the head's module by name, the encoder's left out.
+        config: The encoder's configuration; a copy.
+        context: Of the stage's training.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    config: PreTrainedConfig
+    context: HeadContext
+
+
+@dataclass(frozen=True)
+class Export:
+    """How others load a fine-tuned head: what comes beside the encoder's weights, and what to check it by.
+
+    Attributes:
+        loads: The class that loads the folder: one of transformers' auto classes, such as
+            ``AutoModelForSequenceClassification``, or ``SentenceTransformer``.
+        raw: From what that model gives to what the head's module gives for the same batch: transformers' output, or
+            (sequences, width) embeddings. The folder is kept only where the two agree.
+        weights: By the auto class's names, the encoder's left out.
+        layers: For ``SentenceTransformer`` the weights of each layer over the pooled vector, by the layer's names.
+        config: Changes to the configuration.
+        notes: Sentences for the model card: how to give it inputs, and how to read what it says.
+    """
+
+    loads: str
+    raw: Callable[[Any], torch.Tensor]
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    layers: Sequence[Mapping[str, torch.Tensor]] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Head:
     """What is put on the encoder and how it is trained and read.
 
@@ -392,6 +444,8 @@ class Head:
         decoding: The names of the recipe keys that change predictions without training: they belong to a cell's key.
             The head's own options among them are in no stage's key, so that only ``decode`` may read them.
         readings: The ways of reading predictions; each is a cell of its own.
+        export: Says how a fine-tuned stage is loaded by others (`linear_export` and `sentence_export` do it for the
+            heads that they fit); None where only the encoder can be exported.
     """
 
     name: str
@@ -405,6 +459,7 @@ class Head:
     options: Mapping[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
     decoding: tuple[str, ...] = ("max_length",)
     readings: tuple[Reading, ...] = (Reading(),)
+    export: Callable[[Exporting], Export] | None = None
 
 
 @dataclass(frozen=True)

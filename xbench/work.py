@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .candidates import Candidates
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
-from .identity import Scored, cell_key, floor_key, stage_key
+from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_key
 from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
@@ -94,6 +95,11 @@ class Work:
 
         return Overlaps(self.registry, self.settings, self.rows)
 
+    @cached_property
+    def candidates(self) -> Candidates:
+        """What stages keep beside their last checkpoint."""
+        return Candidates(self.settings.cache, self.store)
+
     def reader(self, cell: Cell) -> Head | Floor:
         """What gives a cell's predictions: a head on its encoder, or a floor."""
         return self.registry.floors.get(cell.head) if cell.is_floor else self.registry.heads.get(cell.head)
@@ -119,6 +125,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
     Returns:
         What is here, and what is missing.
     """
+    settings = replace(settings, listener=reporter)
     work = Work(registry, settings, Store(settings), reporter, stages={stage.id: stage for stage in plan.stages})
     for text in dict.fromkeys(cell.model for cell in plan.cells if not cell.is_floor):
         try:
@@ -145,7 +152,8 @@ def _rows_of(cell: Cell, work: Work) -> list[tuple[str, str]]:
     if cell.model in work.missing:
         return []
     trained = [(name, stage.split) for stage in work.chain(cell.stage) for name in stage.mixture]
-    return [*trained, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit])]
+    chosen_on = [(one.dataset, one.split) for one in cell.chosen_on]
+    return [*trained, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit]), *chosen_on]
 
 
 def _prepare_rows(name: str, split: str, work: Work) -> None:
@@ -204,8 +212,19 @@ def _cell_key(cell: Cell, work: Work) -> str:
     diagnostics = [(name, registry.diagnostics.get(name).version) for name in task.diagnostics]
     return cell_key(
         scored, base, model.name, (reader.name, reader.version), cell.curriculum, cell.reading, fit, cell.seed,
-        cell_recipe(cell, reader), diagnostics,
+        cell_recipe(cell, reader), diagnostics, cell_selection(cell, work),
     )  # fmt: skip
+
+
+def cell_selection(cell: Cell, work: Work) -> Selection:
+    """How a cell's checkpoint is chosen; a limit that takes all rows is none."""
+    chosen_on = []
+    for dataset, split, metric in cell.chosen_on:
+        rows = work.rows[dataset, split]
+        (limit,) = share_limit(cell.limit_eval, [rows.rows])
+        version = work.registry.metrics.get(metric).version
+        chosen_on.append(ChosenOn(dataset, split, rows.rows_sha256, limit, (metric, version)))
+    return Selection(cell.selection, cell.recipe.kept, chosen_on)
 
 
 def cell_limits(cell: Cell, work: Work) -> dict[str, int | None]:
@@ -262,6 +281,13 @@ def floors_left(work: Work, done: Container[Cell]) -> dict[Cell, str]:
     return {cell: key for cell, key in work.cell_keys.items() if cell.is_floor and cell not in done}
 
 
+def stage_stands(stage: Stage, candidates: int, work: Work) -> dict[str, Any] | None:
+    """The manifest of a finished stage that keeps so many candidates as well, or None."""
+    key = work.stage_keys[stage.id]
+    found = work.store.stage(key)
+    return found if candidates < 2 or work.candidates.find(key, candidates) is not None else None
+
+
 class Turn(NamedTuple):
     """What is done together: a stage is trained unless it is there, then the cells that read it are scored.
 
@@ -273,6 +299,11 @@ class Turn(NamedTuple):
 
     stage: Stage | None
     groups: list[dict[Cell, str]]
+
+    @property
+    def candidates(self) -> int:
+        """How many checkpoints the stage has to keep: of one that only others go on from, the last is enough."""
+        return self.stage.recipe.kept if self.stage is not None and self.groups else 1
 
 
 def turns(work: Work, done: Container[Cell]) -> list[Turn]:

@@ -109,7 +109,18 @@ def _encoder(record: Record) -> dict[str, Any]:
     return {
         **{name: record[name] for name in ("model", "curriculum", "stages", "recipe", "task_version", "head_version")},
         "eval": [evaluated["dataset"], evaluated["split"], evaluated["rows"], evaluated["rows_sha256"]],
+        # Two readings of one stage may have chosen two checkpoints: these share no picture.
+        **({"checkpoint": _checkpoint(record)} if "selected" in record else {}),
     }
+
+
+def _checkpoint(record: Record) -> str:
+    """Which one it is, where it is not the last: ``source-dev of 4, step 360``; mostly empty."""
+    if "selected" not in record:
+        return ""
+    selected = record["selected"]
+    step = "" if selected["step"] is None else f", step {selected['step']}"
+    return f"{record['selection']} of {selected['candidates']}{step}"
 
 
 def _map(panel: Panel) -> dict[str, Any]:
@@ -143,6 +154,7 @@ def _title(panel: Panel) -> str:
     parts = [
         f"{record['model']['name']}, {trained}: {evaluated['dataset']}/{evaluated['split']}",
         f"{len(panel.arrays['source'])} pairs",
+        *([_checkpoint(record)] if "selected" in record else []),
         *([f"seed {record['seed']}"] if record["seed"] else []),
         *([limit_text(record["limits"]).removeprefix("limited: ")] if any(record["limits"].values()) else []),
     ]

@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Decoding, Fitting, Head, HeadContext, Reading, sentence_pair_examples
+from xbench.api import (
+    Decoding,
+    Export,
+    Exporting,
+    Fitting,
+    Head,
+    HeadContext,
+    Reading,
+    sentence_export,
+    sentence_pair_examples,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -73,16 +83,25 @@ def decode_pairs(decoding: Decoding) -> list[Any]:
     return decode(decoding)
 
 
+def export_embedder(exporting: Exporting) -> Export:
+    """``SentenceTransformer``; the maps are fitted anew for each run, and are no part of the stage."""
+    import torch
+
+    notes = ("These are the embeddings before any map between languages.",)
+    return sentence_export(exporting, lambda vectors: torch.stack(vectors.chunk(2), 1), notes)
+
+
 HEADS = [
     Head(
         name="alignment",
         version=2,
         schemas=("pair-score", "parallel"),
-        description="Mean-pooled sentence embeddings of two languages, compared after a linear map (section II.C)",
+        description="Sentence embeddings of two languages, compared after a linear map (section II.C)",
         examples=sentence_pair_examples,
         module=alignment_module,
         decode=decode_pairs,
         needs_training=False,
+        export=export_embedder,
         options=MAP_OPTIONS,
         decoding=("max_length", *MAP_OPTIONS),
         readings=(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from xbench.api import Batch, HeadModule, UserError, cosine_loss, mean_pool
+from xbench.api import Batch, SentenceModule, UserError, cosine_loss
 
 
-class Embedder(HeadModule):
-    """The mean-pooled embeddings of both sentences; nothing to learn but the encoder (the paper's Fig. 2).
+class Embedder(SentenceModule):
+    """The embeddings of both sentences; nothing to learn but what makes these (the paper's Fig. 2).
 
     Training brings their cosine to the gold score scaled to 0-1, by mean squared error (Reimers and Gurevych, 2019).
     """
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Embeddings, shape (examples, 2, hidden)."""
-        vectors = mean_pool(self.encode(batch), batch.attention_mask)  # (2 * examples, hidden)
-        return torch.stack(vectors.chunk(2), 1)  # (examples, 2, hidden)
+        """Embeddings, shape (examples, 2, width)."""
+        return torch.stack(self.embed(batch).chunk(2), 1)  # (examples, 2, width)
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Squared error against the score scaled to 0-1, shape (examples,).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from xbench.api import Decoding, Example, Head, HeadContext, Row
+from xbench.api import Decoding, Example, Export, Exporting, Head, HeadContext, Row, linear_export
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,22 @@ def span_texts(decoding: Decoding) -> list[str]:
     return decode_spans(decoding)
 
 
+def export_reader(exporting: Exporting) -> Export:
+    """``AutoModelForQuestionAnswering``."""
+    import torch
+
+    options = exporting.context.recipe.options
+    notes = (
+        f"It reads a question (cut at {options['max_question']} tokens) and its passage in windows that share "
+        f"{options['stride']} tokens; the best span of all windows, of at most {options['max_answer_chars']} "
+        "characters, is the answer.",
+    )
+    return linear_export(
+        exporting, "AutoModelForQuestionAnswering", ("pointer",),
+        lambda output: torch.stack([output.start_logits, output.end_logits], 1), {"num_labels": 2}, notes,
+    )  # fmt: skip
+
+
 HEADS = [
     Head(
         name="span",
@@ -49,5 +65,6 @@ HEADS = [
         # shorter. A limit in tokens, 30 by custom, is some 120 characters of English and 45 of Korean.
         options={"max_length": 384, "stride": 128, "max_question": 64, "max_answer_chars": 160},
         decoding=("max_length", "max_answer_chars"),
+        export=export_reader,
     ),
 ]

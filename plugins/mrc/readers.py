@@ -58,6 +58,33 @@ def read_tydiqa(paths: Sequence[Path], language: str, keep_ids: bool) -> Iterato
         yield row
 
 
+def read_hub_squad(paths: Sequence[Path]) -> Iterator[Row]:
+    """SQuAD as the hub has it, a parquet file with a row a question: the columns id, context, question and answers.
+
+    Args:
+        paths: One file.
+
+    Yields:
+        The very rows of `read_squad`.
+
+    Raises:
+        DataError: The file is damaged, or lacks a column.
+    """
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(paths[0])
+        for batch in file.iter_batches(1000, columns=["id", "context", "question", "answers"]):
+            for item in batch.to_pylist():
+                found = item["answers"]
+                both = zip(found["text"], found["answer_start"], strict=True)
+                answers = [{"text": text, "answer_start": start} for text, start in both]
+                yield _row(paths[0], item["id"], item, {"question": item["question"], "answers": answers})
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise DataError(f"{paths[0]}: not SQuAD as parquet ({type(error).__name__}: {line:.200})") from None
+
+
 def read_mini(paths: Sequence[Path], language: str) -> Iterator[Row]:
     """Our own passages, which hold all languages side by side; an answer stands in its passage exactly once.
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xbench.api import Decoding, Example, Head, HeadContext, Row, sentence_pair_examples, tokenize
+from xbench.api import (
+    Decoding,
+    Example,
+    Export,
+    Exporting,
+    Head,
+    HeadContext,
+    Row,
+    linear_export,
+    sentence_export,
+    sentence_pair_examples,
+    tokenize,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +63,45 @@ def decode_numbers(decoding: Decoding) -> list[Any]:
     return [float(output) for output in decoding.outputs]
 
 
+def export_cross_encoder(exporting: Exporting) -> Export:
+    """``AutoModelForSequenceClassification`` with one output, on the scale that was trained."""
+    context = exporting.context
+    scaled = context.recipe.options["score_scale"] == "unit"
+    low, high = context.score_range or (0.0, 1.0)
+    config = {
+        "num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}, "problem_type": "regression",
+        # sentence-transformers' CrossEncoder would squash a single output else.
+        "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"},
+    }  # fmt: skip
+    scale = (
+        f"It was trained on gold scores of {low:g} to {high:g} brought to 0-1, and says 0-1: "
+        f"the gold scale is {low:g} + {high - low:g} * output."
+        if scaled
+        else f"It says scores on the scale of the gold ones, {low:g} to {high:g}."
+    )
+    notes = ("Give it both sentences of a pair in one sequence: `tokenizer(first, second, truncation=True)`.", scale)
+    return linear_export(
+        exporting, "AutoModelForSequenceClassification", ("block.1", "block.4"),
+        lambda output: output.logits.squeeze(-1), config, notes,
+    )  # fmt: skip
+
+
+def export_siamese(exporting: Exporting) -> Export:
+    """``SentenceTransformer``, whose embeddings are compared by cosine."""
+    import torch
+
+    def cosines(vectors: torch.Tensor) -> torch.Tensor:
+        first, second = vectors.chunk(2)
+        return torch.nn.functional.cosine_similarity(first, second)
+
+    low, high = exporting.context.score_range or (0.0, 1.0)
+    notes = (
+        f"The cosine of two sentences was trained on gold scores of {low:g} to {high:g} brought to 0-1: "
+        f"the gold scale is {low:g} + {high - low:g} * cosine.",
+    )
+    return sentence_export(exporting, cosines, notes)
+
+
 HEADS = [
     Head(
         name="cross-encoder",
@@ -61,15 +112,17 @@ HEADS = [
         module=cross_encoder_module,
         decode=decode_numbers,
         options={"score_scale": ("unit", "raw")},
+        export=export_cross_encoder,
     ),
     Head(
         name="siamese",
         version=1,
         schemas=("pair-score",),
-        description="Mean-pooled sentence embeddings, their cosine against the gold score (Sentence-BERT, regression)",
+        description="Sentence embeddings, their cosine against the gold score (Sentence-BERT, regression)",
         examples=sentence_pair_examples,
         module=siamese_module,
         decode=decode_numbers,
         needs_training=False,
+        export=export_siamese,
     ),
 ]

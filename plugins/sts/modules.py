@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from xbench.api import Batch, HeadContext, HeadModule, cosine_loss, dense_block, mean_pool
+from xbench.api import Batch, HeadContext, HeadModule, SentenceModule, cosine_loss, dense_block
 
 
 class CrossEncoder(HeadModule):
@@ -34,16 +34,15 @@ class CrossEncoder(HeadModule):
         return (outputs - (batch.targets[:, 0] - self.offset) * self.factor).square()
 
 
-class Siamese(HeadModule):
-    """The cosine of two mean-pooled sentence embeddings; nothing to learn but the encoder (the paper's Fig. 2).
+class Siamese(SentenceModule):
+    """The cosine of two sentence embeddings; nothing to learn but what makes these (the paper's Fig. 2).
 
     Training brings the cosine to the gold score scaled to 0-1, by mean squared error (Reimers and Gurevych, 2019).
     """
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Cosines, shape (examples,)."""
-        vectors = mean_pool(self.encode(batch), batch.attention_mask)  # (2 * examples, hidden)
-        first, second = vectors.chunk(2)  # (examples, hidden) each
+        first, second = self.embed(batch).chunk(2)  # (examples, width) each
         return torch.nn.functional.cosine_similarity(first, second)
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:

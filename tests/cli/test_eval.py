@@ -60,7 +60,7 @@ def test_an_interrupted_plan_goes_on_from_what_is_finished(project: Program) -> 
 
 
 def test_a_missing_dataset_costs_only_its_cells(project: Program) -> None:
-    done = project(*EVAL, "--train", "my-pairs-en", "--eval", "my-pairs-en,sts17-es", "--json", "--offline")
+    done = project(*EVAL, "--train", "my-pairs-en", "--eval", "my-pairs-en,sts17-es", "--json")
     assert done.returncode == 1
     records = json.loads(done.stdout)
     assert [record["status"] for record in records] == ["done", "failed"]

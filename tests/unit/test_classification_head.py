@@ -65,6 +65,26 @@ def test_a_text_is_what_the_tokenizer_makes_of_it_cut_at_its_end(
         assert table.targets[index].tolist() == [row["label"]]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_pair_is_what_the_tokenizer_makes_of_both_the_longer_one_cut_first(
+    make: Callable[..., TinyRun], shape: str
+) -> None:
+    some = [
+        {"id": str(index), "sentence1": row["text"], "sentence2": "bado fela", "label": row["label"]}
+        for index, row in enumerate(rows(12))
+    ]
+    run = make(shape, some, max_length=9)
+    table = run.tables[0]
+    for index, row in enumerate(some):
+        ids, mask, _ = table.pad(np.array([index]), np.arange(1000, dtype=np.int32), 0)
+        both = (row["sentence1"], row["sentence2"])
+        cut = run.tokenizer(*both, truncation="longest_first", max_length=9)["input_ids"]
+        assert ids[mask.astype(bool)].tolist() == cut
+        assert bool(table.truncated[index]) == (len(run.tokenizer(*both)["input_ids"]) > 9)
+        assert table.targets[index].tolist() == [row["label"]]
+    assert 0 < sum(table.truncated) < len(some)
+
+
 def test_line_breaks_stay_unless_the_recipe_says_otherwise(make: Callable[..., TinyRun]) -> None:
     some = [{"id": "0", "text": "bado<br /><br />fela", "label": 1}]
     kept, spaced = (make("bert", some, line_breaks=choice).tables[0] for choice in ("keep", "space"))

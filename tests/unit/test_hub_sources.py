@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site, loopback_site, without_network
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub, Row
 
@@ -42,7 +43,8 @@ def look(home: Path, repository: str, offline: bool) -> str:
     """Python that looks for the file and reports what came of it."""
     return f"""
 from pathlib import Path
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub
 source = Hub({repository!r}, {COMMIT!r}, ("test/a.gz",), iter)
@@ -109,7 +111,10 @@ def test_a_file_is_fetched_at_the_pinned_commit_and_only_once(hub: Site, tmp_pat
 
 
 def test_a_hub_that_cannot_be_reached_is_one_reason(hub: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the hub's client pauses between its tries
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)  # the hub's client pauses between its tries
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -117,6 +122,7 @@ def test_a_hub_that_cannot_be_reached_is_one_reason(hub: Site, tmp_path: Path, m
     message = reason(ABSENT, tmp_path)
     assert "org/absent" in message
     assert "cannot be reached" in message
+    assert waited == []
 
 
 @pytest.mark.parametrize(

@@ -107,4 +107,4 @@ def test_a_schemas_texts_are_texts(declare: Declare, fields: str) -> None:
     made = "Schema(NAME, {'id': 'string'}, len)"
     text = plugin.read_text(encoding="utf-8").replace(made, f"Schema(NAME, {fields}, len, texts=('body',))")
     plugin.write_text(text, encoding="utf-8")
-    assert "the schema made-up has no field 'body' of type 'string', which texts names" in refused(plugin)
+    assert "the schema made-up has no text (or list of texts) 'body', which texts names" in refused(plugin)

@@ -288,6 +288,24 @@ def test_fig_4_tells_maps_with_other_settings_or_of_other_pairs_apart(tmp_path: 
     assert sum("ridge=1.0" in picture.title for picture in pictures) == 1
 
 
+def test_fig_4_shows_no_two_checkpoints_of_one_stage_together(tmp_path: Path) -> None:
+    def chosen(reading: str, protocol: str, step: int | None) -> dict[str, Any]:
+        selected = {"candidates": 4, "steps": [3, 6, 9, 12], "step": step}
+        return aligned(reading, "stsb", selection=protocol, selected=selected)
+
+    records = [
+        aligned("identity", "stsb"), aligned("procrustes", "stsb"), chosen("identity", "oracle", 6),
+        chosen("procrustes", "oracle", 6), chosen("least-squares", "oracle", 9), chosen("procrustes", "average", None),
+    ]  # fmt: skip
+    pictures = drawn(tmp_path, *records)
+    keys = [record["key"] for record in records]
+    assert {picture.keys for picture in pictures} == {tuple(keys[:2]), tuple(keys[2:4]), (keys[4],), (keys[5],)}
+    titles = {picture.keys[-1]: picture.title for picture in pictures}
+    assert "oracle of 4, step 6" in titles[keys[3]]
+    assert "average of 4" in titles[keys[5]]
+    assert "checkpoint" not in titles[keys[1]]
+
+
 @pytest.mark.parametrize(("pairs", "reading"), [("ko-en", "procrustes"), ("en-ko", "procrustes-back")])
 def test_fig_4_draws_all_panels_in_the_direction_of_the_maps(tmp_path: Path, pairs: str, reading: str) -> None:
     """Rows may have their languages the other way round, and a map may go back: the legend is that of all panels."""

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site
-from xbench.data.sources import NotHereError, locate
+from xbench.data.download import NotHereError
+from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Files, Packaged, Row, SourceFile
 
@@ -59,8 +60,8 @@ def reason(source: Files | Packaged, settings: Settings) -> str:
 
 
 def stored(folder: Path) -> list[Path]:
-    """Every file under a folder, hidden ones too."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """Every file under a folder, hidden ones too; locks hold nothing, and stay."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
 def zipped(members: dict[str, bytes]) -> bytes:

@@ -17,7 +17,7 @@ from xbench.heads.blocks import HeadModule
 from xbench.models.encoder import table_name
 from xbench.recipe import build_recipe
 from xbench.registry import Registry
-from xbench.training.loop import TrainingFailedError, _rate
+from xbench.training.loop import TrainingFailedError, schedule
 from xbench.types import Row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -197,16 +197,16 @@ def test_the_loop_says_what_it_did(make: Callable[..., TinyRun]) -> None:
 @pytest.mark.parametrize(("steps", "warmup"), [(10, 0.1), (40, 0.25), (7, 0.0), (3, 0.1), (5, 1.0)])
 def test_the_linear_schedule_is_transformers(steps: int, warmup: float) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(warmup * steps), steps)
-    rate = _rate(build_recipe({"warmup": warmup}, "test", {}), steps)
+    theirs = get_linear_schedule_with_warmup(optimizer, int(warmup * steps), steps)
+    rate = schedule(build_recipe({"warmup": warmup}, "test", {}), steps)
     for step in range(steps + 1):
-        assert rate(step) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
+        assert rate(step) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
         optimizer.step()
-        schedule.step()
+        theirs.step()
 
 
 def test_the_constant_schedule_stays_after_its_warm_up() -> None:
-    rate = _rate(build_recipe({"warmup": 0.2, "schedule": "constant"}, "test", {}), 10)
+    rate = schedule(build_recipe({"warmup": 0.2, "schedule": "constant"}, "test", {}), 10)
     assert [rate(step) for step in range(10)] == [0.0, 0.5, *[1.0] * 8]
 
 
@@ -223,7 +223,7 @@ def plain_loop(run: TinyRun) -> tuple[list[float], list[float]]:
     kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     optimizer = kind(parameters, lr=recipe.lr, weight_decay=0.0)
     steps = recipe.epochs * -(-len(rows) // recipe.batch_size)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(recipe.warmup * steps), steps)
+    theirs = get_linear_schedule_with_warmup(optimizer, int(recipe.warmup * steps), steps)
     losses, norms = [], []
     for epoch in range(recipe.epochs):
         order = np.random.default_rng([0, epoch]).permutation(len(rows))
@@ -241,7 +241,7 @@ def plain_loop(run: TinyRun) -> tuple[list[float], list[float]]:
             loss.backward()
             norms.append(float(torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)))
             optimizer.step()
-            schedule.step()
+            theirs.step()
             losses.append(float(loss.detach()))
     return losses, norms
 

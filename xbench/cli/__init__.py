@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
 from ..errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "eval": "Fine-tune and score a model on tasks, and write the leaderboard.",
+    "prefetch": "Fetch and check all that an evaluation needs, for a machine without a network.",
     "score": "Score predictions made elsewhere with a dataset's official scorer.",
     "compare": "Two models, or two curricula, side by side, and the rows on which they differ most.",
     "tasks": "List the tasks, or show one in full.",
     "datasets": "List the datasets, or show one in full.",
     "models": "List the named models, or show one in full.",
     "plugins": "List the plugins and what they declare.",
+    "export": "Write a fine-tuned stage as a folder that transformers or sentence-transformers load.",
+    "check": "Check a plugin: what it declares, its data, metrics, heads and tasks.",
+    "card": "A model's results as the metadata of a model card (model-index).",
     "verify": "Hold records against published numbers and findings.",
+    "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
+    "doctor": "Tell what works on this machine, and how to mend what does not.",
+    "completion": "Print the script that completes commands, options and names in a shell.",
 }
+COMPLETE = "_XBENCH_COMPLETE"
+"""The variable through which a shell's script asks for completions."""
 
 
 class LazyGroup(click.Group):
@@ -34,16 +48,27 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}_command").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}_command").command
+        if COMPLETE in os.environ:
+            from .completion import teach
+
+            teach(cmd_name, command)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was meant."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UserError(f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Complete a command's name, or the group's own options, without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -53,8 +78,14 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xbench")
-def group() -> None:
+@click.option("--no-project", is_flag=True, help="Read no project file (xbench.toml).")
+@click.pass_context
+def group(ctx: click.Context, no_project: bool) -> None:
     """Measure how well what a multilingual encoder learns in one language works in another."""
+    if not no_project:
+        from .project_options import use_project
+
+        use_project(ctx)
 
 
 def main() -> int:
@@ -63,21 +94,33 @@ def main() -> int:
     Returns:
         0 when all is done, 1 when some cell failed, 2 when the request is wrong, 130 when interrupted.
     """
+    if COMPLETE in os.environ:
+        from . import completion  # noqa: F401  # its shells take the place of click's
     try:
-        status = group.main(standalone_mode=False)
+        status = group.main(prog_name="xbench", complete_var=COMPLETE, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except UserError as error:
         return _complain(str(error))
     except click.UsageError as error:
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        return _complain(f"{error.format_message()}{where}")
+        return _complain(f"{error.format_message()}{_from_project(error)}{where}")
     except click.ClickException as error:
         return _complain(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         print("xbench: interrupted; finished work is kept, the same command goes on from it", file=sys.stderr)
         return 130
     return status if isinstance(status, int) else 0
+
+
+def _from_project(error: click.UsageError) -> str:
+    """Where a value came from that does not fit, if it was a project file."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return ""
+    source = error.ctx.get_parameter_source(error.param.name or "")
+    if source is not click.core.ParameterSource.DEFAULT_MAP:
+        return ""
+    return f" (in {error.ctx.find_root().obj.path})"
 
 
 def _complain(message: str) -> int:

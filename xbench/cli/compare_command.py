@@ -122,6 +122,8 @@ def _as_json(pair: Pair, rows: Sequence[Disagreement]) -> dict[str, Any]:
     return {
         "task": first.table.task, "model": [first.table.model, pair.second.table.model],
         "curriculum": [first.row.curriculum, pair.second.row.curriculum], "reading": first.row.reading,
+        "selection": [entry.row.selection for entry in (first, pair.second)],
+        "peeks": [entry.cell.peeks for entry in (first, pair.second)],
         "dataset": first.column, "language": first.language, "limits": dict(first.table.limits), "score": pair.score,
         "values": [entry.cell.scores.get(pair.score) for entry in (first, pair.second)],
         "difference": None if pair.difference is None else vars(pair.difference), "p_corrected": pair.p,
@@ -146,7 +148,7 @@ def _print(sides: Sides, shown: Sequence[tuple[Pair, Sequence[Disagreement]]], r
         drawn.add_row(*(escape(text) for text in _line(pair, sides)))
     drawn.caption = (
         f"* told apart: p below {LEVEL:g} after Holm's correction for all lines of this table; "
-        "– not over the same rows, or without draws"
+        "– not over the same rows, or without draws, or of an oracle"
     )
     console.print(drawn)
     for pair, rows in shown:
@@ -173,7 +175,7 @@ def _line(pair: Pair, sides: Sides) -> list[str]:
 
 
 def _model(entry: Entry) -> str:
-    return entry.table.model + (f", {entry.row.reading}" if entry.row.reading else "")
+    return ", ".join(filter(None, (entry.table.model, entry.row.reading, entry.row.protocol)))
 
 
 def _rows_table(pair: Pair, rows: Sequence[Disagreement], sides: Sides) -> Any:

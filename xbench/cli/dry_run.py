@@ -9,18 +9,22 @@ from typing import Any
 import click
 
 from ..estimate.costs import Estimate
-from ..estimate.forecast import Forecast, forecast
+from ..estimate.forecast import Forecast, PassForecast, forecast
 from ..estimate.past import Past, Spread
 from ..plan import Cell, Plan
+from ..project import Project
 from ..registry import Registry
 from ..settings import Settings
+from .project_options import project_json
 
 COVERS = "training and passes over the rows, not fits, decoding and scoring"
 DONE = "done"
 SHARED = "same pass"
 
 
-def print_plan(plan: Plan, registry: Registry, settings: Settings, as_json: bool) -> None:
+def print_plan(
+    plan: Plan, registry: Registry, settings: Settings, as_json: bool, project: Project | None = None
+) -> None:  # fmt: skip
     """Estimate a plan, and print both.
 
     Args:
@@ -28,16 +32,23 @@ def print_plan(plan: Plan, registry: Registry, settings: Settings, as_json: bool
         registry: What the plugins declare.
         settings: Folders and switches.
         as_json: Print JSON, for programs.
+        project: The project file that was read.
     """
     found = forecast(plan, registry, settings, lambda text: click.echo(f"note: {text}", err=True))
     if as_json:
-        click.echo(json.dumps(_as_json(plan, found), indent=2, ensure_ascii=False))
+        shown = {**_as_json(plan, found), "project": project_json(project)}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    if project is not None:
+        click.echo(f"settings of {project.path}: {', '.join((project_json(project) or {})['sets']) or 'none'}")
     click.echo(f"{len(plan.stages)} fine-tunings, {len(plan.cells)} cells")
     for stage in plan.stages:
         after = f", after {_curriculum(plan, stage.parent)}" if stage.parent else ""
         cost = DONE if stage.id in found.done_stages else _cost(found.stages.get(stage.id))
         click.echo(f"  train  {stage.label} on {'+'.join(stage.mixture)}{after}{cost and ': '}{cost}")
+    for one in found.passes:
+        if one.candidates:
+            click.echo(f"  choose {_chooses(one)}: {_cost(one.estimate)}")
     costs = _cell_costs(plan, found)
     for cell in plan.cells:
         cost = DONE if cell in found.done_cells else _cost(costs.get(cell))
@@ -54,10 +65,17 @@ def _cell_costs(plan: Plan, found: Forecast) -> dict[Cell, Estimate]:
     """What each cell adds: a pass stands at the first cell that needs it, and costs the others nothing."""
     costs: dict[Cell, Estimate] = {}
     for one in found.passes:
-        for place, cell in enumerate(one.cells):
+        for place, cell in enumerate(one.cells if not one.candidates else ()):
             added = one.estimate if place == 0 else dataclasses.replace(one.estimate, seconds=0.0, disk_mb=0.0)
             costs[cell] = _together([*([costs[cell]] if cell in costs else []), added])
     return {cell: costs[cell] for cell in plan.cells if cell in costs}
+
+
+def _chooses(one: PassForecast) -> str:
+    """``e5-small-q4 cross-encoder stsb seed 0 by source-dev: 4 checkpoints on stsb/dev``."""
+    cell = one.cells[0]
+    what = f"{cell.model} {cell.head} {cell.curriculum} seed {cell.seed} by {cell.selection}"
+    return f"{what}: {one.candidates} checkpoints on {one.rows.dataset}/{one.rows.split}"
 
 
 def _together(parts: list[Estimate]) -> Estimate:
@@ -145,6 +163,15 @@ def _as_json(plan: Plan, found: Forecast) -> dict[str, Any]:
         of_stage["estimate"] = _numbers(found.stages.get(stage.id), stage.id in found.done_stages)
     for cell, of_cell in zip(plan.cells, shown["cells"], strict=True):
         of_cell["estimate"] = _numbers(costs.get(cell), cell in found.done_cells)
+    shown["choices"] = [
+        {
+            "stage": one.cells[0].stage, "selection": one.cells[0].selection, "candidates": one.candidates,
+            "dataset": one.rows.dataset, "split": one.rows.split, "limit": one.rows.limit,
+            "estimate": _numbers(one.estimate, done=False),
+        }
+        for one in found.passes
+        if one.candidates
+    ]  # fmt: skip
     machine = found.machine
     shown["estimate"] = {
         **(_numbers(_together(found.parts()), done=False) or {}), "covers": COVERS,

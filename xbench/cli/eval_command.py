@@ -12,43 +12,31 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
-from ..plan import Plan, Request, make_plan
-from ..recipe import parse_overrides
+from ..measures import Access
+from ..plan import Plan, make_plan
 from ..registry import Registry, load_registry
 from ..settings import Settings
 from ..store import Store
-from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
+from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .project_options import active
+from .request import command_line, make_request, request_options
+from .track_options import track_options, tracking
 
 
 @click.command("eval")
-@click.option("--model", "models", required=True, metavar="M[,M2...]", help="Names, hub ids or local folders.")
-@click.option("--tasks", required=True, metavar="T[,T2...]", help="Tasks or groups of tasks, such as sts or mini.")
-@click.option(
-    "--train",
-    "curricula",
-    multiple=True,
-    metavar="CURRICULUM",
-    help="What to fine-tune on: a, a:b (then), a+b (mixed) or none; may be repeated.",
-)
-@click.option("--eval", "datasets", default="", metavar="D[,D2...]", help="Evaluation datasets instead of the task's.")
-@click.option("--seeds", default="", metavar="0,1,2", help="Seeds instead of the task's.")
-@click.option("--set", "overrides", multiple=True, metavar="recipe.KEY=VALUE", help="Override a recipe value.")
-@click.option("--head", metavar="NAME", help="The head instead of the task's.")
-@click.option("--limit-train", type=int, metavar="N", help="Train each stage on N rows, drawn by seed.")
-@click.option("--limit-eval", type=int, metavar="N", help="Score on N rows, drawn once for all.")
+@request_options
 @place_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
-@click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
+@click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Print the plan with what it will take, and stop.")
 @json_option
 def command(
-    models: str, tasks: str, curricula: tuple[str, ...], datasets: str, seeds: str, overrides: tuple[str, ...],
-    head: str | None, limit_train: int | None, limit_eval: int | None, data: Path | None, cache: Path | None,
-    offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool, plugins: tuple[Path, ...],
-    dry_run: bool, as_json: bool,
+    data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool,
+    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, **asked: Any,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -56,44 +44,51 @@ def command(
     xbench eval --model e5-small-q4 --tasks mini-sts
     xbench eval --model xlm-roberta-large --tasks sts --seeds 0,1,2
     xbench eval --model e5-small-q4 --tasks sts --train none --eval stsb,korsts
+    xbench eval --model e5-small-q4 --tasks sts --train stsb --set recipe.selection=source-dev
     """  # noqa: D301  # click's mark for lines that stay as they are
     registry = load_registry(plugins)
     for problem in registry.problems():
         click.echo(f"warning: {problem}", err=True)
-    request = Request(
-        models=split_names(models), tasks=split_names(tasks), curricula=curricula, datasets=split_names(datasets),
-        seeds=_seeds(seeds), head=head, overrides=parse_overrides(overrides), limit_train=limit_train,
-        limit_eval=limit_eval,
-    )  # fmt: skip
-    plan = make_plan(request, registry)
+    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+    registry.access = Access(settings.offline or dry_run, trust_remote_code)
+    plan = make_plan(make_request(asked), registry)
     for line in plan.left_out:
         click.echo(f"note: {line}", err=True)
-    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
     if dry_run:
         from .dry_run import print_plan
 
-        print_plan(plan, registry, settings, as_json)
+        print_plan(plan, registry, settings, as_json, active())
         return 0
     from ..leaderboard.publish import check_out
     from .progress import make_reporter
 
     check_out(out)
     _check_device(device)
-    with make_reporter(plan, registry) as reporter:
+    if offline:
+        places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
+        _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
+    with make_reporter(plan, registry) as shown, tracking(track, track_dir, plan, settings, shown) as reporter:
         outcome = execute(plan, registry, settings, reporter, strict)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures or undrawn else 0
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        seeds = tuple(int(part) for part in split_names(text))
-    except ValueError:
-        raise UserError(f"--seeds {text}: write whole numbers, such as --seeds 0,1,2") from None
-    if any(seed < 0 for seed in seeds):
-        raise UserError(f"--seeds {text}: seeds are not negative")
-    return seeds
+def _check_here(plan: Plan, registry: Registry, settings: Settings, fetch_all: str) -> None:
+    """Say at once, where the network may not be used, all that is missing, instead of one thing after the other.
+
+    Raises:
+        UserError: Something is missing.
+    """
+    from ..prefetch import look, needs
+
+    findings = [look(need, registry, settings) for need in needs(plan, registry)]
+    missing = [found.need.label for found in findings if not found.here]
+    if missing:
+        raise UserError(
+            f"--offline: not here: {', '.join(missing)}; on a machine with network: {fetch_all} "
+            "(HF_HUB_OFFLINE=1 instead of --offline does what can be done without)"
+        )
 
 
 def _check_device(device: str) -> None:

@@ -27,26 +27,32 @@ def command() -> None:
 @command.command("build")
 @out_option
 @plugin_option
-def build_command(out: Path, plugins: tuple[Path, ...]) -> int:
+@json_option
+def build_command(out: Path, plugins: tuple[Path, ...], as_json: bool) -> int:
     """Render the records in DIR/results: README.md, index.html, leaderboard.csv, leaderboard.tex, and pictures."""
     _check_folder(out)
     built = build(out, open_registry(plugins), whole=True)
     _tell(built)
     for path in built.written:
-        click.echo(path)
+        click.echo(path, err=as_json)
+    if as_json:
+        _print_built(built, "written")
     return 1 if built.damaged else 0
 
 
 @command.command("check")
 @out_option
 @plugin_option
-def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
+@json_option
+def check_command(out: Path, plugins: tuple[Path, ...], as_json: bool) -> int:
     """Tell whether what is published is what the records give; exit status 1 when it is not."""
     _check_folder(out)
     found = differing(out, open_registry(plugins))
     _tell(found)
     for path in found.written:
         click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
+    if as_json:
+        _print_built(found, "differing")
     return 1 if found.written or found.damaged else 0
 
 
@@ -54,8 +60,9 @@ def check_command(out: Path, plugins: tuple[Path, ...]) -> int:
 @out_option
 @place_options
 @plugin_option
+@json_option
 def refresh_command(
-    out: Path, data: Path | None, cache: Path | None, offline: bool, plugins: tuple[Path, ...]
+    out: Path, data: Path | None, cache: Path | None, offline: bool, plugins: tuple[Path, ...], as_json: bool
 ) -> int:  # fmt: skip
     """Add what newer records hold (draws for intervals, chance) to older ones.
 
@@ -64,11 +71,14 @@ def refresh_command(
     from ..refresh import refresh
 
     _check_folder(out)
-    left, done = 0, 0
+    files: list[dict[str, object]] = []
     for path, reason in refresh(open_registry(plugins), make_settings(data, cache, offline, out=out)):
-        done += not reason
-        left += bool(reason)
-        click.echo(f"{path}: {reason or 'refreshed'}", err=bool(reason))
+        files.append({"path": str(path), "refreshed": not reason, "said": reason})
+        click.echo(f"{path}: {reason or 'refreshed'}", err=bool(reason) or as_json)
+    done = sum(bool(one["refreshed"]) for one in files)
+    left = len(files) - done
+    if as_json:
+        click.echo(json.dumps({"refreshed": done, "left": left, "files": files}, indent=2, ensure_ascii=False))
     click.echo(f"{done} records refreshed, {left} left as they are", err=True)
     return 1 if left else 0
 
@@ -150,6 +160,12 @@ def _merged_values(merged: Sequence[Merged], counts: Counter[str], dry_run: bool
 def _check_folder(out: Path) -> None:
     if not (out / "results").is_dir():
         raise UserError(f"there are no records: {out / 'results'} is not a folder (--out names the one that holds it)")
+
+
+def _print_built(built: Built, word: str) -> None:
+    values = {word: built.written, "damaged": built.damaged}
+    shown = {name: [str(path) for path in paths] for name, paths in values.items()}
+    click.echo(json.dumps({**shown, "left_out": list(built.left_out)}, indent=2, ensure_ascii=False))
 
 
 def _tell(built: Built) -> None:

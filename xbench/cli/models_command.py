@@ -48,6 +48,7 @@ def command(
         "weights_sha256": local.weights_sha256,
         "identity": local.identity,
         "prompts": dict(local.prompts),
+        "sentence_embedding": local.embedding,
     }
     print_one({**about, **found}, as_json)
 

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import UserError
-from ..settings import Settings, default_cache
+from ..settings import Listener, Settings, default_cache
+from .project_options import with_project_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Also load this Python file as a plugin.",
+    help="Also load this Python file as a plugin.", callback=with_project_plugins,
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, everything else on stderr.")
 out_option = click.option(
@@ -28,12 +29,21 @@ out_option = click.option(
 def place_options(command: F) -> F:
     """``--data``, ``--cache`` and ``--offline``."""
     for option in (
-        click.option("--offline", is_flag=True, help="Never use the network."),
+        click.option(
+            "--offline/--online", default=False, help="Never use the network; --online undoes a project file's."
+        ),
         click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache folder, or XBENCH_CACHE."),
         click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Data root, or XBENCH_DATA."),
     ):
         command = option(command)
     return command
+
+
+class _Notes(Listener):
+    """For commands that report nothing else: whoever waits for a download is told why."""
+
+    def note(self, text: str) -> None:
+        click.echo(f"note: {text}", err=True)
 
 
 def make_settings(data: Path | None, cache: Path | None, offline: bool, **others: Any) -> Settings:
@@ -48,7 +58,7 @@ def make_settings(data: Path | None, cache: Path | None, offline: bool, **others
     cache = cache or _from_environment("XBENCH_CACHE") or default_cache()
     if not offline and _hub_is_off():
         offline, others = True, {"why_offline": "HF_HUB_OFFLINE is set", **others}
-    return Settings(cache=cache.expanduser(), data=data, offline=offline, **others)
+    return Settings(cache=cache.expanduser(), data=data, offline=offline, **{"listener": _Notes(), **others})
 
 
 def _from_environment(name: str) -> Path | None:

@@ -67,7 +67,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
             scores = ", ".join(
                 f"{name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in record["scores"].items()
             )
-            self.say(f"scored {cell.label} ({cell.transfer}): {scores}")
+            self.say(f"scored {cell.label} ({cell.transfer}{_chosen(record)}): {scores}")
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """What failed; a bug with its traceback."""
@@ -77,6 +77,16 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def _chosen(record: Mapping[str, Any]) -> str:
+    """``, source-dev: step 360 of 720``; nothing for the last checkpoint."""
+    selected = record.get("selected")
+    if selected is None:
+        return ""
+    steps, step = selected["steps"], selected["step"]
+    which = f"{len(steps)} checkpoints" if step is None else f"step {step} of {steps[-1]}"
+    return f", {record['selection']}: {which}"
 
 
 class PlainReporter(ShownReporter):

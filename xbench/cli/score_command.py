@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..data.rows import prepare
+from ..measures import Access
 from ..scoring import Scored, choose_metrics, choose_split, read_predictions, score_predictions
 from .listing import open_registry
 from .options import json_option, make_settings, place_options, plugin_option, split_names
@@ -21,12 +22,13 @@ SHOWN = 5
 @click.argument("predictions", type=click.Path(path_type=Path), metavar="PREDICTIONS.json")
 @click.option("--split", metavar="NAME", help="The split; the test split, else the dev split, without it.")
 @click.option("--metric", "metrics", default="", metavar="M[,M2...]", help="Metrics instead of the dataset's own.")
+@click.option("--trust-remote-code", is_flag=True, help="Let the repository of a metric run its code here.")
 @place_options
 @plugin_option
 @json_option
 def command(
-    dataset: str, predictions: Path, split: str | None, metrics: str, data: Path | None, cache: Path | None,
-    offline: bool, plugins: tuple[Path, ...], as_json: bool,
+    dataset: str, predictions: Path, split: str | None, metrics: str, trust_remote_code: bool, data: Path | None,
+    cache: Path | None, offline: bool, plugins: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Score predictions made elsewhere with the dataset's official scorer.
 
@@ -37,12 +39,14 @@ def command(
     xbench score korquad predictions.json --json
     """  # noqa: D301  # click's mark for lines that stay as they are
     registry = open_registry(plugins)
+    settings = make_settings(data, cache, offline)
+    registry.access = Access(settings.offline, trust_remote_code)
     declared = registry.datasets.get(dataset)
     schema = registry.schemas.get(declared.schema, declared.name)
     name = choose_split(declared, split)
     chosen = choose_metrics(declared, split_names(metrics), registry)
     found = read_predictions(predictions, schema)
-    rows = prepare(declared, name, schema, make_settings(data, cache, offline))
+    rows = prepare(declared, name, schema, settings)
     scored = score_predictions(found, rows, chosen, schema)
     _warn(scored, f"{dataset}, split {name}")
     if as_json:

@@ -11,7 +11,19 @@ from rich.table import Table as RichTable
 
 from ..execute import Failure
 from ..leaderboard.ceilings import CEILING
-from ..leaderboard.layout import FITTED_HERE, KIND_MARKS, MARKED, Grid, grids, limit_text, mark_notes, table_title
+from ..leaderboard.layout import (
+    FITTED_HERE,
+    KIND_MARKS,
+    MARKED,
+    PEEKS,
+    PEEKS_MEANS,
+    Grid,
+    any_peeks,
+    grids,
+    limit_text,
+    mark_notes,
+    table_title,
+)
 from ..leaderboard.orders import orders
 from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
@@ -26,6 +38,7 @@ def rich_tables(table: Table) -> list[RichTable]:
     notes = [f"{mark} {kind}" for kind, mark in KIND_MARKS.items() if kind in shown]
     if any(cell.fitted_here for row in table.rows for cell in row.cells.values()):
         notes.append(f"{FITTED_HERE} fitted on rows of this split")
+    notes += [f"{PEEKS} {PEEKS_MEANS}"] if any_peeks([table]) else []
     notes += [f"{MARKED} {note}" for note in mark_notes(table)]
     if table.sample:
         notes.insert(0, "sample corpora: a sample to run, not a benchmark")

@@ -19,9 +19,10 @@ from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
+from .download import NotHereError
 from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
-from .sources import NotHereError, drop_downloads, explain, locate
+from .sources import drop_downloads, explain, locate
 
 ROWS_FILE = "rows.arrow"
 MANIFEST = "manifest.json"

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
 import lzma
 import shutil
 import tarfile
-import urllib.error
-import urllib.parse
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from ..errors import DataError
 from ..files import new_folder
 from ..keys import text_sha256
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
+from .download import NotHereError, expected_bytes, fetch, one_at_a_time
+from .hub import bytes_to_fetch, fetch_files
 
-TIMEOUT_S = 30.0
 _DAMAGED = (
     KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
 )  # fmt: skip
@@ -29,11 +25,6 @@ _DAMAGED = (
 
 
 _WHOLE = "archive"
-NOT_CACHED = "not in the hub cache, and offline"
-
-
-class NotHereError(Exception):
-    """This source cannot serve; the text says why, and the next one may."""
 
 
 def locate(source: Source, settings: Settings) -> tuple[list[Path], str]:
@@ -55,49 +46,97 @@ def locate(source: Source, settings: Settings) -> tuple[list[Path], str]:
             raise NotHereError(f"{missing[0]} is missing: reinstall the package")
         return list(source.files), "package"
     if isinstance(source, Hub):
-        return _hub(source, settings), f"hub:{source.repository}@{source.revision}"
+        return fetch_files(source, settings), f"hub:{source.repository}@{source.revision}"
     return _published(source, settings)
 
 
 def _published(source: Files, settings: Settings) -> tuple[list[Path], str]:
-    reasons = []
-    if settings.data is None:
-        reasons.append("no data root is set (--data or XBENCH_DATA)")
-    else:
-        paths = [settings.data.joinpath(*file.path.split("/")) for file in source.files]
-        wanted = zip(source.files, paths, strict=True)
-        missing = [path for file, path in wanted if not (path.is_dir() if file.folder else path.is_file())]
-        if not missing:
-            return paths, "data root"
-        reasons.append(f"{missing[0]} is not there")
+    paths, reason = _under_root(source, settings)
+    if not reason:
+        return paths, "data root"
     try:
         return [_download(file, settings) for file in source.files], "url"
     except NotHereError as error:
-        raise NotHereError("; ".join([*reasons, str(error)])) from None
+        raise NotHereError(f"{reason}; {error}") from None
+
+
+def _under_root(source: Files, settings: Settings) -> tuple[list[Path], str]:
+    """The files under the data root, and why they do not serve; an empty text where they do."""
+    if settings.data is None:
+        return [], "no data root is set (--data or XBENCH_DATA)"
+    paths = [settings.data.joinpath(*file.path.split("/")) for file in source.files]
+    wanted = zip(source.files, paths, strict=True)
+    missing = [path for file, path in wanted if not (path.is_dir() if file.folder else path.is_file())]
+    return paths, f"{missing[0]} is not there" if missing else ""
+
+
+def to_fetch(source: Source, settings: Settings) -> dict[str, int | None]:
+    """What `locate` would have to fetch for a source; nothing is fetched, but servers are asked.
+
+    Args:
+        source: Where the files come from.
+        settings: The data root, the cache and whether the network may be used.
+
+    Returns:
+        By address, the bytes of each file that is not here; None where its server does not say.
+
+    Raises:
+        NotHereError: The source cannot serve.
+    """
+    if isinstance(source, Packaged):
+        return {}
+    if isinstance(source, Hub):
+        return bytes_to_fetch(source, settings)
+    if not _under_root(source, settings)[1]:
+        return {}
+    urls = [_address(file) for file in source.files if not _is_here(file, settings)]
+    if urls and settings.offline:
+        raise NotHereError(f"{urls[0]} was not tried ({settings.why_offline})")
+    return {url: expected_bytes(url) for url in dict.fromkeys(urls)}
+
+
+def _is_here(file: SourceFile, settings: Settings) -> bool:
+    """Whether a file was downloaded before, or the archive that it stands in."""
+    if file.url is None:
+        return False
+    name = file.path.rsplit("/", 1)[-1]
+    whole = file.member is not None and (_archive_folder(file.url, settings) / _WHOLE).is_file()
+    return whole or (_download_folder(file, settings) / name).is_file()
+
+
+def _address(file: SourceFile) -> str:
+    if file.url is None:
+        raise NotHereError(f"{file.path} cannot be downloaded: its publisher gives no address for it")
+    return file.url
 
 
 def _download(file: SourceFile, settings: Settings) -> Path:
     """The file from its address, kept in the cache; read from there the next time."""
-    if file.url is None:
-        raise NotHereError(f"{file.path} cannot be downloaded: its publisher gives no address for it")
+    url = _address(file)
     name = file.path.rsplit("/", 1)[-1]
     target = _download_folder(file, settings)
+    if file.member is not None:
+        if not (target / name).is_file():
+            archive = _kept(url, _archive_folder(url, settings), _WHOLE, None, settings)
+            with new_folder(target) as folder:
+                _extract(archive, file.member, folder / name, settings)
+        return target / name
+    return _kept(url, target, name, file.sha256, settings)
+
+
+def _kept(url: str, target: Path, name: str, sha256: str | None, settings: Settings) -> Path:
+    """What lies at an address, in a folder of its own. A whole archive stays: others of its members will be asked for.
+
+    Whoever comes second, a process or a thread, waits for the first one and fetches nothing.
+    """
     if not (target / name).is_file():
-        with new_folder(target) as folder:
-            if file.member is None:
-                _fetch(file.url, folder / name, settings)
-            else:
-                _extract(_archive(file.url, settings), file.member, folder / name, settings)
+        if settings.offline:
+            raise NotHereError(f"{url} was not tried ({settings.why_offline})")
+        with one_at_a_time(target):
+            if not (target / name).is_file():
+                with new_folder(target) as folder:
+                    fetch(url, folder / name, settings, sha256)
     return target / name
-
-
-def _archive(url: str, settings: Settings) -> Path:
-    """A whole archive, kept: others of its members will be asked for, and it is not fetched once for each."""
-    target = _archive_folder(url, settings)
-    if not (target / _WHOLE).is_file():
-        with new_folder(target) as folder:
-            _fetch(url, folder / _WHOLE, settings)
-    return target / _WHOLE
 
 
 def _archive_folder(url: str, settings: Settings) -> Path:
@@ -106,6 +145,40 @@ def _archive_folder(url: str, settings: Settings) -> Path:
 
 def _download_folder(file: SourceFile, settings: Settings) -> Path:
     return settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
+
+
+def is_here(source: Source, settings: Settings) -> bool:
+    """Whether the files of a source are on this machine; nothing is fetched, unpacked, read or written.
+
+    Args:
+        source: Where they come from.
+        settings: The data root and the cache.
+    """
+    if isinstance(source, Packaged):
+        return all(path.is_file() for path in source.files)
+    if isinstance(source, Hub):
+        from huggingface_hub import try_to_load_from_cache
+
+        found = (
+            try_to_load_from_cache(source.repository, name, repo_type="dataset", revision=source.revision)
+            for name in source.files
+        )
+        return all(isinstance(path, str) for path in found)
+    return _in_data_root(source, settings) or all(_is_downloaded(file, settings) for file in source.files)
+
+
+def _in_data_root(source: Files, settings: Settings) -> bool:
+    if settings.data is None:
+        return False
+    places = [(file, settings.data.joinpath(*file.path.split("/"))) for file in source.files]
+    return all(path.is_dir() if file.folder else path.is_file() for file, path in places)
+
+
+def _is_downloaded(file: SourceFile, settings: Settings) -> bool:
+    if file.url is None:
+        return False
+    archived = file.member is not None and (_archive_folder(file.url, settings) / _WHOLE).is_file()
+    return archived or (_download_folder(file, settings) / file.path.rsplit("/", 1)[-1]).is_file()
 
 
 def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings: Settings) -> bool:
@@ -132,46 +205,6 @@ def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings:
     return bool(wrong)
 
 
-def check_address(url: str) -> None:
-    """Refuse an address that is neither TLS nor this machine itself.
-
-    Raises:
-        NotHereError: It is refused.
-    """
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        raise NotHereError(f"{url} is no address") from None
-    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme != "https" and not loopback:
-        raise NotHereError(f"{url} is not fetched: only https is")
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only to where a download may go."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
-    ) -> urllib.request.Request | None:
-        check_address(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-def _fetch(url: str, target: Path, settings: Settings) -> None:
-    if settings.offline:
-        raise NotHereError(f"{url} was not tried ({settings.why_offline})")
-    check_address(url)
-    opener = urllib.request.build_opener(_SafeRedirects)
-    try:
-        with opener.open(url, timeout=TIMEOUT_S) as answer, target.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
-            expected = answer.headers.get("Content-Length")
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise NotHereError(f"{url} cannot be fetched ({getattr(error, 'reason', None) or error})") from None
-    if expected is not None and expected.isdecimal() and target.stat().st_size != int(expected):
-        raise NotHereError(f"{url} broke off after {target.stat().st_size} of {expected} bytes")
-
-
 def _extract(archive: Path, member: str, target: Path, settings: Settings) -> None:
     """One member of a zip or tar, by its exact name; nothing else in the archive touches the disk."""
     try:
@@ -189,43 +222,6 @@ def _extract(archive: Path, member: str, target: Path, settings: Settings) -> No
         if not settings.offline:
             shutil.rmtree(archive.parent, ignore_errors=True)  # the next run fetches it again
         raise NotHereError(f"the archive does not hold {member}, or is damaged") from None
-
-
-def _hub(source: Hub, settings: Settings) -> list[Path]:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    # A pinned file never changes: when the hub's cache holds it, nobody needs to be asked.
-    cached = [
-        try_to_load_from_cache(source.repository, name, repo_type="dataset", revision=source.revision)
-        for name in source.files
-    ]
-    if all(isinstance(path, str) for path in cached):
-        return [Path(str(path)) for path in cached]
-    if settings.offline:
-        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
-    try:
-        return [
-            Path(
-                hf_hub_download(
-                    source.repository, name, repo_type="dataset", revision=source.revision,
-                )
-            )
-            for name in source.files
-        ]  # fmt: skip
-    except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHereError(f"hub dataset {source.repository}: {hub_reason(error)}") from None
-
-
-def hub_reason(error: Exception) -> str:
-    """Why the hub did not serve, in a few words."""
-    kind = type(error).__name__
-    if kind in ("OfflineModeIsEnabled",):
-        return NOT_CACHED
-    if kind in ("GatedRepoError",):
-        return "gated: accept its terms on the hub and log in with 'hf auth login'"
-    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError"):
-        return f"the hub does not have it ({kind})"
-    return f"the hub cannot be reached ({kind})"
 
 
 def explain(dataset: Dataset, split: str, reasons: Sequence[str]) -> DataError:

@@ -124,7 +124,7 @@ class Estimate:
 
 def stage_estimate(
     calibration: Calibration, counts: Counts, cut: Cut, rows: int, stored: int, new_tokens: float, new_mb: float,
-    left_mb: float, sampled: bool,
+    left_mb: float, sampled: bool, candidates: int = 0,
 ) -> Estimate:  # fmt: skip
     """What a stage costs.
 
@@ -138,18 +138,33 @@ def stage_estimate(
         new_mb: Of tokenised examples that are not here yet.
         left_mb: Memory that earlier work of the process has left.
         sampled: Whether counts were extrapolated.
+        candidates: How many checkpoints are kept on the way.
     """
     weights_mb = calibration.file_mb(stored)
     whole_s = calibration.load_s + calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
+    whole_s += candidates * calibration.write_s * weights_mb
     seconds, memory_mb = whole_s + calibration.write_s * weights_mb, calibration.memory_mb(counts, rows, left_mb)
-    return Estimate(seconds, whole_s, memory_mb, weights_mb + new_mb, weights_mb, sampled)
+    return Estimate(seconds, whole_s, memory_mb, (1 + candidates) * weights_mb + new_mb, weights_mb, sampled)
 
 
 def pass_estimate(
     calibration: Calibration, counts: Counts, cut: Cut, rows: int, new_tokens: float, new_mb: float, left_mb: float,
-    sampled: bool, loads: bool,
+    sampled: bool, loads: bool, times: int = 1,
 ) -> Estimate:  # fmt: skip
-    """What a pass over a split costs; ``loads`` for the first one of a loaded model, the others as above."""
+    """What a pass over a split costs.
+
+    Args:
+        calibration: Of reading.
+        counts: Of the pass.
+        cut: How batches are cut.
+        rows: Of the embedding table, held.
+        new_tokens: To be tokenised.
+        new_mb: Of tokenised examples that are not here yet.
+        left_mb: Memory that earlier work of the process has left.
+        sampled: Whether counts were extrapolated.
+        loads: Whether it is the first one of a loaded model.
+        times: How many checkpoints it is made for, one after the other.
+    """
     seconds = calibration.load_s if loads else 0.0
-    seconds += calibration.tokenise_s * new_tokens + calibration.run_seconds(counts, cut, rows)
+    seconds = times * (seconds + calibration.run_seconds(counts, cut, rows)) + calibration.tokenise_s * new_tokens
     return Estimate(seconds, seconds, calibration.memory_mb(counts, rows, left_mb), new_mb, 0.0, sampled)

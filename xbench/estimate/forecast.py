@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..candidates import Candidate
 from ..data.rows import select, share_limit
 from ..errors import UserError
 from ..files import write_json
@@ -23,7 +25,7 @@ from ..store import read_signed, sign
 from ..training import TRAINING_VERSION
 from ..training.examples import ExampleTable, build_examples, head_context, table_folder
 from ..types import Dataset
-from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work, turns
+from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work, stage_stands, turns
 from .costs import MB, Calibration, Estimate, pass_estimate, stage_estimate
 from .counts import Cut, Part, pass_counts, training_counts, vocabulary_rows
 from .machine import Machine, this_machine
@@ -44,12 +46,14 @@ class PassForecast:
         fits: Whether a reading is fitted on its outputs.
         cells: That it serves.
         estimate: What it costs.
+        candidates: How many checkpoints it is made for, to choose one of them; 0 for that of the one that is scored.
     """
 
     rows: Drawn
     fits: bool
     cells: tuple[Cell, ...]
     estimate: Estimate
+    candidates: int = 0
 
 
 @dataclass
@@ -123,8 +127,9 @@ def _fill(found: Forecast, work: Work, say: Callable[[str], None]) -> None:
     forecaster = _Forecaster(work, found.machine, say, found)
     for turn in todo:
         if turn.stage is not None and turn.stage in waiting:
-            forecaster.attempt(partial(forecaster.stage, turn.stage))
+            forecaster.attempt(partial(forecaster.stage, turn.stage, turn.candidates))
         for group in turn.groups:
+            forecaster.attempt(partial(forecaster.choices, tuple(group)))
             forecaster.attempt(partial(forecaster.passes, tuple(group)))
 
 
@@ -132,7 +137,14 @@ def _done_stages(work: Work, done: Container[Cell]) -> set[str]:
     """The stages that are there, and those whose cells all have their records."""
     cells = [*work.cell_keys, *work.reasons]
     wanted = {stage.id for cell in cells if cell not in done for stage in work.chain(cell.stage)}
-    return {name for name, key in work.stage_keys.items() if name not in wanted or work.store.stage(key) is not None}
+    read = {cell.stage for cell in cells if cell not in done}
+    stages = [work.stages[name] for name in work.stage_keys]
+    candidates = {stage.id: stage.recipe.kept if stage.id in read else 1 for stage in stages}
+    return {
+        stage.id
+        for stage in stages
+        if stage.id not in wanted or stage_stands(stage, candidates[stage.id], work) is not None
+    }
 
 
 def _reasons(work: Work) -> list[str]:
@@ -172,8 +184,8 @@ class _Forecaster:
         if reason not in self.found.reasons:
             self.found.reasons.append(reason)
 
-    def stage(self, stage: Stage) -> None:
-        """Estimate a stage, and keep the estimate."""
+    def stage(self, stage: Stage, candidates: int) -> None:
+        """Estimate a stage that keeps so many checkpoints, and keep the estimate."""
         calibration = self.calibration(True, stage)
         cut = self.cut(calibration, stage.recipe)
         parts, new = self.stage_parts(stage), self.new_tables(stage)
@@ -181,16 +193,50 @@ class _Forecaster:
         if stage.recipe.vocabulary != "full" and not stage.recipe.decays_table:
             chain = [part for one in self.work.chain(stage.id) for part in self.stage_parts(one)]
             rows, stored = (vocabulary_rows(some, calibration.table_rows) for some in (parts, chain))
+        counts = training_counts(parts, stage.recipe, stage.seed, cut)
         estimate = stage_estimate(
-            calibration, training_counts(parts, stage.recipe, stage.seed, cut), cut, rows, max(rows, stored),
+            calibration, counts, cut, rows, max(rows, stored),
             sum(part.tokens for part in new), sum(_table_mb(part) for part in new), self.left_mb(), _sampled(parts),
+            max(0, min(candidates, round(counts.steps)) - 1),
         )  # fmt: skip
         self.found.stages[stage.id] = estimate
         self.ran.append(calibration)
         keep_estimate(self.work.stage_keys[stage.id], estimate, self.machine, self.work.settings)
 
-    def passes(self, cells: Sequence[Cell]) -> None:
-        """Estimate the passes that serve some cells of one loaded model."""
+    def choices(self, cells: Sequence[Cell]) -> None:
+        """Estimate the passes over dev rows by which the checkpoints of some cells of one stage are chosen."""
+        first, devs = cells[0], tuple(dict.fromkeys(dev for cell in cells for dev in cell.dev_cells()))
+        if not devs:
+            return
+        kept = None
+        if first.stage in self.found.done_stages:
+            kept = self.work.candidates.find(self.work.stage_keys[first.stage], first.recipe.kept)
+        # Of a stage that is still to be trained, nothing was scored.
+        left = [devs] * first.recipe.kept if kept is None else [self.unscored(devs, candidate) for candidate in kept]
+        for missing, times in Counter(left).items():
+            if missing:
+                self.passes(missing, times, cells)
+
+    def unscored(self, devs: Sequence[Cell], candidate: Candidate) -> tuple[Cell, ...]:
+        """Those on which a candidate has no score yet."""
+        from ..training.select import dev_score_content
+
+        left = []
+        for dev in devs:
+            try:
+                self.work.candidates.score(dev_score_content(dev, candidate, self.work))
+            except KeyError:
+                left.append(dev)
+        return tuple(left)
+
+    def passes(self, cells: Sequence[Cell], candidates: int = 0, chosen: Sequence[Cell] = ()) -> None:
+        """Estimate the passes that serve some cells of one loaded model.
+
+        Args:
+            cells: What is read.
+            candidates: For how many checkpoints, where it is read to choose one of them.
+            chosen: The cells whose checkpoint is chosen so.
+        """
         served: dict[tuple[bool, Drawn], list[Cell]] = {}
         for cell in cells:
             served.setdefault((False, eval_rows(cell)), []).append(cell)
@@ -208,8 +254,10 @@ class _Forecaster:
             estimate = pass_estimate(
                 calibration, pass_counts(part, cut), cut, rows, sum(part.tokens for part in new),
                 sum(_table_mb(part) for part in new), left_mb, _sampled([part]), loads=place == 0,
+                times=max(1, candidates),
             )  # fmt: skip
-            self.found.passes.append(PassForecast(where, fits, tuple(those), estimate))
+            serves = [one for one in chosen if not set(one.dev_cells()).isdisjoint(those)] if chosen else those
+            self.found.passes.append(PassForecast(where, fits, tuple(serves), estimate, candidates))
 
     def cut(self, calibration: Calibration, recipe: Recipe) -> Cut:
         """How batches are cut into pieces here."""

@@ -41,6 +41,8 @@ def sentence_pair_examples(
 ) -> Iterator[Example]:
     """Two sequences a pair, each with the model's prompt for sentences: for heads that compare sentence embeddings.
 
+    A sentence is cut at the recipe's ``max_length``, or before where the model's own files say so.
+
     Args:
         rows: Rows of ``pair-score`` or ``parallel``.
         first: The index of the first one.
@@ -49,11 +51,25 @@ def sentence_pair_examples(
 
     Yields:
         An example a row; its target is the gold score, 0 where rows have none.
+
+    Raises:
+        UserError: It is not known how the model makes sentence embeddings.
     """
     prompt, limit = context.prompts.get("sentence", ""), context.recipe.max_length
+    layout = context.sentence
+    if layout is not None:
+        layout.check()
+        limit = min(limit, layout.max_length or limit)
+    lower = layout is not None and layout.lower
     sides = [
-        tokenize(tokenizer, limit, [prompt + row[side] for row in rows]) for side in ("sentence1", "sentence2")
-    ]  # fmt: skip
+        tokenize(tokenizer, limit, [lower_case(prompt + row[side]) if lower else prompt + row[side] for row in rows])
+        for side in ("sentence1", "sentence2")
+    ]
     for index, (row, *pair) in enumerate(zip(rows, *sides, strict=True), first):
         sequences, lost = zip(*pair, strict=True)
         yield Example(index, sequences, (row.get("score", 0.0),), truncated=any(lost))
+
+
+def lower_case(text: str) -> str:
+    """A text in lower case, letter by letter, as tokenizers do it: Python gives a Greek word another last letter."""
+    return "".join(letter.lower() for letter in text)

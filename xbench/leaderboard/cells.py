@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..keys import canonical
+from ..selection import ORACLE
 
 if TYPE_CHECKING:
     from ..stats import Estimate
@@ -27,6 +28,8 @@ class TableCell:
         deviations: The standard deviation over the seeds, None for a single one.
         seeds: Which ones.
         fitted_here: Whether the reading was fitted on rows of the very split that it was scored on.
+        peeks: Why its checkpoint was chosen with more knowledge than others': by the target's own dev rows (an oracle),
+            or by the very split that it was scored on. It is shown, and held against nothing. Empty for no such reason.
         records: One a seed, in their order; none in tables that are made by hand.
         marks: What a reader must know of it, a few words each.
     """
@@ -36,6 +39,7 @@ class TableCell:
     deviations: Mapping[str, float | None]
     seeds: tuple[int, ...]
     fitted_here: bool = False
+    peeks: str = ""
     records: tuple[Record, ...] = ()
     marks: tuple[str, ...] = field(default=())
 
@@ -72,6 +76,7 @@ def make_cell(records: Sequence[Record]) -> TableCell:
         },
         seeds=tuple(record["seed"] for record in stands),
         fitted_here=any(_fitted_here(record) for record in stands),
+        peeks=next(filter(None, map(peeks, stands)), ""),
         records=tuple(stands),
         marks=(*_several(of_seed), *_failed(records, of_seed)),
     )
@@ -98,6 +103,14 @@ def fitted_on(cell: TableCell) -> str:
     """Which rows its reading was fitted on; empty for none."""
     fit = cell.records[0]["fit"]
     return f"{fit['dataset']}/{fit['split']} {fit['rows_sha256']}" if fit else ""
+
+
+def peeks(record: Record) -> str:
+    """Why a record's checkpoint was chosen with more knowledge than others': see `TableCell`."""
+    dev = record["selected"]["dev"] if "selected" in record else ()
+    here = any(split["rows_sha256"] == record["eval"]["rows_sha256"] for split in dev)
+    parts = ["oracle: chosen by dev rows of what it is scored on"] if record["selection"] == ORACLE else []
+    return "; ".join([*parts, *(["chosen by the very rows that it is scored on"] if here else [])])
 
 
 def _fitted_here(record: Record) -> bool:

@@ -115,7 +115,7 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
         ),
         ("Task and metrics", f"{first['task']} version {first['task_version']}; {metrics}"),
         ("Head", f"{first['head']} version {first['head_version']}"),
-        ("Checkpoint", first["selection"] if first["train"] else ""),
+        ("Checkpoint", _checkpoint(entry) if first["train"] else ""),
         ("Recipe", ", ".join(f"{name}={value}" for name, value in first["recipe"].items())),
         ("Interval", f"{entry.interval.method}; {entry.unit}" if entry.interval else "none: the records hold no draws"),
         ("Stages", ", ".join(key[:12] for record in entry.cell.records for key in record["stages"])),
@@ -124,6 +124,16 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
         ("Records", ", ".join(str(paths[record["key"]]) for record in entry.cell.records if record["key"] in paths)),
     ]
     return [(name, text) for name, text in found if text]
+
+
+def _checkpoint(entry: Entry) -> str:
+    """How it was chosen, which one it is of each seed, and by what: ``source-dev of 4 (step 360) by stsb/dev``."""
+    first = entry.cell.records[0]
+    if "selected" not in first:
+        return str(first["selection"])
+    steps = [str(record["selected"]["step"]) for record in entry.cell.records if record["selected"]["step"]]
+    by = ", ".join(f"{one['dataset']}/{one['split']} ({one['metric']})" for one in first["selected"]["dev"])
+    return entry.row.protocol + (f" (step {', '.join(steps)})" if steps else "") + (f" by {by}" if by else "")
 
 
 def _fitted(record: Record) -> str:

@@ -52,7 +52,7 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "task": table.task, "sample": table.sample, "model": table.model,
             "weights_sha256": first["model"]["weights_sha256"], "parameters": first["model"]["parameters"],
             "head": entry.row.head, "reading": entry.row.reading, "curriculum": entry.row.curriculum,
-            "regime": entry.regime, "sources": " ".join(entry.sources), "variant": entry.row.variant,
+            "regime": entry.regime, "sources": " ".join(entry.sources), "variant": _variant(entry),
             "selection": entry.row.selection, "dataset": entry.column, "split": first["eval"]["split"],
             "language": entry.language, "rows": first["eval"]["rows"], "transfer": cell.transfer, "score": score,
             "primary": score == table.metrics[0], "value": cell.scores[score],
@@ -60,10 +60,17 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "interval_method": interval.method if interval else "", "units": entry.unit,
             "deviation": cell.deviations.get(score), "seeds": " ".join(map(str, cell.seeds)),
             **(_gap(entry) if score == table.metrics[0] else {}),
-            "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits), "marks": "; ".join(cell.marks),
+            "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits),
+            "marks": "; ".join(filter(None, (*cell.marks, cell.peeks))),
             "overlap": "; ".join(overlap_notes_of(entry.column, cell)), "task_version": table.task_version,
             "records": " ".join(str(paths[record["key"]]) for record in cell.records if record["key"] in paths),
         }  # fmt: skip
+
+
+def _variant(entry: Entry) -> str:
+    """A row's settings, and how many checkpoints it chooses from, which is no setting of the last one."""
+    row = entry.row
+    return ", ".join(part for part in (row.variant, f"candidates={row.candidates}" * (row.candidates > 1)) if part)
 
 
 def _gap(entry: Entry) -> dict[str, Any]:

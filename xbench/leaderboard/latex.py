@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .layout import Grid, grids, limit_text, table_title
+from .layout import PEEKS_MEANS, Grid, any_peeks, grids, limit_text, table_title
 from .report import TextTable, transfer_table
 from .table import Order, Table
 
@@ -20,7 +20,7 @@ _SYMBOLS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "`": r"\`{}", "[": "{[}", "]": "{]}", "*": "{*}",
-    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "•": r"$^{\bullet}$", "◦": r"$^{\circ}$",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"\S{}", "•": r"$^{\bullet}$", "◦": r"$^{\circ}$",
     "→": r"$\rightarrow$", "±": r"$\pm$", "–": "--", "×": r"$\times$", "·": r"$\cdot$",
 }  # fmt: skip
 LEGEND = (
@@ -37,7 +37,7 @@ def render_latex(tables: Sequence[Table], orders: Mapping[str, Order], titles: M
         orders: For the tasks' in-language curricula.
         titles: Titles of tasks, by name.
     """
-    parts = [HEAD, LEGEND]
+    parts = [HEAD, LEGEND, *([f"\\noindent \\S{{}} {PEEKS_MEANS}.\n"] if any_peeks(tables) else [])]
     chapter: tuple[str, bool] | None = None
     for table in tables:
         if (table.task, table.sample) != chapter:

@@ -17,6 +17,8 @@ ZERO_SHOT = "†"
 FITTED_HERE = "‡"
 KIND_MARKS = {"zero-shot": ZERO_SHOT, "in-language": "•", "mixed": "◦"}
 """A frozen encoder and a floor, which were not trained at all, have none."""
+PEEKS = "§"
+PEEKS_MEANS = "its checkpoint was chosen with rows of what it is scored on, as an oracle would: held against nothing"
 MARKED = "*"
 
 
@@ -141,7 +143,13 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[st
 
 def _marks(cell: TableCell) -> str:
     kind = KIND_MARKS.get(cell.transfer, "")
-    return f" {kind}" * bool(kind) + f" {FITTED_HERE}" * cell.fitted_here + f" {MARKED}" * bool(cell.marks)
+    marks = (FITTED_HERE * cell.fitted_here, PEEKS * bool(cell.peeks), MARKED * bool(cell.marks))
+    return "".join(f" {mark}" for mark in (kind, *marks) if mark)
+
+
+def any_peeks(tables: Sequence[Table]) -> bool:
+    """Whether a mark has to be explained that most leaderboards do not have."""
+    return any(cell.peeks for table in tables for row in table.rows for cell in row.cells.values())
 
 
 def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> str:
@@ -162,7 +170,7 @@ def row_title(row: TableRow, several_heads: bool) -> str:
     title = "none (frozen)" if frozen else row.curriculum.replace(":", " → ").replace("+", " + ")
     title += f", {row.reading}" if row.reading else ""
     notes = [row.head] if several_heads else []
-    notes += [row.variant] if row.variant else []
+    notes += [note for note in (row.variant, row.protocol) if note]
     return title + (f" [{'; '.join(notes)}]" if notes else "")
 
 
@@ -199,7 +207,11 @@ def table_title(table: Table) -> str:
 
 
 def limit_text(limits: Mapping[str, int | None]) -> str:
-    """``limited: 200 training rows, 100 evaluation rows``, or an empty text."""
+    """``limited: 200 training rows, 100 evaluation rows``, or an empty text.
+
+    Args:
+        limits: A record's: rows trained and evaluated on, at most, by ``train`` and ``eval``; None where all were.
+    """
     parts = [
         f"{limits[part]} {word} rows" for part, word in (("train", "training"), ("eval", "evaluation")) if limits[part]
     ]

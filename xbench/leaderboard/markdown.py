@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .ceilings import CEILING
-from .layout import Grid, grids, limit_text, mark_notes, table_title
+from .layout import PEEKS, PEEKS_MEANS, Grid, any_peeks, grids, limit_text, mark_notes, table_title
 from .pictures import Shown
 from .report import (
     TextTable,
@@ -46,6 +46,7 @@ Small numbers are 95% intervals. They come from a bootstrap over the evaluation 
 questions share; of one seed they say how much other rows would change the score of this one trained model, and of
 several seeds also how much other seeds would (the sum of both variances, *t*).
 """
+_NOTED = "| * | see the notes below the table |\n"
 SAMPLE = (
     "> **Sample corpora.** These are small corpora written for xbench. They show that things run; "
     "they are no benchmark, and say nothing about which model is better."
@@ -74,7 +75,8 @@ def render_markdown(
     for table in tables:
         chapters.setdefault((table.task, table.sample), []).append(table)
     held = {chapter: side_by_side(own) for chapter, own in chapters.items()}
-    parts = [INTRODUCTION, *_average_ranks(held)]
+    peeks = f"| {PEEKS} | {PEEKS_MEANS} |\n" if any_peeks(tables) else ""
+    parts = [INTRODUCTION.replace(_NOTED, peeks + _NOTED), *_average_ranks(held)]
     for (task, sample), own in chapters.items():
         parts.append(f"\n## {escape(titles.get(task, task))}\n")
         if sample:

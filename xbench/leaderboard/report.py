@@ -10,7 +10,17 @@ from ..keys import canonical
 from ..stats import Estimate
 from .ceilings import NONE
 from .cells import Record, TableCell
-from .layout import KIND_MARKS, cell_text, column_title, interval_text, limit_text, metric_title, row_title, score_title
+from .layout import (
+    KIND_MARKS,
+    PEEKS,
+    cell_text,
+    column_title,
+    interval_text,
+    limit_text,
+    metric_title,
+    row_title,
+    score_title,
+)
 from .standings import Circle, Contest, places
 from .table import Table, TableRow, decimals_of
 from .transfer import Compared, forgotten, gaps, mixing_gains
@@ -105,24 +115,48 @@ def curricula_table(table: Table) -> TextTable | None:
     score = table.ranked_by
     if len(table.rows) < 2:
         return None
-    groups = [[row.cells.get(column) for row in table.rows] for column, _ in table.columns]
-    ranked = places(groups, score)
-    if not any(len(own) > 1 for own in ranked):
+    # A frozen encoder has one checkpoint; it stands among the last ones.
+    protocols = list(dict.fromkeys(row.protocol for row in table.rows))
+    groups = [
+        [_of_protocol(row, protocol, column) for row in table.rows]
+        for column, _ in table.columns
+        for protocol in protocols
+    ]
+    found = places(groups, score)
+    if not any(len(own) > 1 for own in found):
         return None
+    size = len(protocols)
+    ranked = [
+        {number: place for own in found[first : first + size] for number, place in own.items()}
+        for first in range(0, len(found), size)
+    ]
     several = table.several_heads
     rows = [
         (Text(row_title(row, several)), *(Text(_range(own[number]) if number in own else NONE) for own in ranked))
         for number, row in enumerate(table.rows)
+        if any(number in own for own in ranked) or not _all_peek(row)
     ]
+    apart = f" {_PROTOCOLS}" if size > 1 else ""
     return TextTable(
         "Rows compared",
-        f"{score_title(score, table.styles)}. {_RANKS}",
+        f"{score_title(score, table.styles)}. {_RANKS}{apart}",
         ("Fine-tuned on", *(column_title(*column) for column in table.columns)),
         1,
         tuple(rows),
     )
 
 
+def _of_protocol(row: TableRow, protocol: str, column: str) -> TableCell | None:
+    """A row's cell, where its checkpoint was chosen in this way and without a look at what it is scored on."""
+    cell = row.cells.get(column)
+    return cell if row.protocol == protocol and cell is not None and not cell.peeks else None
+
+
+def _all_peek(row: TableRow) -> bool:
+    return all(cell.peeks for cell in row.cells.values())
+
+
+_PROTOCOLS = "Rows whose checkpoints were chosen in different ways are ranked apart."
 _RANKS = (
     "Ranks in each column as ranges: only what a paired test over the same rows tells apart (5% for all tests of this "
     "table together, Holm) is above or below."
@@ -265,7 +299,7 @@ def _score(cell: TableCell | None, table: Table, score: str) -> Text:
     value = cell.scores.get(score) if cell else None
     if cell is None or value is None:
         return Text(NONE if cell is None else "undefined")
-    mark = KIND_MARKS.get(cell.transfer, "")
+    mark = " ".join(filter(None, (KIND_MARKS.get(cell.transfer, ""), PEEKS * bool(cell.peeks))))
     text = f"{value:.{decimals_of(table.styles, score)}f}"
     return Text(f"{text} {mark}" if mark else text, interval_text(cell, score, table.styles))
 

@@ -116,7 +116,7 @@ def contests(tables: Sequence[Table]) -> list[Contest]:
     for table in tables:
         for row, (column, language) in itertools.product(table.rows, table.columns):
             cell = row.cells.get(column)
-            if cell is not None and cell.records:
+            if cell is not None and cell.records and not cell.peeks:
                 where = (column, str(cell.records[0]["eval"]["rows_sha256"]))
                 languages[column] = language
                 if cell.transfer == FLOOR:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ..curriculum import FLOOR
 from ..keys import canonical
-from ..recipe import ADAPTER, EXECUTION_ONLY, FULL, KNOWN
+from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, SELECTION_ONLY
+from ..selection import LAST
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
 from .cells import Record, TableCell, make_cell
@@ -72,10 +73,11 @@ class TableRow:
         head: The head's name, or the floor's.
         reading: The reading's name; empty for a head that has only one.
         variant: Where its settings are not the task's own, or not those of another row of the same curriculum and
-            head, such as ``epochs=1``; mostly empty.
+            head, such as ``epochs=1``; mostly empty. How the checkpoint was chosen is not among them.
         cells: By evaluation dataset.
         recipe: The hyper-parameters and versions that results depend on, as JSON: equal where rows were made alike.
         selection: How the checkpoint was chosen; empty where nothing was trained.
+        candidates: From how many; 1 where it is the last one.
     """
 
     curriculum: str
@@ -85,6 +87,14 @@ class TableRow:
     cells: Mapping[str, TableCell]
     recipe: str = ""
     selection: str = ""
+    candidates: int = 1
+
+    @property
+    def protocol(self) -> str:
+        """How the checkpoint was chosen, where it is not the last one: ``source-dev of 4``; mostly empty."""
+        if self.selection in ("", LAST):
+            return ""
+        return f"{self.selection} of {self.candidates}" if self.candidates > 1 else self.selection
 
     @property
     def is_floor(self) -> bool:
@@ -198,7 +208,12 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
     recipes = order.recipes if order.version == first["task_version"] else {}
     ranked = sorted(
         rows,
-        key=lambda key: (curriculum_rank(key.curriculum, order.curricula), _rank(key.reading, order.readings), key),
+        key=lambda key: (
+            curriculum_rank(key.curriculum, order.curricula),
+            _rank(key.reading, order.readings),
+            _rank(rows[key][0]["selection"], CHOICES["selection"]),
+            key,
+        ),
     )
     return Table(
         task=first["task"],
@@ -210,6 +225,7 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
                 key.curriculum, key.head, key.reading, _variant(key, ranked, recipes.get(key.head, {})),
                 _cells(rows[key], columns), canonical(_recipe(rows[key][0])),
                 rows[key][0]["selection"] if rows[key][0]["train"] else "",
+                rows[key][0].get("selected", {}).get("candidates", 1),
             )
             for key in ranked
         ),
@@ -265,8 +281,19 @@ def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
 
 
 def _recipe(record: Record) -> dict[str, Any]:
-    settings = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
-    return {**settings, "head_version": record["head_version"], "selection": record["selection"]}
+    left_out = EXECUTION_ONLY | SELECTION_ONLY
+    settings = {name: value for name, value in record["recipe"].items() if name not in left_out}
+    return {**settings, "head_version": record["head_version"], **selection_of(record)}
+
+
+def selection_of(record: Record) -> dict[str, Any]:
+    """How a record's checkpoint was chosen, as far as it tells rows apart."""
+    settings = {"selection": record["selection"]}
+    if "selected" in record:
+        settings["candidates"] = record["selected"]["candidates"]
+        limits = [split["limit"] for split in record["selected"]["dev"] if split["limit"] is not None]
+        settings |= {"dev rows": max(limits)} if limits else {}
+    return settings
 
 
 def environment_text(about: Mapping[str, Any], python: bool = False) -> str:
@@ -311,7 +338,8 @@ def _variant(key: _RowKey, keys: Sequence[_RowKey], recipe: Mapping[str, Any]) -
     differing = [
         name
         for name, value in own.items()
-        if recipe.get(name, value) != value or any(other.get(name) != value for other in others)
+        if name not in SELECTION_ONLY
+        and (recipe.get(name, value) != value or any(other.get(name) != value for other in others))
     ]
     return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
 

@@ -146,11 +146,11 @@ def mixing_gains(table: Table, score: str) -> list[Compared]:
 
 
 def _cells(table: Table, score: str) -> Iterator[tuple[TableRow, str, TableCell]]:
-    """Every cell that has the score, with its row and column."""
+    """Every cell that has the score and may be held against others, with its row and column."""
     for row in table.rows:
         for column, _ in table.columns:
             cell = row.cells.get(column)
-            if cell is not None and cell.records and cell.scores.get(score) is not None:
+            if cell is not None and cell.records and not cell.peeks and cell.scores.get(score) is not None:
                 yield row, column, cell
 
 
@@ -163,7 +163,8 @@ def _alike(table: Table, row: TableRow, curriculum: str, column: str, score: str
     for other in table.rows:
         same = (other.curriculum, other.head, other.reading) == (curriculum, row.head, row.reading)
         cell = other.cells.get(column)
-        if same and cell is not None and other.recipe == row.recipe and cell.scores.get(score) is not None:
+        alike = same and other.recipe == row.recipe
+        if alike and cell is not None and not cell.peeks and cell.scores.get(score) is not None:
             found += [cell] if fitted_on(cell) == fitted_on(own) else []
     return found[0] if len(found) == 1 else None
 

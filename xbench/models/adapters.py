@@ -115,7 +115,7 @@ def find_targets(encoder: PreTrainedModel, text: str) -> list[str]:
 
 
 def _ends(name: str, end: str) -> bool:
-    """The rule by which peft takes a list of targets."""
+    """The rule of peft for a list of targets."""
     return name == end or name.endswith(f".{end}")
 
 

@@ -67,7 +67,7 @@ def load_encoder(
     Raises:
         UserError: The weights do not fit the configuration.
     """
-    with _Quiet():
+    with Quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
         if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
@@ -146,7 +146,7 @@ def table_name(encoder: PreTrainedModel) -> str:
     return next(name for name, parameter in encoder.named_parameters() if parameter is table)
 
 
-class _Quiet:
+class Quiet:
     """Keeps transformers' loading reports and progress bars off the terminal."""
 
     def __enter__(self) -> None:

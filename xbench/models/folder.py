@@ -21,6 +21,8 @@ OFFSET_POSITIONS = {
     "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
 """Model types whose first position is that of the padding id plus one: RoBERTa's heritage."""
+MODULES = "modules.json"
+"""The list of modules in a folder of the layout of sentence-transformers; the first one is the encoder."""
 LARGEST_LIMIT = 1_000_000
 """Tokenizers without a limit say so with a number above this one."""
 
@@ -31,13 +33,49 @@ def read_json(path: Path) -> Mapping[str, Any]:
     Raises:
         UserError: The file holds something else, or is cut off.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); get it again") from None
+    values = _json(path)
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a JSON object; get it again")
     return values
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({error}); get it again") from None
+
+
+def module_list(folder: Path) -> list[Mapping[str, Any]]:
+    """The modules of a folder of the layout of sentence-transformers, in order.
+
+    Raises:
+        UserError: The list is damaged, or empty.
+    """
+    modules = _json(folder / MODULES)
+    if not isinstance(modules, list) or not modules or not all(isinstance(one, dict) for one in modules):
+        raise UserError(f"{folder / MODULES} is not a list of modules; get it again")
+    return modules
+
+
+def module_path(module: Mapping[str, Any]) -> str:
+    """Where a module lies below its model's folder.
+
+    Raises:
+        UserError: It would lie outside.
+    """
+    path = module.get("path", "")
+    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
+        raise UserError(f"{MODULES} names the folder {path!r:.60}, which is not below the model's")
+    return path
+
+
+def encoder_folder(folder: Path) -> Path:
+    """Where a model's encoder lies: in its folder, or in one below that its list of modules names first."""
+    if (folder / "config.json").is_file() or not (folder / MODULES).is_file():
+        return folder
+    inner = folder / module_path(module_list(folder)[0])
+    return inner if (inner / "config.json").is_file() else folder
 
 
 def missing_shards(folder: Path) -> list[str]:

@@ -6,11 +6,17 @@ import contextlib
 import functools
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.sources import NOT_CACHED, NotHereError, hub_reason
+from ..data.download import NotHereError
+from ..data.hub import NOT_CACHED, ask_hub
 from ..errors import UserError
 from ..settings import Settings
-from .folder import TOKENIZER_CONFIG, VOCABULARIES, missing_shards, read_json
+from .folder import TOKENIZER_CONFIG, VOCABULARIES, encoder_folder, missing_shards, read_json
+from .sentences import missing_parts
+
+if TYPE_CHECKING:
+    from huggingface_hub import DryRunFileInfo
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched of a model's repository: weights as safetensors, and what a tokenizer needs; never a pickle."""
@@ -43,10 +49,38 @@ def fetch_snapshot(repository: str, revision: str | None, settings: Settings) ->
             folder = Path(fetch(local_files_only=True))
             if is_whole(folder, settings.trust_remote_code):
                 return folder
-    try:
-        return Path(fetch(local_files_only=settings.offline))
-    except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
-        raise NotHereError(NOT_CACHED if settings.offline else hub_reason(error)) from None
+    if settings.offline:
+        try:
+            return Path(fetch(local_files_only=True))
+        except Exception:  # noqa: BLE001  # the hub's client raises many kinds; each means: not in its cache
+            raise NotHereError(NOT_CACHED) from None
+    return Path(ask_hub(repository, "model", fetch, settings))
+
+
+def snapshot_bytes(repository: str, revision: str | None, settings: Settings) -> dict[str, int | None]:
+    """The sizes of a repository's files that `fetch_snapshot` would download.
+
+    Args:
+        repository: Such as ``FacebookAI/xlm-roberta-base``.
+        revision: A commit, a branch or a tag; None is the main branch.
+        settings: Whether the model's own code is fetched as well.
+
+    Returns:
+        By address, in the manner of ``hf://``: bytes; None where the hub does not say.
+
+    Raises:
+        NotHereError: The hub does not serve it, or cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = [*FILES, CODE] if settings.trust_remote_code else [*FILES]
+
+    def look() -> list[DryRunFileInfo]:
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, dry_run=True)
+
+    where = f"hf://{repository}@{revision or 'main'}"
+    files = ask_hub(repository, "model", look, settings)
+    return {f"{where}/{file.filename}": file.file_size for file in files if file.will_download}
 
 
 def is_whole(folder: Path, code: bool) -> bool:
@@ -59,6 +93,13 @@ def is_whole(folder: Path, code: bool) -> bool:
     Returns:
         False in every case of doubt.
     """
+    blobs = folder.parents[1] / "blobs"
+    try:
+        if missing_parts(folder):
+            return False
+        folder = encoder_folder(folder)
+    except UserError:  # a damaged file
+        return False
     config, tokenizer = folder / "config.json", folder / TOKENIZER_CONFIG
     if not config.is_file() or not tokenizer.is_file():
         return False
@@ -66,7 +107,7 @@ def is_whole(folder: Path, code: bool) -> bool:
         return False
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         return False
-    if any((folder.parents[1] / "blobs").glob("*.incomplete")):
+    if any(blobs.glob("*.incomplete")):
         return False
     try:
         modules = _modules(config) | _modules(tokenizer) if code else set()

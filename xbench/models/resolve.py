@@ -15,7 +15,8 @@ from ..keys import content_key
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import TOKENIZER_FILES, code_files, missing_shards, most_tokens
+from .folder import MODULES, TOKENIZER_FILES, code_files, encoder_folder, missing_shards, most_tokens
+from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
 LARGEST_HEADER = 100_000_000
 
@@ -29,11 +30,13 @@ class LocalModel:
         revision: The hub's commit, the seed of ``random-encoder``, or an empty text.
         folder: An ordinary transformers folder.
         weights_sha256: Of the weights: the file's, or of all shards' names and checksums.
-        identity: Of everything that decides what it computes: weights, configuration, tokenizer, prompts.
+        identity: Of everything that decides what it computes: weights, configuration, tokenizer, prompts, and how its
+            files say that a sentence embedding is made.
         tokenizer_identity: Of the tokenizer's files alone.
         parameters: Numbers in the weight files.
         prompts: Texts put before a sentence, by use.
         max_length: The most tokens that a sequence may have, special tokens included; None where nothing limits it.
+        sentence: How its files say that a sentence embedding is made; None: the mean of the tokens' vectors.
     """
 
     name: str
@@ -45,6 +48,13 @@ class LocalModel:
     parameters: int
     prompts: Mapping[str, str] = field(default_factory=dict)
     max_length: int | None = None
+    sentence: SentenceLayout | None = None
+
+    @property
+    def embedding(self) -> str:
+        """For people and records: how a sentence embedding is made."""
+        how, prompt = str(self.sentence or SentenceLayout(self.folder)), self.prompts.get("sentence", "")
+        return f"{how}; prompt {prompt!a}" if prompt else how
 
 
 def check_length(model: LocalModel, max_length: int) -> None:
@@ -91,7 +101,8 @@ def resolve_model(text: str, registry: Registry, settings: Settings) -> LocalMod
             f"--model {text!r:.80}: neither a folder nor a model's name nor a hub id{_near(name, registry)}"
         )
     path = _hub_folder(name, revision or None, registry, settings)
-    return identify(name, _commit(path, revision), path, _hub_prompts(name, registry), settings)
+    prompts, layout = _hub_declared(name, registry)
+    return identify(name, _commit(path, revision), path, prompts, settings, layout)
 
 
 def model_here(name: str, revision: str, registry: Registry, settings: Settings) -> LocalModel | None:
@@ -118,12 +129,13 @@ def model_here(name: str, revision: str, registry: Registry, settings: Settings)
             if model.hub is None:
                 whole = model.write is None or (_written_folder(model, wanted, settings) / "config.json").is_file()
                 return _declared(model, name, wanted, registry, settings) if whole else None
-            repository, prompts = model.hub[0], model.prompts
+            repository, prompts, layout = model.hub[0], model.prompts, model.layout
         else:
-            repository, prompts = name, _hub_prompts(name, registry)
+            repository, (prompts, layout) = name, _hub_declared(name, registry)
         if not COMMIT.fullmatch(revision) or not _is_hub_id(repository):
             return None
-        return identify(name, revision, _hub_folder(repository, revision, registry, settings), prompts, settings)
+        path = _hub_folder(repository, revision, registry, settings)
+        return identify(name, revision, path, prompts, settings, layout)
     except (UserError, OSError):
         return None
 
@@ -132,7 +144,8 @@ def _local_folder(text: str) -> Path | None:
     """The folder that a text names, when it holds a model."""
     try:
         folder = Path(text).expanduser()
-        return folder.resolve() if text and (folder / "config.json").is_file() else None
+        found = any((folder / name).is_file() for name in ("config.json", MODULES))
+        return folder.resolve() if text and found else None
     except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a null byte
         return None
 
@@ -159,9 +172,9 @@ def _declared(model: Model, text: str, revision: str, registry: Registry, settin
     if model.hub is not None:
         repository, pinned = model.hub
         path = _hub_folder(repository, revision or pinned, registry, settings)
-        return identify(model.name, _commit(path, revision or pinned), path, model.prompts, settings)
+        return identify(model.name, _commit(path, revision or pinned), path, model.prompts, settings, model.layout)
     folder = _declared_folder(model, revision or None, settings)
-    return identify(text, revision, folder, model.prompts, settings)
+    return identify(text, revision, folder, model.prompts, settings, model.layout)
 
 
 def _commit(path: Path, revision: str) -> str:
@@ -191,13 +204,14 @@ def _written_folder(model: Model, revision: str | None, settings: Settings) -> P
     return settings.cache / "models" / f"{model.name}-v{model.version}-{safe}"
 
 
-def _hub_prompts(name: str, registry: Registry) -> Mapping[str, str]:
-    """The prompts declared for a hub id, if a plugin declares any."""
-    return next((model.prompts for model in registry.models if model.hub is not None and model.hub[0] == name), {})
+def _hub_declared(name: str, registry: Registry) -> tuple[Mapping[str, str], bool]:
+    """What is declared for a hub id, if a plugin declares it: prompts, and whether its files tell of embeddings."""
+    declared = next((model for model in registry.models if model.hub is not None and model.hub[0] == name), None)
+    return ({}, True) if declared is None else (declared.prompts, declared.layout)
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
-    from ..data.sources import NotHereError
+    from ..data.download import NotHereError
     from .hub import fetch_snapshot
 
     try:
@@ -209,15 +223,18 @@ def _hub_folder(name: str, revision: str | None, registry: Registry, settings: S
         ) from None
 
 
-def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str], settings: Settings) -> LocalModel:
+def identify(
+    name: str, revision: str, folder: Path, prompts: Mapping[str, str], settings: Settings, layout: bool = True
+) -> LocalModel:
     """Hash a transformers folder.
 
     Args:
         name: For records.
         revision: For records.
-        folder: The folder.
-        prompts: The model's prompts.
+        folder: The folder; of the layout of sentence-transformers, or an encoder alone.
+        prompts: The model's declared prompts. Where there is none for sentences, its files may name one.
         settings: Where checksums are remembered; whether the model's own code will run.
+        layout: Whether its files say how sentence embeddings are made.
 
     Returns:
         The model with its identity.
@@ -226,6 +243,8 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
         UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
     """
     digests = Digests(settings.cache / "digests")
+    sentence = read_layout(folder) if layout else None
+    whole, folder = folder, encoder_folder(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise UserError(
@@ -236,6 +255,11 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     if missing:
         raise UserError(f"--model {name}: {folder} lacks the weights {', '.join(missing[:3])}; get them again")
     shards = {path.name: digests.sha256(path) for path in weights}
+    if sentence is not None:
+        layers = [whole / layer.path / LAYER_WEIGHTS for layer in sentence.layers if layer.path]
+        shards.update({path.relative_to(whole).as_posix(): digests.sha256(path) for path in layers})
+        weights += layers
+        prompts = {**({"sentence": sentence.prompt} if sentence.prompt else {}), **prompts}
     if not (folder / "config.json").is_file():
         raise UserError(f"--model {name}: {folder} has no config.json")
     tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
@@ -247,11 +271,14 @@ def identify(name: str, revision: str, folder: Path, prompts: Mapping[str, str],
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
     config = digests.sha256(folder / "config.json")
     content = {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
+    if sentence is not None and not sentence.problem:  # else left out: keys of records that are published stay
+        content["sentence"] = sentence.content()
     identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
     return LocalModel(
-        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts, most_tokens(folder)
-    )
+        name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts,
+        most_tokens(folder), sentence,
+    )  # fmt: skip
 
 
 def _count(path: Path) -> int:

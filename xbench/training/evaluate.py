@@ -1,10 +1,10 @@
-"""Scores cells that one loaded model serves: one pass over each dataset's rows, then every reading of it."""
+"""Reads cells that one loaded model serves: one pass over each dataset's rows, then every reading of it."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,9 @@ from .device import choose_device
 from .examples import ExampleTable, head_context
 from .heap import start_afresh
 from .predict import OutputFile, Predictor
-from .record import Examples, Measured, make_record
+from .record import Examples, Measured
 from .stage import example_table, used_vocabulary
-from .weights import build_module
+from .weights import build_mean, build_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +60,8 @@ class _Loaded:
     pad_id: int
     passes: Mapping[Drawn, _Pass]
     folder: Path
+    keeps: bool
+    about: str
     fitted: dict[tuple[str, Drawn, int], Any] = field(default_factory=dict)
 
     def run(self, drawn: Drawn, cell: Cell, work: Work) -> tuple[_Pass, OutputFile]:
@@ -67,7 +69,8 @@ class _Loaded:
         one = self.passes[drawn]
         if one.outputs is None:
             started, recipe = time.perf_counter(), cell.recipe
-            label, examples = f"{cell.curriculum} -> {drawn.dataset}/{drawn.split}", one.table.count
+            label = f"{cell.curriculum}{self.about} -> {drawn.dataset}/{drawn.split}"
+            examples = one.table.count
             predictor = Predictor(
                 self.module, recipe.eval_precision, recipe.micro_batch_tokens, self.vocabulary, self.pad_id,
                 lambda passed, share: work.reporter.pass_step(label, passed, examples, share),
@@ -79,28 +82,34 @@ class _Loaded:
         return one, one.outputs
 
 
-def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, Mapping[str, Any] | Exception]]:
-    """Predict and score; the model is loaded once.
+def read_cells(
+    cells: Iterable[Cell], weights: Sequence[Path], work: Work, keeps: bool = True, about: str = ""
+) -> Iterator[tuple[Cell, Measured | Exception]]:
+    """Predict; the model is loaded once.
 
     Args:
-        cells: Cells of one stage, model, head and recipe, with their keys.
+        cells: Cells of one stage, model, head and recipe, at least one.
+        weights: The file of the stage's weights, or of a candidate's; of several, their mean; none for the base model.
         work: Resolved names, rows and keys.
+        keeps: Whether the head keeps what the task's figures draw.
+        about: Which candidate it is, for those who watch.
 
     Yields:
-        Each cell with its record, as soon as it is stored, or with what went wrong in it alone.
+        Each cell with what the head said, or with what went wrong in it alone.
     """
+    cells = list(cells)
     start_afresh(choose_device(work.settings.device))
-    first = next(iter(cells))
+    first = cells[0]
     model, head = work.models[first.model], work.registry.heads.get(first.head)
     tokenizer = load_tokenizer(model.folder, work.settings.trust_remote_code)
     passes: dict[Drawn, _Pass] = {}
-    ready: dict[Cell, str] = {}
-    for cell, key in cells.items():
+    ready: list[Cell] = []
+    for cell in cells:
         try:
             for drawn in [eval_rows(cell), *([] if cell.fit is None else [fit_rows(cell)])]:
                 if drawn not in passes:
                     passes[drawn] = _prepare(drawn, cell, head, model, tokenizer, work)
-            ready[cell] = key
+            ready.append(cell)
         except Exception as error:  # noqa: BLE001  # one dataset's failure must not take the others with it
             yield cell, error
     if not ready:
@@ -108,12 +117,15 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[tuple[Cell, M
     pad_id = int(tokenizer.pad_token_id)
     del tokenizer  # XLM-R's takes 0.28 GB, and what is tokenised needs it no more
     with tempfile.TemporaryDirectory(dir=work.settings.cache, prefix=".outputs.") as folder:
-        loaded = _load(next(iter(ready)), head, model, pad_id, passes, Path(folder), work)
-        for cell, key in ready.items():
+        module, vocabulary = _load(ready[0], head, model, pad_id, passes, weights, work)
+        loaded = _Loaded(head, module, vocabulary, pad_id, passes, Path(folder), keeps, about)
+        for cell in ready:
             try:
-                yield cell, _score(cell, key, loaded, work)
+                measured = _read(cell, loaded, work)
             except Exception as error:  # noqa: BLE001  # one cell's failure must not take the others with it
                 yield cell, error
+            else:
+                yield cell, measured
 
 
 def _prepare(
@@ -126,26 +138,29 @@ def _prepare(
 
 
 def _load(
-    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[Drawn, _Pass], folder: Path, work: Work
-) -> _Loaded:
+    cell: Cell, head: Head, model: LocalModel, pad_id: int, passes: Mapping[Drawn, _Pass], weights: Sequence[Path],
+    work: Work,
+) -> tuple[HeadModule, Vocabulary]:  # fmt: skip
     """The model as it was trained, with only the embedding rows that the passes look up."""
     trust = work.settings.trust_remote_code
     vocabulary = used_vocabulary([one.table for one in passes.values()], table_size(model.folder, trust), pad_id)
-    weights, context = None, passes[eval_rows(cell)].context
+    context = passes[eval_rows(cell)].context
     if cell.stage is not None:
         stage = work.stages[cell.stage]
-        weights = work.store.stage_weights(work.stage_keys[cell.stage])
         context = head_context(stage.recipe, model, work.registry.datasets.get(stage.mixture[0]))
-    module = build_module(model, head, context, vocabulary, cell.seed, weights, trust)
-    return _Loaded(head, module.to(choose_device(work.settings.device)), vocabulary, pad_id, passes, folder)
+    if weights:
+        module = build_mean(model, head, context, vocabulary, cell.seed, weights, trust)
+    else:
+        module = build_module(model, head, context, vocabulary, cell.seed, None, trust)
+    return module.to(choose_device(work.settings.device)), vocabulary
 
 
-def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, Any]:
-    """Run, fit, decode, and store the record."""
+def _read(cell: Cell, loaded: _Loaded, work: Work) -> Measured:
+    """Run, fit and decode."""
     (one, outputs), head = loaded.run(eval_rows(cell), cell, work), loaded.head
     reading = next(reading for reading in head.readings if reading.name == cell.reading)
     fitted = None if reading.fit is None else _fitted(cell, reading, loaded, work)
-    kept: dict[str, Any] | None = {} if work.registry.tasks.get(cell.task).figures else None
+    kept: dict[str, Any] | None = {} if loaded.keeps and work.registry.tasks.get(cell.task).figures else None
     keep = (lambda name, array: None) if kept is None else kept.__setitem__
     started = time.perf_counter()
     predictions = head.decode(
@@ -157,8 +172,7 @@ def _score(cell: Cell, key: str, loaded: _Loaded, work: Work) -> Mapping[str, An
     decode_s = time.perf_counter() - started
     fitted_on = () if cell.fit is None else loaded.passes[fit_rows(cell)].rows
     read = Examples(one.table, one.context)
-    measured = Measured(one.rows, predictions, one.seconds, decode_s, read, fitted_on, kept)
-    return make_record(cell, key, measured, choose_device(work.settings.device), work)
+    return Measured(one.rows, predictions, one.seconds, decode_s, read, fitted_on, kept)
 
 
 def _fitted(cell: Cell, reading: Reading, loaded: _Loaded, work: Work) -> Any:

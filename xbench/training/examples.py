@@ -139,7 +139,7 @@ class ExampleTable:
 
 def head_context(recipe: Recipe, model: LocalModel, dataset: Dataset) -> HeadContext:
     """What a head may know, for one dataset of a run."""
-    return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range)
+    return HeadContext(recipe, model.prompts, dataset.labels, dataset.score_range, model.sentence)
 
 
 def table_folder(
@@ -152,6 +152,8 @@ def table_folder(
         "max_length": context.recipe.max_length, "options": dict(context.recipe.options),
         "labels": context.labels, "score_range": context.score_range,
     }  # fmt: skip
+    if model.sentence is not None:
+        content["sentence"] = model.sentence.reading()
     return settings.cache / "examples" / content_key("examples", content)[:32]
 
 

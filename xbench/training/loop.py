@@ -25,6 +25,8 @@ from .optimizer import Optimizer, make_optimizer
 
 OnStep = Callable[[int, int, float, int], None]
 """Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
+OnUpdate = Callable[[int], None]
+"""Called with the step, from 1, when the weights have taken it, before anything of the next one is done."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -53,6 +55,7 @@ class TrainingResult:
 def train(
     module: HeadModule, tables: Sequence[ExampleTable], recipe: Recipe, seed: int, vocabulary: Vocabulary,
     pad_id: int, on_step: OnStep = lambda step, steps, loss, examples: None, micro_batch: MicroBatch | None = None,
+    on_update: OnUpdate = lambda step: None,
 ) -> TrainingResult:  # fmt: skip
     """Fine-tune a module on a mixture.
 
@@ -69,6 +72,7 @@ def train(
         pad_id: The tokenizer's padding id.
         on_step: Told of every step.
         micro_batch: How many tokens go through at once; None takes the recipe's, or what suits the device.
+        on_update: May read the weights after every step; on a GPU, ``on_step`` hears of a step only later.
 
     Returns:
         Losses and timing.
@@ -82,7 +86,7 @@ def train(
     micro_batch = micro_batch or MicroBatch(token_budget(recipe.micro_batch_tokens, device))
     run = _Run(
         module, Feed(tables, recipe, seed), vocabulary, pad_id, choose_precision(recipe.precision, device),
-        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch,
+        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch, on_update,
     )  # fmt: skip
     losses: list[float] = []
     passed = 0
@@ -112,11 +116,12 @@ class _Run:
     optimizer: Optimizer
     dropout: SeededDropout
     micro_batch: MicroBatch
+    on_update: OnUpdate
 
     def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
         """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
-        rate, heap = _rate(recipe, self.feed.steps), Heap(device)
+        rate, heap = schedule(recipe, self.feed.steps), Heap(device)
         done = 0
         while done < self.feed.steps:
             too_large: TooLarge | None = None
@@ -130,6 +135,7 @@ class _Run:
                     self.micro_batch.fits()
                     self.optimizer.step(recipe.lr * rate(step))
                     done += 1
+                    self.on_update(done)
                     yield to_host(total), examples
             if too_large is not None:
                 self.optimizer.clear()
@@ -166,8 +172,8 @@ class _Run:
         return total, piece.of
 
 
-def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
-    """The share of the highest learning rate at each step: a linear warm-up, then the recipe's schedule."""
+def schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """The share of the highest learning rate at each step, from 0: a linear warm-up, then the recipe's schedule."""
     warmup = int(recipe.warmup * steps)
 
     def rate(step: int) -> float:

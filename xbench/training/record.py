@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ..forms import MOST
 from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
@@ -61,7 +62,10 @@ class Measured:
     kept: Mapping[str, npt.NDArray[Any]] | None = field(default_factory=dict)
 
 
-def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, work: Work) -> dict[str, Any]:
+def make_record(
+    cell: Cell, key: str, measured: Measured, device: torch.device, work: Work,
+    selected: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Score one cell; store its predictions, what its head keeps, and its record.
 
     Args:
@@ -70,6 +74,7 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         measured: What the head, or the floor, said.
         device: That it ran on.
         work: Resolved names, rows and keys.
+        selected: Which checkpoint it is and why; None for the last one.
 
     Returns:
         The record as stored.
@@ -102,8 +107,8 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
         "model": _model(cell, work),
         "train": _trained_on(chain, manifests, work),
-        "fit": None if cell.fit is None else {**_split(work, *cell.fit), "rows": len(measured.fit_rows)},
-        "eval": {**_split(work, cell.dataset, cell.split), "rows": len(rows)},
+        "fit": None if cell.fit is None else {**split_of(work, *cell.fit), "rows": len(measured.fit_rows)},
+        "eval": {**split_of(work, cell.dataset, cell.split), "rows": len(rows)},
         "stages": [work.stage_keys[stage.id] for stage in chain],
         "limits": cell_limits(cell, work),
         "sample": any(registry.datasets.get(name).sample for name in used),
@@ -112,8 +117,8 @@ def make_record(cell: Cell, key: str, measured: Measured, device: torch.device, 
         "sampling": sample_scores(metrics, predictions, references, about, schema, scores),
         "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
         "diagnostics": diagnostics, "ceilings": ceilings,
-        "recipe": cell.recipe.values() if chain else cell_recipe(cell, reader),
-        "selection": "last",
+        "recipe": cell.recipe.stated() if chain else cell_recipe(cell, reader),
+        "selection": cell.selection, **({} if selected is None else {"selected": selected}),
         "predictions_sha256": store.save_predictions(key, (row["id"] for row in rows), predictions, references),
         "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
         "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
@@ -129,13 +134,16 @@ def _model(cell: Cell, work: Work) -> dict[str, Any]:
     if cell.is_floor:
         return {"name": cell.model, "revision": "", "weights_sha256": "", "parameters": 0}
     model = work.models[cell.model]
-    return {
+    about = {
         "name": model.name, "revision": model.revision, "weights_sha256": model.weights_sha256,
         "parameters": model.parameters,
     }  # fmt: skip
+    known = model.sentence is not None and not model.sentence.problem
+    return {**about, "sentence": model.embedding[:MOST]} if known else about
 
 
-def _split(work: Work, name: str, split: str) -> dict[str, Any]:
+def split_of(work: Work, name: str, split: str) -> dict[str, Any]:
+    """Who the rows of a split are, as a record says it."""
     rows = work.rows[name, split]
     language = rows.dataset.language
     return {"dataset": name, "language": language, "split": split, "rows": rows.rows, "rows_sha256": rows.rows_sha256}
@@ -143,7 +151,7 @@ def _split(work: Work, name: str, split: str) -> dict[str, Any]:
 
 def _trained_on(chain: Sequence[Stage], manifests: Sequence[Mapping[str, Any]], work: Work) -> list[dict[str, Any]]:
     return [
-        {**_split(work, name, stage.split), "rows": manifest["rows"][index], "stage": depth}
+        {**split_of(work, name, stage.split), "rows": manifest["rows"][index], "stage": depth}
         for depth, (stage, manifest) in enumerate(zip(chain, manifests, strict=True))
         for index, name in enumerate(stage.mixture)
     ]

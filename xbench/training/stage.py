@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from ..work import Work
 
 
-def train_stage(stage: Stage, key: str, work: Work) -> None:
+def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None:
     """Fine-tune one stage and put it into the store.
 
     Args:
         stage: What to train.
         key: Its content key.
         work: Resolved names, rows and keys.
+        candidates: How many checkpoints to keep, the last one among them.
 
     Raises:
         TrainingFailedError: The loss became NaN or infinite.
@@ -62,10 +64,15 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
     examples = sum(table.count for table in tables)
     steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
     work.reporter.stage_started(stage, examples * stage.recipe.epochs, steps)
+
+    def write(path: Path) -> None:
+        save_weights(module, vocabulary, parent, path)
+
+    keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
     result = train(
         module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
-        work.micro_batch("train", stage, device),
+        work.micro_batch("train", stage, device), keeper.passed,
     )  # fmt: skip
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
@@ -81,7 +88,8 @@ def train_stage(stage: Stage, key: str, work: Work) -> None:
         },
         "environment": environment(device, result.precision),
     }  # fmt: skip
-    work.store.save_stage(key, manifest, lambda path: save_weights(module, vocabulary, parent, path))
+    written = work.store.save_stage(key, manifest, write)
+    keeper.finish(written, work.store.stage(key) or written)
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 

@@ -6,11 +6,13 @@ adapter the file holds the head alone, and beside it lie the adapter's two files
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ..heads.blocks import HeadModule
@@ -60,8 +62,44 @@ def build_module(
     return module.eval()
 
 
+def build_mean(
+    model: LocalModel, head: Head, context: HeadContext, vocabulary: Vocabulary, seed: int, stages: Sequence[Path],
+    trust_remote_code: bool = False,
+) -> HeadModule:  # fmt: skip
+    """Build encoder and head with the mean of the weights of some checkpoints, the embedding rows included.
+
+    Averaging what a training passes through is the method of Izmailov et al. (2018), "Averaging Weights Leads to Wider
+    Optima and Better Generalization", here over the checkpoints that are kept. The sum is in float64, so that their
+    number does not change the rounding.
+
+    Args:
+        model: The base model.
+        head: What to put on it.
+        context: The recipe and its company.
+        vocabulary: The embedding rows to hold.
+        seed: Of the head's initial weights.
+        stages: The checkpoints' weight files, all of one stage, at least one.
+        trust_remote_code: Let the model's own code run.
+
+    Returns:
+        The module on the CPU, in evaluation mode.
+    """
+    module = build_module(model, head, context, vocabulary, seed, stages[0], trust_remote_code)
+    if len(stages) == 1:
+        return module
+    mean = module.state_dict()
+    total = {name: value.double() for name, value in mean.items() if value.is_floating_point()}
+    for stage in stages[1:]:
+        other = build_module(model, head, context, vocabulary, seed, stage, trust_remote_code).state_dict()
+        for name, value in total.items():
+            value += other[name]
+    averaged = {name: (value / len(stages)).to(mean[name].dtype) for name, value in total.items()}
+    module.load_state_dict({**mean, **averaged})
+    return module
+
+
 def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None, path: Path) -> None:
-    """Write a stage's weights, so that it can be loaded on the base model without its parent.
+    """Write a stage's weights as they are now, so that it can be loaded on the base model without its parent.
 
     An adapter goes on where its parent stopped, so that it holds what both have learned.
 
@@ -81,12 +119,27 @@ def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None
     rows = tensors.pop(table)  # (rows held, hidden)
     ids = torch.from_numpy(vocabulary.ids)
     if parent is not None:
-        before = load_file(parent)
-        kept = torch.from_numpy(~np.isin(before[TABLE_IDS].numpy(), vocabulary.ids))
-        ids = torch.cat([ids, before[TABLE_IDS][kept]])
-        rows = torch.cat([rows, before[TABLE_ROWS][kept]])
-    stored = {name: value.contiguous().clone() for name, value in tensors.items()}
-    save_file({**stored, TABLE_IDS: ids.clone(), TABLE_ROWS: rows.contiguous()}, path)
+        with safe_open(parent, "pt") as before:
+            table_ids, table_rows = before.get_tensor(TABLE_IDS), before.get_tensor(TABLE_ROWS)
+        kept = torch.from_numpy(~np.isin(table_ids.numpy(), vocabulary.ids))
+        ids = torch.cat([ids, table_ids[kept]])
+        rows = torch.cat([rows, table_rows[kept]])
+    save_file(_apart({**tensors, TABLE_IDS: ids, TABLE_ROWS: rows}), path)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Contiguous tensors; of those that share their storage all but one are copies, as a file needs them.
+
+    Nothing else is copied: a training that writes its weights on the way needs no more memory for it.
+    """
+    seen: set[int] = set()
+    apart = {}
+    for name, value in tensors.items():
+        one = value.contiguous()
+        place = one.untyped_storage().data_ptr()
+        apart[name] = one.clone() if place in seen else one
+        seen.add(place)
+    return apart
 
 
 def _apply(module: HeadModule, vocabulary: Vocabulary, stored: dict[str, torch.Tensor]) -> None:

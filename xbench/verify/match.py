@@ -113,6 +113,7 @@ def _obstacles(anchor: Anchor, result: Result) -> list[str]:
     found = ["sample corpora"] if result.sample else []
     limits = limit_text(result.limits)
     found += [limits] if limits else []
+    found += [result.peeks] if result.peeks else []
     # Of published numbers as of records: where nothing is said of tuning, it was full.
     missing = object()
     for name, value in {"tuning": FULL, **anchor.table.recipe}.items():
@@ -143,7 +144,9 @@ def _trials(anchor: Anchor, result: Result) -> list[Comparison]:
 def _apart(anchor: Anchor, comparison: Comparison) -> str:
     """What keeps results of one number apart: of an open number the nearest counts, of one model."""
     result = comparison.result
-    return result.model if anchor.ways > 1 else f"{result.setup} {result.curriculum} {result.scored_on}"
+    if anchor.ways > 1:
+        return f"{result.model} {result.selection}"
+    return f"{result.setup} {result.curriculum} {result.scored_on}"
 
 
 def _nearest(anchor: Anchor, trials: Sequence[Comparison]) -> Comparison:

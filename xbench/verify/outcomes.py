@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..keys import canonical
 from ..leaderboard.layout import limit_text
 from ..registry import Registry
+from ..selection import LAST
 from . import claims
 from .anchors import Anchor
 from .claims import Baselines, Measure, Place
@@ -96,7 +97,7 @@ def ask(
 
     Args:
         findings: The claims.
-        results: Of records, or as published; sample corpora are left out.
+        results: Of records, or as published; sample corpora and oracles are left out.
         baselines: The tasks' own.
         printed: Whether they are as published.
 
@@ -105,7 +106,7 @@ def ask(
     """
     subjects: dict[str, list[Result]] = {}
     for result in results:
-        if not result.sample and result.chain:
+        if not result.sample and result.chain and not result.peeks:
             subjects.setdefault(_identity(result), []).append(result)
     return [
         _outcome(finding, own, baselines, printed)
@@ -192,7 +193,7 @@ def _in_one_setup(
 ) -> tuple[list[Place], list[str]]:
     """The places of a task in one setup, and notes: cells of several limits or recipes are never averaged.
 
-    Of several setups one without limits comes first, then the one with most places.
+    Of several setups one without limits comes first, then the one with most places, then that of last checkpoints.
     """
     setups: dict[str, list[Result]] = {}
     for result in results:
@@ -202,8 +203,18 @@ def _in_one_setup(
     asked = {setup: limit_text(setups[setup][0].limits) for setup, there in places.items() if there}
     if not asked:
         return [], [f"{measure.task}: {NOTHING[finding.kind]}"]
-    best = min(asked, key=lambda setup: (bool(asked[setup]), -len(places[setup]), setup))
+    best = min(
+        asked,
+        key=lambda setup: (
+            bool(asked[setup]),
+            -len(places[setup]),
+            setups[setup][0].selection not in ("", LAST),
+            setup,
+        ),
+    )
     notes = [f"{measure.task} {asked[best]}"] if asked[best] else []
+    chosen = setups[best][0].selection
+    notes += [f"{measure.task}: checkpoints by {chosen}"] if chosen not in ("", LAST) else []
     notes += [f"other settings of {measure.task} left out: {len(asked) - 1}"] if len(asked) > 1 else []
     return places[best], notes
 

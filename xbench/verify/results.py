@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 from ..curriculum import Curriculum, parse_curriculum, transfer
 from ..errors import UserError
 from ..keys import canonical
-from ..recipe import EXECUTION_ONLY
+from ..leaderboard.cells import peeks
+from ..leaderboard.table import selection_of
+from ..recipe import EXECUTION_ONLY, SELECTION_ONLY
 from ..registry import Registry
 from .anchors import Anchor
 
@@ -40,6 +42,8 @@ class Result:
         limits: Rows at most for ``train`` and ``eval``; None where all were used.
         sample: Whether its datasets are sample corpora.
         recipe: Hyper-parameters.
+        selection: How the checkpoint was chosen; empty for a published cell.
+        peeks: Why that took more knowledge than others have, as in `xbench.leaderboard.cells.TableCell`.
         records: One a seed; none for a published cell.
     """
 
@@ -61,6 +65,8 @@ class Result:
     limits: Mapping[str, int | None] = field(default_factory=lambda: {"train": None, "eval": None})
     sample: bool = False
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    selection: str = ""
+    peeks: str = ""
     records: tuple[Record, ...] = ()
 
     def mean(self, score: str) -> float | None:
@@ -89,8 +95,10 @@ def from_records(records: Iterable[Record]) -> list[Result]:
 
 def _setup(record: Record) -> str:
     names = ("task", "task_version", "model", "head", "head_version", "reading", "limits", "sample", "selection")
-    recipe = {name: value for name, value in record["recipe"].items() if name not in EXECUTION_ONLY}
-    return canonical([*(record[name] for name in names), recipe])
+    left_out = EXECUTION_ONLY | SELECTION_ONLY
+    recipe = {name: value for name, value in record["recipe"].items() if name not in left_out}
+    chosen = [selection_of(record)] if "selected" in record else []
+    return canonical([*(record[name] for name in names), recipe, *chosen])
 
 
 def _scored_on(record: Record) -> str:
@@ -113,7 +121,8 @@ def _result(setup: str, scored_on: str, records: Sequence[Record]) -> Result:
         dataset=first["eval"]["dataset"], split=first["eval"]["split"], transfer=first["transfer"],
         languages=(tuple(dict.fromkeys(part["language"] for part in first["train"])), first["eval"]["language"]),
         scores=scores, setup=setup, scored_on=scored_on, seeds=tuple(record["seed"] for record in ordered),
-        limits=first["limits"], sample=first["sample"], recipe=first["recipe"], records=ordered,
+        limits=first["limits"], sample=first["sample"], recipe=first["recipe"],
+        selection=first["selection"], peeks=peeks(first), records=ordered,
     )  # fmt: skip
 
 

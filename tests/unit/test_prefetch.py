@@ -1,0 +1,210 @@
+"""All that an evaluation needs, fetched in one go; then the evaluation runs in a process that has no network."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.hub_site import TOKEN, HubSite, hub_site, use_hub
+from tests.loopback import without_network
+from tests.tiny import WORDS, tiny_model
+from xbench.cli import group
+from xbench.cli.request import command_line
+from xbench.errors import UserError
+
+COMMIT = "b" * 40
+PLUGIN = '''
+from functools import partial
+
+from xbench.api import Dataset, Files, Hub, SourceFile, Split, hookimpl
+
+
+def read(paths):
+    import pyarrow.parquet
+
+    for index, row in enumerate(pyarrow.parquet.read_table(paths[0]).to_pylist()):
+        yield {{"id": str(index), "sentence1": row["a"], "sentence2": row["b"], "score": row["score"]}}
+
+
+def dataset(name, language, sources):
+    splits = {{split: Split(tuple(source(split) for source in sources)) for split in ("train", "test")}}
+    about = ("none", "none", "none", "none")
+    return Dataset(name, (language,), "pair-score", splits, *about, score_range=(0.0, 5.0))
+
+
+@hookimpl
+def xbench_datasets():
+    hub = lambda split: Hub("org/pairs", "{commit}", (f"data/{{split}}.parquet",), read)
+    url = lambda split: Files((SourceFile(f"{{split}}.parquet", None, f"{site}/{{split}}.parquet"),), read)
+    return [dataset("far-en", "en", [hub]), dataset("far-de", "de", [url])]
+
+
+@hookimpl
+def xbench_tasks():
+    return ["""
+name = "far"
+title = "Pairs from elsewhere"
+version = 1
+train = ["far-en", "far-de"]
+eval = ["far-en", "far-de"]
+curricula = ["none", "far-en"]
+heads = ["siamese"]
+metrics = ["spearman"]
+recipe = {{ lr = 2e-5, epochs = 1, batch_size = 8, max_length = 16 }}
+"""]
+'''
+
+
+def table(seed: int, rows: int = 24) -> bytes:
+    words = [WORDS[(seed * 31 + place * 7) % len(WORDS)] for place in range(4 * rows)]
+    pairs = [
+        {"a": " ".join(words[4 * row : 4 * row + 2]), "b": " ".join(words[4 * row + 1 : 4 * row + 4]), "score": row % 6}
+        for row in range(rows)
+    ]
+    buffer = io.BytesIO()
+    schema = pyarrow.schema([("a", pyarrow.string()), ("b", pyarrow.string()), ("score", pyarrow.float64())])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(pairs, schema=schema), buffer)
+    return buffer.getvalue()
+
+
+TABLES = {split: table(seed) for seed, split in enumerate(("train", "test"), 1)}
+
+
+@pytest.fixture
+def hub(
+    tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HubSite]:
+    """A hub with a model and a dataset, and a publisher's server with another one; none of it is here."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("XBENCH_DATA", raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with hub_site() as served:
+        use_hub(served.site.address, tmp_path / "home" / "hub", monkeypatch)
+        source = tiny_model(tmp_path_factory.mktemp("model") / "tiny", "bert")
+        files = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
+        served.publish("org/tiny", COMMIT, files, "model", large=("model.safetensors",))
+        served.publish("org/pairs", COMMIT, {f"data/{split}.parquet": body for split, body in TABLES.items()})
+        for split, body in TABLES.items():
+            served.cdn.serve_ranges(f"/{split}.parquet", body, ETag=f'"{split}"')
+        plugin = PLUGIN.format(commit=COMMIT, site=served.cdn.address)
+        (tmp_path / "far.py").write_text(plugin, encoding="utf-8")
+        yield served
+
+
+ASKED = ("--model", f"org/tiny@{COMMIT}", "--tasks", "far", "--plugin", "far.py", "--cache", "cache")
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(group, arguments, standalone_mode=False)
+    if result.exception is not None and not isinstance(result.exception, UserError):
+        raise result.exception
+    return result
+
+
+OFFLINE = """
+from xbench.cli import main
+sys.argv = ["xbench", *{arguments}]
+status = main()
+report(status=status)
+"""
+
+
+def offline(folder: Path, *arguments: str) -> dict[str, object]:
+    return without_network(OFFLINE.format(arguments=list(arguments)), folder / "home")
+
+
+def test_what_was_prefetched_is_evaluated_without_a_single_attempt_to_connect(hub: HubSite, tmp_path: Path) -> None:
+    done = run("prefetch", *ASKED)
+    assert done.return_value == 0, done.stderr
+    assert "missing: far-en train:" in done.stderr
+    assert "to download" in done.stderr
+    line = done.stdout.splitlines()[-1]
+    assert line == command_line("eval", {"models": ASKED[1], "tasks": "far", "cache": "cache", "plugins": ["far.py"]},
+                                "--offline")  # fmt: skip
+    asked = len(hub.site.asked), len(hub.cdn.asked)
+    found = offline(tmp_path, *line.split()[1:])
+    assert (found["status"], found["tried"]) == (0, [])
+    assert (len(hub.site.asked), len(hub.cdn.asked)) == asked
+    records = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "leaderboard/results").rglob("*.json")
+    ]
+    assert {(record["eval"]["dataset"], record["curriculum"]) for record in records} == {
+        (name, curriculum) for name in ("far-en", "far-de") for curriculum in ("none", "far-en")
+    }
+    again = run("prefetch", *ASKED)
+    assert again.return_value == 0
+    assert "4 of 4 are here; nothing to download" in again.stderr
+
+
+def test_offline_names_all_that_is_missing_at_once_and_the_command_that_fetches_it(
+    hub: HubSite, tmp_path: Path
+) -> None:
+    done = run("eval", *ASKED, "--offline")
+    message = str(done.exception)
+    assert len(message.splitlines()) == 1
+    for label in (f"the model org/tiny@{COMMIT}", "far-en train", "far-en test", "far-de test"):
+        assert label in message
+    assert f"xbench prefetch --model org/tiny@{COMMIT} --tasks far --cache cache --plugin far.py" in message
+    assert hub.site.asked == hub.cdn.asked == []
+    assert not (tmp_path / "leaderboard").exists()
+    found = offline(tmp_path, "eval", *ASKED, "--offline")
+    assert (found["status"], found["tried"]) == (2, [])
+    assert "torch" not in found["modules"]  # type: ignore[operator]
+
+
+def test_a_dry_run_says_sizes_and_fetches_nothing(hub: HubSite, tmp_path: Path) -> None:
+    done = run("prefetch", *ASKED, "--dry-run", "--json")
+    assert done.return_value == 0
+    told = json.loads(done.stdout)
+    sizes = {(need["name"], need["split"]): need["downloads"] for need in told["needs"]}
+    assert list(sizes["far-de", "test"].values()) == [len(TABLES["test"])]
+    assert list(sizes["far-en", "train"].values()) == [len(TABLES["train"])]
+    assert len(sizes[f"org/tiny@{COMMIT}", None]) > 2
+    assert all(value > 0 for value in sizes[f"org/tiny@{COMMIT}", None].values())
+    assert not told["complete"]
+    assert {heard.method for heard in hub.cdn.heard} == {"HEAD"}
+    assert not (tmp_path / "cache" / "downloads").exists()
+
+
+def test_what_cannot_be_had_is_named_and_the_rest_is_fetched(hub: HubSite) -> None:
+    hub.publish("org/pairs", COMMIT, {f"data/{split}.parquet": body for split, body in TABLES.items()}, gated=True)
+    done = run("prefetch", *ASKED)
+    assert done.return_value == 1
+    gated = [line for line in done.stderr.splitlines() if line.startswith("NOT HERE: far-en train")]
+    assert len(gated) == 1
+    assert "gated: ask for access at" in gated[0]
+    assert done.stdout.startswith("2 of 4 missing: far-en train, far-en test;")
+    assert TOKEN not in done.stderr + done.stdout
+    assert run("prefetch", *ASKED, "--offline").return_value == 1
+    (Path("home") / "hub" / "token").write_text(TOKEN, encoding="utf-8")
+    again = run("prefetch", *ASKED)
+    assert again.return_value == 0
+    assert TOKEN not in again.stderr + again.stdout
+
+
+def test_the_printed_command_line_asks_for_the_same(hub: HubSite) -> None:
+    given = {
+        "models": "a,b", "tasks": "sts", "curricula": ("x:y", "none"), "datasets": "", "seeds": "0,1", "head": None,
+        "overrides": ("recipe.lr=1e-3",), "limit_train": 0, "limit_eval": None, "data": Path("my data"),
+        "trust_remote_code": True, "plugins": (),
+    }  # fmt: skip
+    assert command_line("eval", given, "--offline") == (
+        "xbench eval --model a,b --tasks sts --train x:y --train none --seeds 0,1 --set recipe.lr=1e-3 "
+        "--limit-train 0 --data 'my data' --trust-remote-code --offline"
+    )
+
+
+def test_help_of_prefetch_imports_nothing_heavy(tmp_path: Path) -> None:
+    found = offline(tmp_path, "prefetch", "--help")
+    assert found["status"] == 0
+    assert not {"torch", "transformers", "datasets", "huggingface_hub"} & set(found["modules"])  # type: ignore[call-overload]

@@ -1,0 +1,59 @@
+"""``xbench doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from ..errors import UserError
+from ..registry import load_registry
+from .options import json_option, make_settings, place_options, plugin_option
+from .project_options import active, project_json
+
+COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
+
+
+@click.command("doctor")
+@place_options
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@plugin_option
+@json_option
+def command(
+    data: Path | None, cache: Path | None, offline: bool, device: str, plugins: tuple[Path, ...], as_json: bool
+) -> int:  # fmt: skip
+    """Tell what works on this machine, and how to mend what does not.
+
+    Nothing is changed or fetched. Each line is ok, a note, or broken; exit status 1 when something is broken.
+    """
+    from ..doctor import BROKEN, OK, Finding, examine
+
+    early: list[Finding] = []
+    try:
+        registry = load_registry(plugins)
+    except UserError as error:
+        registry = load_registry()
+        early.append(Finding("plugin file", BROKEN, str(error), "mend it, or leave it out"))
+    try:
+        settings = make_settings(data, cache, offline, device=device)
+    except UserError as error:
+        early.append(Finding("data root", BROKEN, str(error), "name a folder that is there"))
+        settings = dataclasses.replace(make_settings(Path(), cache, offline, device=device), data=None)
+    found: list[Finding] = []
+    for one in itertools.chain(early, examine(registry, settings, active())):
+        found.append(one)
+        if not as_json:
+            click.echo(f"{click.style(f'{one.state:<6}', COLOURS[one.state])}  {one.name}: {one.said}")
+            if one.mend and one.state != OK:
+                click.echo(f"        -> {one.mend}")
+    counts = Counter(one.state for one in found)
+    if as_json:
+        shown = {"findings": [dataclasses.asdict(one) for one in found], "project": project_json(active())}
+        click.echo(json.dumps({"broken": counts[BROKEN], **shown}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(", ".join(f"{counts[state]} {state}" for state in COLOURS))
+    return 1 if counts[BROKEN] else 0

@@ -1,0 +1,208 @@
+"""Files of dataset repositories on the Hugging Face hub, and what the hub's refusals mean."""
+
+from __future__ import annotations
+
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ..settings import Settings
+from ..types import Hub
+from .download import NotHereError
+from .patience import MAY_PASS, Hiccup, Patience, asked_s
+
+T = TypeVar("T")
+CONNECT_S = 10.0
+NOT_CACHED = "not in the hub cache, and offline"
+_PASSING = {
+    "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "RemoteProtocolError",
+    "ConnectionResetError", "TimeoutError", "IncompleteRead", "ChunkedEncodingError", "ProtocolError",
+}  # fmt: skip
+"""By name: which library talks to the hub differs between versions of its client."""
+_ABSENT = ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError")
+
+
+def fetch_files(source: Hub, settings: Settings) -> list[Path]:
+    """Find a source's files in the hub's cache, or download them there.
+
+    Args:
+        source: The repository, its commit, its files.
+        settings: Whether the network may be used.
+
+    Returns:
+        The files, in their declared order.
+
+    Raises:
+        NotHereError: The hub does not serve them, or cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    # A pinned file never changes: when the hub's cache holds it, nobody needs to be asked.
+    cached = [_cached(source, name) for name in source.files]
+    if None not in cached:
+        return [Path(str(path)) for path in cached]
+    if settings.offline:
+        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
+
+    def fetch() -> list[Path]:
+        names = source.files
+        return [
+            Path(hf_hub_download(source.repository, name, repo_type="dataset", revision=source.revision))
+            for name in names
+        ]
+
+    try:
+        return ask_hub(source.repository, "dataset", fetch, settings)
+    except NotHereError as error:
+        raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+
+
+def bytes_to_fetch(source: Hub, settings: Settings) -> dict[str, int | None]:
+    """The sizes of a source's files that are not in the hub's cache.
+
+    Args:
+        source: The repository, its commit, its files.
+        settings: Whether the hub may be asked.
+
+    Returns:
+        By address, in the manner of ``hf://``: bytes; None where the hub does not say.
+
+    Raises:
+        NotHereError: The hub does not serve them, or cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    missing = [name for name in source.files if _cached(source, name) is None]
+    if missing and settings.offline:
+        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
+
+    def look() -> dict[str, int | None]:
+        where = f"hf://datasets/{source.repository}@{source.revision}"
+        found = {}
+        for name in missing:
+            about = hf_hub_download(
+                source.repository, name, repo_type="dataset", revision=source.revision, dry_run=True
+            )
+            found[f"{where}/{name}"] = about.file_size
+        return found
+
+    try:
+        return ask_hub(source.repository, "dataset", look, settings) if missing else {}
+    except NotHereError as error:
+        raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+
+
+def _cached(source: Hub, name: str) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.repository, name, repo_type="dataset", revision=source.revision)
+    return path if isinstance(path, str) else None
+
+
+def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings) -> T:
+    """Ask the hub for something, again where that may help.
+
+    Its client tries again by itself where a listing or a file's head cannot be had, where it is told to wait, and where
+    a connection breaks off, and goes on from there; but gives up at once when the server fails as it is to send a file.
+
+    Args:
+        repository: What it is about.
+        kind: ``dataset`` or ``model``.
+        ask: Does it, by the hub's client.
+        settings: Who hears of waits.
+
+    Returns:
+        What ``ask`` gives.
+
+    Raises:
+        NotHereError: The hub does not serve it, or cannot be reached.
+    """
+    patience = Patience(f"hub {kind} {repository}", settings.listener.note)
+    _check_reachable()
+    while True:
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
+            hiccup = _hiccup(error)
+            if hiccup is None or not patience.wait(hiccup):
+                raise NotHereError(f"{hub_reason(error, repository, kind)}{patience.spent()}") from None
+
+
+def _check_reachable() -> None:
+    """See at once that there is no network: the hub's client tries again for half a minute, for each file.
+
+    Raises:
+        NotHereError: The hub's name is not known here, or nobody listens there.
+    """
+    from huggingface_hub import constants
+
+    if urllib.request.getproxies():  # which may know better
+        return
+    parts = urllib.parse.urlsplit(constants.ENDPOINT)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
+    except TimeoutError:  # slow, perhaps
+        return
+    except OSError as error:
+        raise NotHereError(f"the hub cannot be reached ({error.strerror or error})") from None
+
+
+def hub_page(repository: str, kind: str) -> str:
+    """The page of a repository, for people."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
+
+
+def hub_reason(error: Exception, repository: str, kind: str) -> str:
+    """Why the hub did not serve, in a few words, none of which are the error's own: these might hold a token."""
+    from huggingface_hub import get_token
+
+    name, status = type(error).__name__, _status(error)
+    known = get_token() is not None
+    if name == "OfflineModeIsEnabled":
+        return NOT_CACHED
+    if name == "GatedRepoError":
+        then = "the token that is here has no access yet" if known else "log in with 'hf auth login' or set HF_TOKEN"
+        return f"gated: ask for access at {hub_page(repository, kind)}, then try again ({then})"
+    if name == "RepositoryNotFoundError" and not known:
+        return f"the hub does not have it, or it is private and 'hf auth login' is needed ({name})"
+    if name in _ABSENT or status == 404:
+        return f"the hub does not have it ({name})"
+    if status in (401, 403):
+        return f"the hub refuses the token that is here (HTTP {status}): log in anew with 'hf auth login'"
+    return f"the hub cannot be reached ({f'HTTP {status}' if status else type(_root(error)).__name__})"
+
+
+def _hiccup(error: Exception) -> Hiccup | None:
+    """What of a failure may pass, and was not tried again by the client itself."""
+    cause = _root(error)
+    status = _status(cause)
+    if status in MAY_PASS:
+        headers = getattr(_answer(cause), "headers", None) or {}
+        return Hiccup(f"HTTP {status}", asked_s(headers.get("Retry-After")))
+    passing = type(cause).__name__ in _PASSING or "Consistency check failed" in str(cause)
+    return Hiccup(type(cause).__name__) if passing else None
+
+
+def _root(error: BaseException) -> BaseException:
+    """What a failure came from, down to where it is about an answer."""
+    while error.__cause__ is not None and _answer(error) is None:
+        error = error.__cause__
+    return error
+
+
+def _answer(error: BaseException) -> object | None:
+    return getattr(error, "response", None)
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the answer that a failure is about, or that it came from."""
+    status = getattr(_answer(error), "status_code", None)
+    if status is None and error.__cause__ is not None:
+        return _status(error.__cause__)
+    return status if isinstance(status, int) else None

@@ -1,0 +1,126 @@
+"""Which stage is meant: by a record's file, or by the key of a record or of a stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, did_you_mean
+from ..store import Store, read_record, read_records
+
+Record = Mapping[str, Any]
+KEY = re.compile("[0-9a-f]{6,64}")
+SHORT = 16
+"""Letters of a key that are shown, as in the names of records' files."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A stage, and what is known of it.
+
+    Attributes:
+        key: Its content key.
+        depth: Its place in its curriculum, from 0.
+        record: One that it stands in.
+        scored: All records that tell what it scores.
+    """
+
+    key: str
+    depth: int
+    record: Record
+    scored: tuple[Record, ...]
+
+    @property
+    def curriculum(self) -> str:
+        """What it was trained on, the stages before it included."""
+        return ":".join(str(self.record["curriculum"]).split(":")[: self.depth + 1])
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        record = self.record
+        return f"{record['model']['name']} {record['head']} {self.curriculum} seed {record['seed']}"
+
+
+def stages(out: Path) -> list[Chosen]:
+    """Every stage that a record tells of, in the order of the records' files."""
+    return _stages([record for _, record in read_records(out) if record is not None])
+
+
+def choose_stage(text: str, out: Path, store: Store) -> Chosen:
+    """Find the stage that is meant.
+
+    Args:
+        text: A record's file, or the beginning of the key of a record or of a stage.
+        out: The folder that holds ``results/``.
+        store: Tells which stages are here, for the message.
+
+    Returns:
+        The stage; its weights may not be here.
+
+    Raises:
+        UserError: None is meant, or several are.
+    """
+    records = [record for _, record in read_records(out) if record is not None]
+    path = Path(text)
+    if path.suffix == ".json" or path.is_file():
+        record = read_record(path)
+        if record is None:
+            raise UserError(
+                f"{text} is not a record, or a damaged one" if path.is_file() else f"there is no file {text}"
+            )
+        if not record["stages"]:
+            raise UserError(_nothing_trained(text, record))
+        known = {one["key"] for one in records}
+        found = _stages([*records, *([] if record["key"] in known else [record])])
+        return next(one for one in found if one.key == record["stages"][-1])
+    if not KEY.fullmatch(text):
+        raise UserError(f"{text!r:.80} is neither a record's file nor the first 6 or more letters of a key")
+    every = _stages(records)
+    of_records = {record["stages"][-1] for record in records if record["key"].startswith(text) and record["stages"]}
+    found = [one for one in every if one.key.startswith(text) or one.key in of_records]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        meant = "; ".join(f"{one.key[:SHORT]} ({one.label})" for one in found)
+        raise UserError(f"{text} is the beginning of several: {meant}")
+    frozen = next((record for record in records if record["key"].startswith(text)), None)
+    if frozen is not None:
+        raise UserError(_nothing_trained(text, frozen))
+    here = [one.key[:SHORT] for one in every if store.stage_weights(one.key).is_file()]
+    raise UserError(
+        f"no record in {out / 'results'} has, or tells of a stage with, a key that begins with {text}"
+        f"{did_you_mean(text[:SHORT], here)}; 'xbench export' alone lists the stages that are here"
+    )
+
+
+def _nothing_trained(text: str, record: Record) -> str:
+    name = record["model"]["name"]
+    if not record["model"]["weights_sha256"]:
+        return f"{text} is the record of the floor {name}: it has no weights to export"
+    return (
+        f"{text} is the record of a frozen encoder: there is nothing to export but {name} itself, whose folder "
+        f"'xbench models {name}' tells"
+    )
+
+
+def _stages(records: Sequence[Record]) -> list[Chosen]:
+    """Each stage once; a record in which it is the last one is taken before others."""
+    found: dict[str, tuple[int, Record]] = {}
+    scored: dict[str, list[Record]] = {}
+    for key, depth, record in _mentioned(records):
+        last = depth == len(record["stages"]) - 1
+        if last:
+            scored.setdefault(key, []).append(record)
+        if key not in found or (last and len(scored[key]) == 1):
+            found[key] = (depth, record)
+    return [Chosen(key, depth, record, tuple(scored.get(key, ()))) for key, (depth, record) in found.items()]
+
+
+def _mentioned(records: Sequence[Record]) -> Iterator[tuple[str, int, Record]]:
+    for record in records:
+        for depth, key in enumerate(record["stages"]):
+            yield key, depth, record

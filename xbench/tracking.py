@@ -1,0 +1,183 @@
+"""Writes runs where they can be watched: the loss while a stage trains, then the scores of what it is read for.
+
+Tracking listens and changes nothing: a tool that fails is named once and dropped, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .plan import Cell, Plan, Stage
+from .progress import Reporter
+from .store import Store, slug
+from .trackers import Opener, OpenRun, RunInfo, Value, as_value
+from .types import Reading
+
+EVERY_S = 0.5
+"""Points are at least so far apart, the first and the last step's aside: writing must not slow a fast run down."""
+
+
+@dataclass
+class _Current:
+    """The run that is being written.
+
+    Attributes:
+        owner: A stage's id; of a frozen encoder or a floor its name.
+        steps: The stage's; 0 without one.
+        scores: Of the cells, so far.
+        losses: Of the steps since the last point.
+    """
+
+    owner: str
+    steps: int
+    runs: dict[str, OpenRun] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+    told: float = -math.inf
+
+
+class TrackingReporter(Reporter):
+    """A run a stage, and one for each frozen encoder and floor; what was found finished is not written again.
+
+    Args:
+        openers: What begins a run, by the tool's name.
+        plan: What is being done.
+        store: Knows how long a stage was that is there already.
+        say: Told, once, of a tool that failed.
+        every_s: Seconds between two points of the loss, at least; a point is the mean of the steps since the last one.
+    """
+
+    def __init__(
+        self, openers: Mapping[str, Opener], plan: Plan, store: Store, say: Callable[[str], None],
+        every_s: float = EVERY_S,
+    ) -> None:  # fmt: skip
+        self._openers = dict(openers)
+        self._stages = {stage.id: stage for stage in plan.stages}
+        self._store, self._say, self._every_s = store, say, every_s
+        self._keys: Mapping[str, str] = {}
+        self._current: _Current | None = None
+        self.written: list[str] = []
+
+    def prepared(self, stage_keys: Mapping[str, str]) -> None:
+        """Keys tell runs of the same name apart."""
+        self._keys = dict(stage_keys)
+
+    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        """Begin a run."""
+        self._begin(stage.id, _stage_run(stage, self._keys, {"examples": examples, "steps": steps}), steps)
+
+    def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
+        """A point now and then."""
+        current, now = self._current, time.perf_counter()
+        if current is None or not self._openers:
+            return
+        current.losses.append(loss)
+        if step in (1, steps) or now - current.told >= self._every_s:
+            from .training.loop import schedule  # a stage trains: torch is here
+
+            mean = sum(current.losses) / len(current.losses)
+            current.losses, current.told = [], now
+            self._log({
+                "train/loss": mean, "train/learning_rate": stage.recipe.lr * schedule(stage.recipe, steps)(step - 1),
+                "train/examples_per_s": passed / max(now - current.started, 1e-9),
+            }, step)  # fmt: skip
+
+    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
+        """The scores of a cell, at the end of its stage's run."""
+        if found or not self._openers:
+            return
+        if cell.stage is None:
+            self._begin(f"{cell.model} {cell.head}", _unstaged_run(cell), 0)
+        elif self._current is None or self._current.owner != cell.stage:
+            stage = self._stages[cell.stage]
+            steps = self._steps(stage)
+            self._begin(stage.id, _stage_run(stage, self._keys, {"steps": steps}), steps)
+        assert self._current is not None
+        reading = "" if cell.reading == Reading().name else f"{cell.reading}/"
+        scores = {
+            _metric_name(f"{cell.task}/{cell.dataset}/{cell.split}/{reading}{name}"): float(value)
+            for name, value in record["scores"].items()
+            if value is not None
+        }
+        self._current.scores.update(scores)
+        self._log(scores, self._current.steps)
+
+    def close(self) -> None:
+        """Finish the run that is open; every run must end so."""
+        current, self._current = self._current, None
+        if current is not None:
+            for name, run in current.runs.items():
+                if name in self._openers:
+                    self._try(name, lambda run=run: run.finish(current.scores))  # type: ignore[misc]
+
+    def _begin(self, owner: str, run: RunInfo, steps: int) -> None:
+        """Open a run with each tool, unless it is the one that is open."""
+        if self._current is not None and self._current.owner == owner:
+            return
+        self.close()
+        self._current = current = _Current(owner, steps)
+        self.written.append(run.name)
+        for name, opener in list(self._openers.items()):
+            opened = self._try(name, lambda opener=opener: opener(run))  # type: ignore[misc]
+            if opened is not None:
+                current.runs[name] = opened
+        current.started = time.perf_counter()  # imports of tools are no part of the rate
+
+    def _steps(self, stage: Stage) -> int:
+        """How many steps a stage that is there has taken."""
+        manifest = self._store.stage(self._keys.get(stage.id, ""))
+        if manifest is None:
+            return 0
+        epochs, passed = stage.recipe.epochs, int(manifest["timing"]["train_examples"])
+        return epochs * math.ceil(passed / epochs / stage.recipe.batch_size)
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        if self._current is not None and values:
+            for name, run in self._current.runs.items():
+                if name in self._openers:
+                    self._try(name, lambda run=run: run.log(values, step))  # type: ignore[misc]
+
+    def _try(self, name: str, call: Callable[[], Any]) -> Any:
+        """Call a tool; it is dropped when it fails."""
+        try:
+            return call()
+        # Other people's programs, their servers and their disks: whatever they raise, the run is worth more.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self._openers.pop(name, None)
+            line = " ".join(str(error).split())
+            self._say(f"tracking with {name} ends here, the run goes on: {type(error).__name__}: {line:.300}")
+            return None
+
+
+def _stage_run(stage: Stage, keys: Mapping[str, str], more: Mapping[str, Value]) -> RunInfo:
+    """A stage's run: its label's parts and the beginning of its key."""
+    key = keys.get(stage.id, "")
+    config: dict[str, Any] = {
+        "model": stage.model, "head": stage.head, "curriculum": stage.curriculum, "datasets": "+".join(stage.mixture),
+        "split": stage.split, "seed": stage.seed, "limit_train": stage.limit, "key": key,
+        "parent_key": keys.get(stage.parent or "", ""), "xbench": __version__, **more,
+        **{f"recipe.{name}": value for name, value in stage.recipe.values().items()},
+    }  # fmt: skip
+    parts = (Path(stage.model).name, stage.head, stage.curriculum.replace(":", "-then-"), f"seed-{stage.seed}")
+    name = "--".join(slug(part) for part in (*parts, *([key[:8]] if key else [])))
+    return RunInfo(name, {name: as_value(value) for name, value in config.items()})
+
+
+def _unstaged_run(cell: Cell) -> RunInfo:
+    """A frozen encoder's run, or a floor's."""
+    parts = (Path(cell.model).name,) if cell.is_floor else (Path(cell.model).name, cell.head, cell.curriculum)
+    config = {"model": cell.model, "head": cell.head, "curriculum": cell.curriculum, "xbench": __version__}
+    return RunInfo("--".join(slug(part) for part in parts), config)
+
+
+def _metric_name(text: str) -> str:
+    """A name that all tools take: letters, digits, ``_``, ``.``, ``-`` and ``/``."""
+    return re.sub(r"[^\w./-]+", "-", text, flags=re.ASCII)
