@@ -38,7 +38,7 @@ from xbench.registry import Registry
 from xbench.training.device import autocast
 from xbench.training.loop import train
 from xbench.training.optimizer import make_optimizer
-from xbench.training.weights import TABLE_IDS, save_weights
+from xbench.training.weights import TABLE_IDS, build_mean, save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Make = Callable[..., TinyRun]
@@ -345,6 +345,22 @@ def test_a_second_stage_trains_the_first_ones_adapter_on(make: Make, tmp_path: P
     chained = state(second.build(None, parent))
     for name, weight in state(whole).items():
         torch.testing.assert_close(chained[name], weight, atol=1e-5, rtol=0)
+
+
+def test_the_mean_of_checkpoints_is_of_merged_weights(make: Make, tmp_path: Path) -> None:
+    """The mean of A times the mean of B would be another product."""
+    paths = []
+    for name, seed in (("a", 0), ("b", 1)):
+        run = make(seed=seed)
+        vocabulary, _ = run.vocabulary()
+        paths.append(tmp_path / f"stage-{name}" / "weights.safetensors")
+        paths[-1].parent.mkdir()
+        save_weights(run.train(vocabulary)[0], vocabulary, None, paths[-1])
+    one, other = (state(run.build(None, path)) for path in paths)
+    mean = state(build_mean(run.model, run.head, run.context, run.whole(), 0, paths))
+    assert mean.keys() == one.keys()
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, (one[name] + other[name]) / 2, atol=1e-6, rtol=0)
 
 
 def test_an_adapter_that_lacks_a_weight_is_refused(tiny: Callable[..., Path], tmp_path: Path) -> None:
