@@ -38,7 +38,7 @@ from xbench.registry import Registry
 from xbench.training.device import autocast
 from xbench.training.loop import train
 from xbench.training.optimizer import make_optimizer
-from xbench.training.weights import TABLE_IDS, save_weights
+from xbench.training.weights import TABLE_IDS, build_mean, save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Make = Callable[..., TinyRun]
@@ -116,6 +116,21 @@ def test_the_first_tokens_alone_too(tiny: Callable[..., Path], rate: float) -> N
     ours, gradients = passes(encode_first, encoder, batch)
     expected, theirs = passes(lambda *given: encode_padded(*given)[:, 0], encoder, batch)
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+    largest = max(float(gradient.abs().max()) for gradient in theirs.values())
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("shape", ["bert", "xlm-roberta"])
+def test_as_on_a_gpu_they_are_too(tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
+    monkeypatch.setattr("xbench.models.packing.by_hand", lambda device: False)
+    encoder = adapted(tiny(shape, 0.0), lora_targets="all-linear").train()
+    batch = batch_of(encoder, LENGTHS["very unequal"])
+    ours, gradients = passes(encode_packed, encoder, batch)
+    expected, theirs = passes(encode_padded, encoder, batch)
+    torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+    assert gradients.keys() == theirs.keys()
     largest = max(float(gradient.abs().max()) for gradient in theirs.values())
     for name, gradient in theirs.items():
         torch.testing.assert_close(gradients[name], gradient, atol=1e-5 * largest, rtol=0)
@@ -330,6 +345,22 @@ def test_a_second_stage_trains_the_first_ones_adapter_on(make: Make, tmp_path: P
     chained = state(second.build(None, parent))
     for name, weight in state(whole).items():
         torch.testing.assert_close(chained[name], weight, atol=1e-5, rtol=0)
+
+
+def test_the_mean_of_checkpoints_is_of_merged_weights(make: Make, tmp_path: Path) -> None:
+    """The mean of A times the mean of B would be another product."""
+    paths = []
+    for name, seed in (("a", 0), ("b", 1)):
+        run = make(seed=seed)
+        vocabulary, _ = run.vocabulary()
+        paths.append(tmp_path / f"stage-{name}" / "weights.safetensors")
+        paths[-1].parent.mkdir()
+        save_weights(run.train(vocabulary)[0], vocabulary, None, paths[-1])
+    one, other = (state(run.build(None, path)) for path in paths)
+    mean = state(build_mean(run.model, run.head, run.context, run.whole(), 0, paths))
+    assert mean.keys() == one.keys()
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, (one[name] + other[name]) / 2, atol=1e-6, rtol=0)
 
 
 def test_an_adapter_that_lacks_a_weight_is_refused(tiny: Callable[..., Path], tmp_path: Path) -> None:

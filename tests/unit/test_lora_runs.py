@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import AutoModel
 
 from tests.strangers import altered, load
 from tests.tiny import Bench, tiny_model
@@ -244,3 +246,34 @@ recipe = { RECIPE }
     registry = load_registry([plugin])
     with pytest.raises(UserError, match=r"\[recipe\]: lora_rank would have no effect"):
         task_recipe(registry.tasks.get("mine"), head, registry)
+
+
+def test_the_checkpoints_of_an_adapter_are_whole_folders_each(made: Bench, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, made.model, made.registry)
+    overrides = {**LORA, "epochs": 2, "selection": "average"}
+    asked = {**ASKED, "datasets": SETS[:1]}
+    outcome, heard = bench.run("mini-sts-en", **asked, overrides=overrides)
+    assert not heard.failures, heard.failures
+    (record,) = outcome.records
+    assert (record["selection"], record["recipe"]["tuning"]) == ("average", "lora")
+    (stage,) = stages(bench).values()
+    kept = [path.parent for path in (bench.root / "cache").rglob(CONFIG) if path.parent != stage]
+    assert kept
+    assert all((folder / WEIGHTS).is_file() and (folder / "weights.safetensors").is_file() for folder in kept)
+
+
+def test_an_exported_stage_is_what_peft_makes_of_its_folder(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, to = stages(bench)[CURRICULA[1]], tmp_path / "exported"
+    command = ["xbench", "export", folder.name[:12], "--to", str(to), "--model", bench.model, "--encoder-only"]
+    monkeypatch.setattr(sys, "argv", [*command, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")])
+    assert main() == 0
+    ids = torch.tensor([[2, 9, 17, 33, 3]])
+    with torch.no_grad():
+        alone = AutoModel.from_pretrained(to).eval()(ids).last_hidden_state
+        base = AutoModel.from_pretrained(bench.model).eval()
+        before = base(ids).last_hidden_state
+        theirs = PeftModel.from_pretrained(base, folder).eval()(ids).last_hidden_state
+    torch.testing.assert_close(alone, theirs, atol=1e-5, rtol=0)
+    assert not torch.allclose(before, theirs, atol=1e-4)

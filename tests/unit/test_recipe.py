@@ -272,10 +272,11 @@ FULL_IDENTITY = {
 
 
 def test_full_fine_tuning_has_the_keys_and_the_records_of_before_there_were_adapters() -> None:
-    values = {**FULL_IDENTITY, "eval_precision": "fp32", "vocabulary": "auto", "micro_batch_tokens": 0}
+    values = Recipe().values()
     for recipe in (Recipe(), build_recipe({"tuning": "full"}, "x", {})):
         assert recipe.training_identity(()) == FULL_IDENTITY
         assert recipe.values() == values
+        assert not values.keys() & {*ADAPTER, "tuning"}
     assert spoken({**values, "tuning": "full", **ADAPTERS}) == values
 
 
