@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "transformers", "datasets", "pandas", "scipy", "tokenizers", "numpy", "rich", "huggingface_hub"}
+HEAVY = {"torch", "transformers", "datasets", "pandas", "scipy", "tokenizers", "rich", "huggingface_hub"}
 START = "import sys; from xbench.cli import main; "
 PLUGIN = """
 from xbench.api import Dataset, Split, hookimpl

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import torch
-import transformers
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..types import Export, Exporting
-from .sentences import LAYERS
+
+if TYPE_CHECKING:  # a plugin names these functions when it is loaded: that must not cost torch
+    import torch
 
 SENTENCES = "SentenceTransformer"
 
@@ -68,6 +67,9 @@ def own_parameters(loads: str, config: Any) -> tuple[list[tuple[str, torch.Size]
     Raises:
         UserError: transformers has no such class for the encoder.
     """
+    import torch
+    import transformers
+
     kind = model_class(loads, config)
     with torch.device("meta"):
         model = kind(config)
@@ -82,6 +84,8 @@ def model_class(loads: str, config: Any) -> Any:
     Raises:
         UserError: transformers has no such class for it.
     """
+    import transformers
+
     auto = getattr(transformers, loads, None)
     found = None if auto is None else auto._model_mapping.get(type(config), None)
     kind = found[0] if isinstance(found, tuple) else found
@@ -105,6 +109,8 @@ def sentence_export(exporting: Exporting, raw: Callable[[Any], torch.Tensor], no
     Raises:
         ValueError: The module has other weights as well, which would be lost.
     """
+    from .sentences import LAYERS
+
     layout = exporting.context.sentence
     layers: list[dict[str, torch.Tensor]] = [{} for _ in (layout.layers if layout else ())]
     for name, weight in exporting.weights.items():
