@@ -46,7 +46,8 @@ def test_a_command_of_the_readme_is_understood(program: Program, line: str, data
         (program.folder / "predictions.json").write_text(json.dumps({question["id"]: question["answers"][0]["text"]}))
     if arguments[0] == "verify":
         arguments += ["--out", str(ROOT / "leaderboard")]
-    if arguments[0] == "compare" or arguments[:2] in (["leaderboard", name] for name in ("build", "check", "refresh")):
+    on_leaderboard = [["leaderboard", name] for name in ("build", "check", "refresh")]
+    if arguments[0] in ("compare", "card") or arguments[:2] in on_leaderboard:
         shutil.copytree(ROOT / "leaderboard", program.folder / "leaderboard")  # the published one stays as it is
     if arguments[:2] == ["leaderboard", "merge"]:
         arguments[2] = str(ROOT / "leaderboard")  # into the program's own folder
