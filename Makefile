@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests read the published data; XBENCH_DATA says where it lies.
 XBENCH_DATA ?= ../shared/data
+# Processes that run the tests, a file in one of them.
+WORKERS ?= 2
 
 .PHONY: demo test lint docs bench clean install
 
@@ -30,7 +32,7 @@ lint: install
 	$(BIN)/mypy
 
 test: install lint
-	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m pytest
+	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/xbench leaderboard check
 
 # docs/reference.md, from the docstrings; the tests hold it to the code.

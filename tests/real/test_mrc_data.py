@@ -24,7 +24,7 @@ from tests.real.squad_files import (
     tydiqa,
 )
 from xbench.registry import Registry
-from xbench.types import Files, Packaged
+from xbench.types import Files, Hub, Packaged
 
 
 @pytest.mark.parametrize(("name", "split"), FILES)
@@ -188,7 +188,7 @@ def test_every_address_is_https_and_every_file_has_its_own_place() -> None:
     for dataset in [one for one in DATASETS if one.schema == "span"]:  # the others put files of these together
         for declared in dataset.splits.values():
             for source in declared.sources:
-                assert isinstance(source, Packaged if dataset.sample else Files)
+                assert isinstance(source, Packaged if dataset.sample else (Files, Hub))
                 files = source.files if isinstance(source, Files) else ()
                 places.update((file.path, file.url, file.member) for file in files)
     assert all(url is None or url.startswith("https://") for _, url, _ in places)
