@@ -21,6 +21,7 @@ from .leaderboard.layout import column_title, limit_text, score_title
 from .leaderboard.orders import orders
 from .leaderboard.table import build_tables
 from .registry import Registry
+from .selection import LAST
 from .types import Dataset, Hub
 
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ def _protocol(entry: Entry) -> str:
     """``zero-shot, fine-tuned on stsb, head siamese``: what must be known to compare the score with another."""
     row, first = entry.row, entry.cell.records[0]
     trained = "not fine-tuned" if not first["train"] else f"fine-tuned on {row.curriculum}"
-    parts = (entry.cell.transfer, trained, f"head {row.head}", row.reading, row.variant, limit_text(entry.table.limits))
+    chosen = "" if row.selection in ("", LAST) else f"checkpoint by {row.selection}"
+    limits = limit_text(entry.table.limits)
+    parts = (entry.cell.transfer, trained, chosen, f"head {row.head}", row.reading, row.variant, limits)
     return ", ".join(part for part in parts if part)
 
 
@@ -169,7 +172,8 @@ def _args(entry: Entry, score: str) -> dict[str, Any]:
     trained = [{name: part[name] for name in ("stage", "dataset", "language", "rows")} for part in first["train"]]
     values = {
         "task": first["task"], "curriculum": first["curriculum"], "transfer": cell.transfer, "head": first["head"],
-        "reading": entry.row.reading or None, "trained_on": trained or None, "seeds": list(cell.seeds),
+        "selection": first["selection"] if first["train"] else None, "reading": entry.row.reading or None,
+        "trained_on": trained or None, "seeds": list(cell.seeds),
         "deviation": _rounded(cell.deviations.get(score)),
         "interval_95": [_rounded(interval.low), _rounded(interval.high)] if interval else None,
         "limits": {name: limit for name, limit in first["limits"].items() if limit is not None} or None,

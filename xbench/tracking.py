@@ -16,6 +16,7 @@ from typing import Any
 from . import __version__
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
+from .selection import LAST
 from .store import Store, slug
 from .trackers import Opener, OpenRun, RunInfo, Value, as_value
 from .types import Reading
@@ -102,8 +103,9 @@ class TrackingReporter(Reporter):
             self._begin(stage.id, _stage_run(stage, self._keys, {"steps": steps}), steps)
         assert self._current is not None
         reading = "" if cell.reading == Reading().name else f"{cell.reading}/"
+        chosen = "" if cell.selection == LAST else f"{cell.selection}/"
         scores = {
-            _metric_name(f"{cell.task}/{cell.dataset}/{cell.split}/{reading}{name}"): float(value)
+            _metric_name(f"{cell.task}/{cell.dataset}/{cell.split}/{chosen}{reading}{name}"): float(value)
             for name, value in record["scores"].items()
             if value is not None
         }

@@ -207,7 +207,8 @@ def resample(
         low = known[whole.tobytes()]
         parts = weights - whole
         steps = [parts[row] * (at(whole + (np.arange(rows) == row)) - low) for row in np.flatnonzero(parts)]
-        return np.asarray([low, *steps]).sum(0)  # (scores,)
+        total: Floats = np.sum([low, *steps], axis=0)  # (scores,)
+        return total
 
     def sampler(weights: Floats) -> Mapping[str, Floats]:
         found = dict(means(weights)) if means else {}

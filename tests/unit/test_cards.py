@@ -104,6 +104,13 @@ def test_limits_and_sample_corpora_are_said(records: list[Any], registry: Regist
     assert model_index([sample], registry)[0]["results"][0]["task"]["name"].endswith(" (sample corpora)")
 
 
+def test_a_chosen_checkpoint_is_said_to_be_one(records: list[Any], registry: Registry) -> None:
+    record = records_of(MODEL, records, "stsb", ["sts"])[0]
+    (one,) = read_back(model_index([altered(record, "selection", "oracle")], registry)).values()
+    assert "fine-tuned on stsb, checkpoint by oracle, head" in one.metric_name
+    assert one.metric_args["selection"] == "oracle"
+
+
 def test_hostile_names_are_only_names(records: list[Any], registry: Registry) -> None:
     record = records_of(MODEL, records, "stsb", ["sts"])[0]
     for place in ("task", "eval.dataset", "eval.split", "model.name", "head", "curriculum"):

@@ -219,8 +219,10 @@ def test_a_thousand_draws_enter_a_record(registry: Registry, f1: Path) -> None:
 def test_evaluate_is_not_loaded_before_a_score_is_asked_for(f1: Path) -> None:
     code = (
         "import sys\nfrom xbench.registry import load_registry\nfrom xbench.measures import Access\n"
-        f"load_registry().metric_sources.get('evaluate').make({str(f1)!r}, Access()).version\n"
-        "print([name for name in ('evaluate', 'datasets', 'torch', 'numpy', 'huggingface_hub') if name in sys.modules])"
+        "source = load_registry().metric_sources.get('evaluate')\nbefore = set(sys.modules)\n"
+        f"source.make({str(f1)!r}, Access()).version\n"
+        "heavy = {'datasets', 'torch', 'numpy', 'huggingface_hub'} - before | {'evaluate'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

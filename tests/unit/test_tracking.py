@@ -203,6 +203,32 @@ def test_a_stage_that_is_there_gets_its_scores_at_its_last_step_and_what_is_fini
     assert read.Scalars(f"mini-sts/{dataset}/test/spearman")[0].step == 6
 
 
+def test_scores_of_two_checkpoints_of_one_stage_stay_apart(
+    tmp_path: Path, registry: Registry, tiny_folder: Path
+) -> None:
+    from dataclasses import replace
+
+    logged: list[str] = []
+
+    class Kept(OpenRun):
+        def __init__(self) -> None:
+            pass
+
+        def log(self, values: Mapping[str, float], step: int) -> None:
+            logged.extend(values)
+
+        def finish(self, scores: Mapping[str, float]) -> None:
+            pass
+
+    plan = planned(registry, tiny_folder, "mini-sts-en")
+    store = Store(Settings(cache=tmp_path))
+    tracked = TrackingReporter({"kept": lambda run: Kept()}, plan, store, print)
+    for selection in ("last", "source-dev"):
+        cell = replace(plan.cells[0], recipe=replace(plan.cells[0].recipe, selection=selection))
+        tracked.cell_done(cell, {"scores": {"spearman": 1.0, "pearson": None}}, found=False)
+    assert logged == ["mini-sts/mini-sts-en/test/spearman", "mini-sts/mini-sts-en/test/source-dev/spearman"]
+
+
 def test_points_far_apart_are_the_mean_of_the_steps_between(
     tmp_path: Path, registry: Registry, tiny_folder: Path
 ) -> None:

@@ -292,7 +292,8 @@ def selection_of(record: Record) -> dict[str, Any]:
     if "selected" in record:
         settings["candidates"] = record["selected"]["candidates"]
         limits = [split["limit"] for split in record["selected"]["dev"] if split["limit"] is not None]
-        settings |= {"dev rows": max(limits)} if limits else {}
+        # Of a limit on the rows that are scored, which holds for these as well, the whole table says so.
+        settings |= {"dev rows": max(limits)} if limits and max(limits) != record["limits"]["eval"] else {}
     return settings
 
 
