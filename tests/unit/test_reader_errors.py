@@ -47,6 +47,7 @@ def load(tmp_path: Path) -> Iterator[Load]:
     def plugin(text: str) -> ModuleType:
         path = tmp_path / "my_task.py"
         path.write_text(text, encoding="utf-8")
+        forget_plugin_files()  # another test's of the same name
         load_registry([path])
         return next(module for name, module in sys.modules.items() if name.startswith("xbench_plugin_my_task_"))
 

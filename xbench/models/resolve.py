@@ -217,8 +217,9 @@ def _hub_folder(name: str, revision: str | None, registry: Registry, settings: S
     try:
         return fetch_snapshot(name, revision, settings)
     except NotHereError as reason:
+        declared = any(model.hub is not None and model.hub[0] == name for model in registry.models)
         raise UserError(
-            f"--model {name}{_near(name, registry)}: {reason}; "
+            f"--model {name}{'' if declared else _near(name, registry)}: {reason}; "
             "to use a model without the hub, pass a local folder: --model path/to/folder"
         ) from None
 
