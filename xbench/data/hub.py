@@ -75,7 +75,7 @@ def bytes_to_fetch(source: Hub, settings: Settings) -> dict[str, int | None]:
     """
     from huggingface_hub import hf_hub_download
 
-    missing = [name for name in source.files if _cached(source, name) is None]
+    missing = missing_files(source)
     if missing and settings.offline:
         raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
 
@@ -93,6 +93,11 @@ def bytes_to_fetch(source: Hub, settings: Settings) -> dict[str, int | None]:
         return ask_hub(source.repository, "dataset", look, settings) if missing else {}
     except NotHereError as error:
         raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+
+
+def missing_files(source: Hub) -> list[str]:
+    """The files of a source that are not in the hub's cache; nobody is asked."""
+    return [name for name in source.files if _cached(source, name) is None]
 
 
 def _cached(source: Hub, name: str) -> str | None:

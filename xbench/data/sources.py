@@ -16,7 +16,7 @@ from ..keys import text_sha256
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
 from .download import NotHereError, expected_bytes, fetch, one_at_a_time
-from .hub import bytes_to_fetch, fetch_files
+from .hub import bytes_to_fetch, fetch_files, missing_files
 
 _DAMAGED = (
     KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
@@ -89,13 +89,27 @@ def to_fetch(source: Source, settings: Settings) -> dict[str, int | None]:
         return bytes_to_fetch(source, settings)
     if not _under_root(source, settings)[1]:
         return {}
-    urls = [_address(file) for file in source.files if not _is_here(file, settings)]
+    urls = [_address(file) for file in source.files if not _is_downloaded(file, settings)]
     if urls and settings.offline:
         raise NotHereError(f"{urls[0]} was not tried ({settings.why_offline})")
     return {url: expected_bytes(url) for url in dict.fromkeys(urls)}
 
 
-def _is_here(file: SourceFile, settings: Settings) -> bool:
+def is_here(source: Source, settings: Settings) -> bool:
+    """Whether the files of a source are on this machine; nothing is fetched, unpacked, read or written.
+
+    Args:
+        source: Where they come from.
+        settings: The data root and the cache.
+    """
+    if isinstance(source, Packaged):
+        return all(path.is_file() for path in source.files)
+    if isinstance(source, Hub):
+        return not missing_files(source)
+    return not _under_root(source, settings)[1] or all(_is_downloaded(file, settings) for file in source.files)
+
+
+def _is_downloaded(file: SourceFile, settings: Settings) -> bool:
     """Whether a file was downloaded before, or the archive that it stands in."""
     if file.url is None:
         return False
@@ -145,40 +159,6 @@ def _archive_folder(url: str, settings: Settings) -> Path:
 
 def _download_folder(file: SourceFile, settings: Settings) -> Path:
     return settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
-
-
-def is_here(source: Source, settings: Settings) -> bool:
-    """Whether the files of a source are on this machine; nothing is fetched, unpacked, read or written.
-
-    Args:
-        source: Where they come from.
-        settings: The data root and the cache.
-    """
-    if isinstance(source, Packaged):
-        return all(path.is_file() for path in source.files)
-    if isinstance(source, Hub):
-        from huggingface_hub import try_to_load_from_cache
-
-        found = (
-            try_to_load_from_cache(source.repository, name, repo_type="dataset", revision=source.revision)
-            for name in source.files
-        )
-        return all(isinstance(path, str) for path in found)
-    return _in_data_root(source, settings) or all(_is_downloaded(file, settings) for file in source.files)
-
-
-def _in_data_root(source: Files, settings: Settings) -> bool:
-    if settings.data is None:
-        return False
-    places = [(file, settings.data.joinpath(*file.path.split("/"))) for file in source.files]
-    return all(path.is_dir() if file.folder else path.is_file() for file, path in places)
-
-
-def _is_downloaded(file: SourceFile, settings: Settings) -> bool:
-    if file.url is None:
-        return False
-    archived = file.member is not None and (_archive_folder(file.url, settings) / _WHOLE).is_file()
-    return archived or (_download_folder(file, settings) / file.path.rsplit("/", 1)[-1]).is_file()
 
 
 def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings: Settings) -> bool:
