@@ -20,8 +20,8 @@ from .leaderboard.entries import Entry, entries
 from .leaderboard.layout import column_title, limit_text, score_title
 from .leaderboard.orders import orders
 from .leaderboard.table import build_tables
+from .recipe import LAST
 from .registry import Registry
-from .selection import LAST
 from .types import Dataset, Hub
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def model_index(
     """
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    found = entries(build_tables(list(records), orders(registry)), orders(registry))
+    known = orders(registry)
+    found = entries(build_tables(list(records), known), known)
     models = list(dict.fromkeys(entry.table.model for entry in found))
     if len(models) > 1:
         raise UserError(f"a card is of one model, and these records are of {', '.join(models)}: name one of them")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .keys import content_key
-from .selection import LAST
+from .recipe import LAST
 from .training import TRAINING_VERSION
 from .types import Dataset, Scalar
 

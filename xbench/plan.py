@@ -10,9 +10,9 @@ from typing import Any
 from .curriculum import FLOOR, FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
 from .errors import UserError, did_you_mean
 from .keys import content_key
-from .recipe import Recipe, build_recipe, refuse_idle
+from .recipe import AVERAGE, LAST, ORACLE, SOURCE_DEV, Recipe, build_recipe, refuse_idle
 from .registry import Registry
-from .selection import AVERAGE, DEV, LAST, ORACLE, SOURCE_DEV, Dev, check_candidates, dev_of
+from .selection import DEV, Dev, check_candidates, dev_of
 from .tasks import OFFICIAL, Task, dataset_and_split
 from .types import Dataset, Floor, Head, Reading
 
@@ -130,6 +130,16 @@ class Cell:
     def selection(self) -> str:
         """How the checkpoint is chosen; where nothing is trained there is only one."""
         return LAST if self.stage is None else self.recipe.selection
+
+    def splits(self, chain: Sequence[Stage]) -> list[tuple[str, str]]:
+        """The datasets' splits that it reads: trained on, scored on, fitted on, and chosen by.
+
+        Args:
+            chain: Its stage and those before it.
+        """
+        trained = [(name, stage.split) for stage in chain for name in stage.mixture]
+        fitted = [] if self.fit is None else [self.fit]
+        return [*trained, (self.dataset, self.split), *fitted, *((one.dataset, one.split) for one in self.chosen_on)]
 
     def dev_cells(self) -> list[Cell]:
         """What a candidate is scored on to choose among them, as cells of their own; the same for all that share it."""

@@ -57,7 +57,7 @@ class Finding:
 
 
 def needs(plan: Plan, registry: Registry) -> list[Need]:
-    """Everything that a plan reads: its models, and the splits that it trains on, fits on and scores.
+    """Everything that a plan reads: its models, and the splits that it trains on, scores, fits on and chooses by.
 
     Args:
         plan: Whose.
@@ -68,9 +68,8 @@ def needs(plan: Plan, registry: Registry) -> list[Need]:
     """
     models = [Need(cell.model) for cell in plan.cells if not cell.is_floor]
     trained = [Need(name, stage.split) for stage in plan.stages for name in stage.mixture]
-    fitted = [Need(*cell.fit) for cell in plan.cells if cell.fit is not None]
-    scored = [Need(cell.dataset, cell.split) for cell in plan.cells]
-    return list(dict.fromkeys([*models, *trained, *fitted, *scored]))
+    others = [Need(*where) for cell in plan.cells for where in cell.splits(())]
+    return list(dict.fromkeys([*models, *trained, *others]))
 
 
 def look(need: Need, registry: Registry, settings: Settings) -> Finding:

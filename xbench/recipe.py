@@ -42,6 +42,7 @@ EVALUATION_ONLY = frozenset({"eval_precision"})
 SELECTION_ONLY = frozenset({"selection", "candidates"})
 """How a checkpoint is chosen. It changes no training, so that one stage serves all protocols; a cell's key and record
 have it under ``selection`` and ``selected``, and not in the recipe, where records from before it have nothing."""
+LAST, SOURCE_DEV, AVERAGE, ORACLE = CHOICES["selection"]
 FULL, LORA = CHOICES["tuning"]
 ADAPTER = frozenset({"lora_rank", "lora_alpha", "lora_dropout", "lora_targets"})
 """An adapter's options, which say something where ``tuning`` is ``lora``: see `spoken`."""
@@ -94,7 +95,7 @@ class Recipe:
     eval_precision: str = "fp32"
     vocabulary: str = "auto"
     micro_batch_tokens: int = 0
-    selection: str = "last"
+    selection: str = LAST
     candidates: int = 0
     tuning: str = FULL
     lora_rank: int = 8
@@ -122,7 +123,7 @@ class Recipe:
     @property
     def kept(self) -> int:
         """How many checkpoints a stage keeps, the last one among them."""
-        return self.candidates or (1 if self.selection == "last" else self.epochs)
+        return self.candidates or (1 if self.selection == LAST else self.epochs)
 
     def training_identity(self, decoding: tuple[str, ...]) -> dict[str, Scalar]:
         """What of the recipe can change the trained weights: a part of a stage's key.

@@ -14,10 +14,10 @@ import numpy as np
 
 from .curriculum import FLOOR, FROZEN, transfer
 from .forms import Form, ascii_safe, each, flag, maybe, named, number, one_of, scalar, shown, table, text, whole
-from .recipe import CHOICES
+from .recipe import AVERAGE, CHOICES, LAST, ORACLE, SOURCE_DEV
 from .registry import NAME
 from .sampling import STEPS
-from .selection import AVERAGE, LAST, ORACLE, SOURCE_DEV, best_candidate
+from .selection import best_candidate
 from .store import READABLE, RECORD_SCHEMA, sign
 
 TRANSFERS = ("zero-shot", "in-language", "mixed", "frozen", FLOOR)

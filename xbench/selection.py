@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from .errors import UserError
 from .measures import Metric
-from .recipe import Recipe
+from .recipe import LAST, Recipe
 from .types import Dataset
 
-LAST, SOURCE_DEV, AVERAGE, ORACLE = "last", "source-dev", "average", "oracle"
 DEV = "dev"
 """The split that checkpoints are chosen on."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from . import __version__
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
-from .selection import LAST
+from .recipe import LAST
 from .store import Store, slug
 from .trackers import Opener, OpenRun, RunInfo, Value, as_value
 from .types import Reading

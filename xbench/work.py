@@ -149,11 +149,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
 
 def _rows_of(cell: Cell, work: Work) -> list[tuple[str, str]]:
     """The splits that a cell needs, those of its stages first; none without its model, since nothing can be done."""
-    if cell.model in work.missing:
-        return []
-    trained = [(name, stage.split) for stage in work.chain(cell.stage) for name in stage.mixture]
-    chosen_on = [(one.dataset, one.split) for one in cell.chosen_on]
-    return [*trained, (cell.dataset, cell.split), *([] if cell.fit is None else [cell.fit]), *chosen_on]
+    return [] if cell.model in work.missing else cell.splits(work.chain(cell.stage))
 
 
 def _prepare_rows(name: str, split: str, work: Work) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from xbench.cli import COMMANDS
-
 from .conftest import ROOT
 
 GUIDE = ROOT / "docs" / "guide.md"
@@ -48,21 +46,13 @@ def blocks() -> list[Block]:
 BLOCKS = blocks()
 
 
-def missing(block: Block) -> str:
-    """A command in a block that this version of xbench does not have."""
-    used = re.findall(r"^\s*xbench ([a-z-]+)", block.code, re.MULTILINE)
-    return next((name for name in used if name not in COMMANDS), "")
-
-
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, str]]:
     """What each block said, by its line; the guide stops where a block fails."""
     home = tmp_path_factory.mktemp("home")
     _copy_source(home / "xbench")
     _share_packages(home / "site")
-    script = "set -e\n" + "".join(
-        f"echo '{MARK}{block.line}'\n{block.code}" for block in BLOCKS if not missing(block)
-    )  # fmt: skip
+    script = "set -e\n" + "".join(f"echo '{MARK}{block.line}'\n{block.code}" for block in BLOCKS)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("XBENCH_", "PYTHON"))}
     done = subprocess.run(
         ["bash", "-c", script], cwd=home / "xbench", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -118,8 +108,6 @@ def test_the_guide_has_its_steps() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line-{block.line}")
 def test_a_block_of_the_guide_runs_and_says_what_is_shown(outputs: dict[int, str], block: Block) -> None:
-    if missing(block):
-        pytest.skip(f"xbench {missing(block)} is not there yet")
     rest = outputs[block.line]
     for line in filter(str.strip, block.shown.splitlines()):
         found = pattern(line).search(rest)

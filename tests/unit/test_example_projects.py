@@ -224,7 +224,6 @@ def test_a_row_that_does_not_fit_together_is_refused(every: Registry, row: dict[
 @pytest.mark.parametrize("project", PROJECTS)
 def test_its_own_tests_pass(project: str, pytestconfig: pytest.Config) -> None:
     """As the project's author runs them, in a process of their own."""
-    pytest.importorskip("xbench.testing")
     folder = EXAMPLES / project
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     done = subprocess.run(

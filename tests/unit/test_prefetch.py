@@ -18,6 +18,9 @@ from tests.tiny import WORDS, tiny_model
 from xbench.cli import group
 from xbench.cli.request import command_line
 from xbench.errors import UserError
+from xbench.plan import Request, make_plan
+from xbench.prefetch import needs
+from xbench.registry import load_registry
 
 COMMIT = "b" * 40
 PLUGIN = '''
@@ -208,3 +211,12 @@ def test_help_of_prefetch_imports_nothing_heavy(tmp_path: Path) -> None:
     found = offline(tmp_path, "prefetch", "--help")
     assert found["status"] == 0
     assert not {"torch", "transformers", "datasets", "huggingface_hub"} & set(found["modules"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(("protocol", "dev"), [("last", set()), ("source-dev", {"stsb"}), ("oracle", {"korsts"})])
+def test_rows_that_a_checkpoint_is_chosen_on_are_needed_too(protocol: str, dev: set[str]) -> None:
+    registry = load_registry()
+    request = Request(("e5-small-q4",), ("sts",), ("stsb",), ("korsts",), overrides={"selection": protocol})
+    wanted = needs(make_plan(request, registry), registry)
+    assert {need.name for need in wanted if need.split == "dev"} == dev
+    assert {(need.name, need.split) for need in wanted} >= {("e5-small-q4", ""), ("stsb", "train"), ("korsts", "test")}

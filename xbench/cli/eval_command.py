@@ -14,9 +14,10 @@ from ..errors import UserError
 from ..execute import Outcome, execute
 from ..measures import Access
 from ..plan import Plan, make_plan
-from ..registry import Registry, load_registry
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Store
+from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option
 from .project_options import active
 from .request import command_line, make_request, request_options
@@ -46,9 +47,7 @@ def command(
     xbench eval --model e5-small-q4 --tasks sts --train none --eval stsb,korsts
     xbench eval --model e5-small-q4 --tasks sts --train stsb --set recipe.selection=source-dev
     """  # noqa: D301  # click's mark for lines that stay as they are
-    registry = load_registry(plugins)
-    for problem in registry.problems():
-        click.echo(f"warning: {problem}", err=True)
+    registry = open_registry(plugins)
     settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
     registry.access = Access(settings.offline or dry_run, trust_remote_code)
     plan = make_plan(make_request(asked), registry)

@@ -16,9 +16,9 @@ import click
 from ..measures import Access
 from ..plan import make_plan
 from ..prefetch import Finding, fetch, needs, survey
-from ..registry import load_registry
 from ..settings import Listener
 from .dry_run import size
+from .listing import open_registry
 from .options import json_option, make_settings, place_options, plugin_option
 from .request import command_line, make_request, request_options
 
@@ -77,9 +77,7 @@ def command(
     xbench prefetch --model xlm-roberta-large --tasks sts,mrc --dry-run
     xbench prefetch --model xlm-roberta-large --tasks sts,mrc
     """  # noqa: D301  # click's mark for lines that stay as they are
-    registry = load_registry(plugins)
-    for problem in registry.problems():
-        click.echo(f"warning: {problem}", err=True)
+    registry = open_registry(plugins)
     lines = Lines()
     settings = make_settings(data, cache, offline, trust_remote_code=trust_remote_code, listener=lines)
     registry.access = Access(settings.offline or dry_run, trust_remote_code)

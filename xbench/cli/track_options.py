@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from ..plan import Plan
 from ..progress import Reporter, Tee
 from ..settings import Settings
-from .options import split_names
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .options import F, split_names
 
 
 def track_options(command: F) -> F:

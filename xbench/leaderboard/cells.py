@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..keys import canonical
-from ..selection import ORACLE
+from ..recipe import ORACLE
 
 if TYPE_CHECKING:
     from ..stats import Estimate

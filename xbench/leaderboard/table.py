@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from ..curriculum import FLOOR
 from ..keys import canonical
-from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, SELECTION_ONLY
-from ..selection import LAST
+from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, LAST, SELECTION_ONLY
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
 from .cells import Record, TableCell, make_cell

@@ -10,8 +10,9 @@ from ..candidates import Candidate
 from ..errors import UserError
 from ..measures import MetricContext
 from ..plan import Cell
+from ..recipe import AVERAGE, LAST
 from ..scoring import compute_scores
-from ..selection import AVERAGE, LAST, best_candidate
+from ..selection import best_candidate
 from ..work import cell_recipe, cell_selection
 from .device import choose_device
 from .evaluate import read_cells

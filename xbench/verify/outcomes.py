@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..keys import canonical
 from ..leaderboard.layout import limit_text
+from ..recipe import LAST
 from ..registry import Registry
-from ..selection import LAST
 from . import claims
 from .anchors import Anchor
 from .claims import Baselines, Measure, Place
