@@ -337,6 +337,29 @@ def test_mistakes_in_naming_a_stage_are_told(bert: Bench, tmp_path: Path, capfd:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_that_was_chosen_is_not_taken_for_the_stage(
+    bert: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    shutil.copytree(bert.root, tmp_path / "run")
+    here = Bench(tmp_path / "run", bert.model, bert.registry)
+    asked = {"selection": "average", "candidates": 2}
+    (averaged,) = train(here, "cross-encoder", "pairs-one", overrides=asked, datasets=("pairs-one",))
+    stage = averaged["stages"][-1]
+    said = complaint(here, capfd, averaged["key"][:16], "--to", tmp_path / "out")
+    assert "a checkpoint that was chosen by average, and a stage is exported as it was at the end" in said
+    assert f"{stage[:16]} names it" in said
+    assert call(here, stage[:16], "--to", tmp_path / "out") == 0
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert averaged["key"][:16] not in card  # its scores are those of other weights
+    (last,) = train(here, "cross-encoder", "pairs-one", datasets=("pairs-one",))
+    assert last["stages"] == averaged["stages"]
+    assert call(here, last["key"][:16], "--to", tmp_path / "again") == 0
+    card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
+    assert last["key"][:16] in card
+    assert averaged["key"][:16] not in card
+
+
 def test_a_key_that_begins_several_names_them(bert: Bench, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from xbench.export import chosen as module
 

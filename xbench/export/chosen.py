@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, did_you_mean
+from ..recipe import LAST
 from ..store import Store, read_record, read_records
 
 Record = Mapping[str, Any]
@@ -25,7 +26,7 @@ class Chosen:
         key: Its content key.
         depth: Its place in its curriculum, from 0.
         record: One that it stands in.
-        scored: All records that tell what it scores.
+        scored: All records that tell what it scores: its last checkpoint, not another one of its training.
     """
 
     key: str
@@ -72,24 +73,23 @@ def choose_stage(text: str, out: Path, store: Store) -> Chosen:
             raise UserError(
                 f"{text} is not a record, or a damaged one" if path.is_file() else f"there is no file {text}"
             )
-        if not record["stages"]:
-            raise UserError(_nothing_trained(text, record))
+        _check_last(text, record)
         known = {one["key"] for one in records}
         found = _stages([*records, *([] if record["key"] in known else [record])])
         return next(one for one in found if one.key == record["stages"][-1])
     if not KEY.fullmatch(text):
         raise UserError(f"{text!r:.80} is neither a record's file nor the first 6 or more letters of a key")
     every = _stages(records)
-    of_records = {record["stages"][-1] for record in records if record["key"].startswith(text) and record["stages"]}
+    of_text = [record for record in records if record["key"].startswith(text)]
+    of_records = {record["stages"][-1] for record in of_text if record["stages"] and record["selection"] == LAST}
     found = [one for one in every if one.key.startswith(text) or one.key in of_records]
     if len(found) == 1:
         return found[0]
     if found:
         meant = "; ".join(f"{one.key[:SHORT]} ({one.label})" for one in found)
         raise UserError(f"{text} is the beginning of several: {meant}")
-    frozen = next((record for record in records if record["key"].startswith(text)), None)
-    if frozen is not None:
-        raise UserError(_nothing_trained(text, frozen))
+    for record in of_text:
+        _check_last(text, record)
     here = [one.key[:SHORT] for one in every if store.stage_weights(one.key).is_file()]
     raise UserError(
         f"no record in {out / 'results'} has, or tells of a stage with, a key that begins with {text}"
@@ -97,14 +97,25 @@ def choose_stage(text: str, out: Path, store: Store) -> Chosen:
     )
 
 
-def _nothing_trained(text: str, record: Record) -> str:
+def _check_last(text: str, record: Record) -> None:
+    """See that a record is of what would be exported: its stage as it was when the training had ended.
+
+    Raises:
+        UserError: Nothing was trained, or another checkpoint was scored.
+    """
     name = record["model"]["name"]
     if not record["model"]["weights_sha256"]:
-        return f"{text} is the record of the floor {name}: it has no weights to export"
-    return (
-        f"{text} is the record of a frozen encoder: there is nothing to export but {name} itself, whose folder "
-        f"'xbench models {name}' tells"
-    )
+        raise UserError(f"{text} is the record of the floor {name}: it has no weights to export")
+    if not record["stages"]:
+        raise UserError(
+            f"{text} is the record of a frozen encoder: there is nothing to export but {name} itself, whose folder "
+            f"'xbench models {name}' tells"
+        )
+    if record["selection"] != LAST:
+        raise UserError(
+            f"{text} is the record of a checkpoint that was chosen by {record['selection']}, and a stage is exported "
+            f"as it was at the end of its training: {record['stages'][-1][:SHORT]} names it"
+        )
 
 
 def _stages(records: Sequence[Record]) -> list[Chosen]:
@@ -113,9 +124,9 @@ def _stages(records: Sequence[Record]) -> list[Chosen]:
     scored: dict[str, list[Record]] = {}
     for key, depth, record in _mentioned(records):
         last = depth == len(record["stages"]) - 1
-        if last:
+        if last and record["selection"] == LAST:
             scored.setdefault(key, []).append(record)
-        if key not in found or (last and len(scored[key]) == 1):
+        if key not in found or (last and scored.get(key) == [record]):
             found[key] = (depth, record)
     return [Chosen(key, depth, record, tuple(scored.get(key, ()))) for key, (depth, record) in found.items()]
 
