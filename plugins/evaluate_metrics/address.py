@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,9 +39,9 @@ class Address:
         """Take an address apart; an option's value is JSON where it is that, else a text."""
         place, _, query = text.partition("?")
         name, _, revision = place.partition("@")
-        local = place.startswith((".", os.sep)) or Path(place).is_absolute()
         options = {key: _value(value) for key, value in parse_qsl(query, keep_blank_values=True)}
-        return cls(place, "", options) if local else cls(name, revision, options)
+        whole = cls(place, "", options)
+        return whole if whole.is_local else cls(name, revision, options)
 
     @property
     def is_local(self) -> bool:
