@@ -95,9 +95,9 @@ class Recipe:
     eval_precision: str = "fp32"
     vocabulary: str = "auto"
     micro_batch_tokens: int = 0
-    selection: str = LAST
+    selection: str = "last"
     candidates: int = 0
-    tuning: str = FULL
+    tuning: str = "full"
     lora_rank: int = 8
     lora_alpha: int = 16
     lora_dropout: float = 0.0
