@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .disk import refusal
 from .files import Digests, new_folder, write_json
 from .keys import canonical, content_key, file_sha256, text_sha256
 from .selection import candidate_steps
-from .store import WEIGHTS, Store, read_signed, sign
+from .store import WEIGHTS, Store, read_signed, sign, stage_files
 
 MANIFEST = "candidates.json"
 
@@ -59,11 +60,19 @@ class Candidates:
 
         Returns:
             In the order of their steps; None where one of them is not there, or not whole.
+
+        Raises:
+            OSError: One cannot be looked at, whole or not.
         """
         manifest = read_signed(self._folder / key / MANIFEST)
-        with contextlib.suppress(OSError, KeyError, TypeError):
+        with contextlib.suppress(KeyError, TypeError):
             if manifest is not None and manifest["key"] == key:
-                return [self._whole(manifest, key, step) for step in candidate_steps(manifest["steps"], count)]
+                try:
+                    return [self._whole(manifest, key, step) for step in candidate_steps(manifest["steps"], count)]
+                except OSError as error:
+                    if refusal(error) is not None:
+                        raise
+                    self._store.tell(f"{error}: the stage is trained again for its checkpoints")
         return None
 
     def _whole(self, manifest: Mapping[str, Any], key: str, step: int) -> Candidate:
@@ -163,9 +172,9 @@ class Keeper:
         if not self.wanted:
             return
         own = self.candidates.path(self.key, self.steps).parent
-        if _files(last) == _files(standing):
+        if stage_files(last) == stage_files(standing):
             shutil.rmtree(own, ignore_errors=True)
-            self.files[str(self.steps)] = _files(last)
+            self.files[str(self.steps)] = stage_files(last)
         else:
             self._write(self.steps)
         content = {"key": self.key, "steps": self.steps, "epochs": self.epochs, "files": self.files}
@@ -179,11 +188,6 @@ class Keeper:
             if target.exists() and _checksums(target) != written:
                 shutil.rmtree(target)
         self.files[str(step)] = written
-
-
-def _files(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The checksums of a stage's files, by name."""
-    return {WEIGHTS: manifest["weights_sha256"], **manifest.get("beside_sha256", {})}
 
 
 def _checksums(folder: Path) -> dict[str, str]:

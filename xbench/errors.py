@@ -14,6 +14,10 @@ class UserError(Exception):
     """
 
 
+class StoppedError(UserError):
+    """What is asked is right, but nothing more of it can be done now. One line too, and exit status 1."""
+
+
 class DataError(UserError):
     """A dataset's rows cannot be had, or are not the rows that its declaration promises."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .disk import check_writable, reason_or_stop
 from .errors import UserError
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
@@ -53,6 +54,7 @@ def execute(
 
     Raises:
         UserError: ``strict`` is set and data or a model is missing, or nothing at all can be done.
+        StoppedError: The disk is full, or the cache or the results cannot be written.
     """
     reporter = reporter or Reporter()
     work = prepare_work(plan, registry, settings, reporter)
@@ -65,6 +67,8 @@ def execute(
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
+    if len(records) < len(work.cell_keys):
+        check_writable(settings.cache, settings.out / "results")
     _run(work, records, reasons)
     outcome = Outcome()
     for cell in plan.cells:
@@ -137,11 +141,16 @@ def _score(
 
 
 def _explain(label: str, error: Exception, work: Work) -> str:
-    """Report a failure once; a bug keeps its traceback."""
+    """Report a failure once; a bug keeps its traceback.
+
+    Raises:
+        StoppedError: The disk takes no more.
+    """
     from .training.loop import TrainingFailedError
 
-    own = isinstance(error, UserError | TrainingFailedError)
-    reason = str(error) if own else f"{type(error).__name__}: {error}"
+    refused = reason_or_stop(error, work.settings.cache)
+    own = refused is not None or isinstance(error, UserError | TrainingFailedError)
+    reason = refused or (str(error) if own else f"{type(error).__name__}: {error}")
     trace = "" if own else "".join(traceback.format_exception(error))
     work.reporter.failed(label, reason, trace)
     return reason

@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .keys import file_sha256, text_sha256
+from .disk import writing
+from .keys import canonical, file_sha256, text_sha256
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -34,20 +35,24 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
     Yields:
         What to write to.
+
+    Raises:
+        WriteError: The disk is full, or does not let it be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
 
 
 def umask() -> int:
@@ -77,23 +82,39 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     Yields:
         An empty folder on the same file system.
+
+    Raises:
+        WriteError: The disk is full, or does not let it be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}."))
-    try:
-        yield folder
-        for path in folder.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        os.chmod(folder, 0o777 & ~umask())
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}."))
         try:
-            os.rename(folder, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            yield folder
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+            os.chmod(folder, 0o777 & ~umask())
+            try:
+                os.rename(folder, target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def mark_used(path: Path) -> None:
+    """Note that a thing of the cache is of use, in its time of change: what was not used for long can go.
+
+    Only a folder is marked so that what lies in it stays as it is, and with it what is remembered of its files.
+
+    Args:
+        path: A folder, or a file whose checksum nobody remembers.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def _listing(folder: Path) -> Iterator[str]:
@@ -107,6 +128,9 @@ def _listing(folder: Path) -> Iterator[str]:
 
 class Digests:
     """Checksums of large files, remembered while size, time of change and place stay the same.
+
+    A byte that changes and leaves the file's time of change as it was, as a failing disk does, is not seen here: that
+    is what `xbench cache verify` looks for.
 
     Args:
         folder: Where to remember them.
@@ -125,12 +149,51 @@ class Digests:
             return text_sha256("\n".join(sorted(_listing(real))))
         state = real.stat()
         seen = [str(real), state.st_size, state.st_mtime_ns, state.st_ino]
-        memory = self._folder / f"{text_sha256(str(real))[:32]}.json"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(memory.read_text(encoding="utf-8"))
-            if known["file"] == seen:
-                return str(known["sha256"])
+        known = self._known(real, seen)
+        if known is not None:
+            return known
         digest = file_sha256(real)
-        with contextlib.suppress(OSError):  # a read-only cache costs time, nothing else
-            write_json(memory, {"file": seen, "sha256": digest})
+        self._remember(real, seen, digest)
         return digest
+
+    def hold(self, folder: Path, checksums: Mapping[str, str]) -> bool:
+        """Whether the files of a folder have their checksums; they are read only when the folder is new or has changed.
+
+        Args:
+            folder: With nothing in it but these files and what is written beside them.
+            checksums: The sha256 of each file, by name.
+        """
+        real = folder.resolve()
+        seen, wanted = [str(real), *sorted(_listing(real))], text_sha256(canonical(checksums))
+        if self._known(real, seen) == wanted:
+            return True
+        if any(not (real / name).is_file() or file_sha256(real / name) != sha for name, sha in checksums.items()):
+            return False
+        self._remember(real, seen, wanted)
+        return True
+
+    def believe(self, folder: Path, checksums: Mapping[str, str]) -> None:
+        """Remember, without a look, that the files of a folder have their checksums: they were written just now."""
+        real = folder.resolve()
+        self._remember(real, [str(real), *sorted(_listing(real))], text_sha256(canonical(checksums)))
+
+    def memory(self, path: Path) -> Path:
+        """Where the checksum of a file is remembered."""
+        return self._folder / f"{text_sha256(str(path.resolve()))[:32]}.json"
+
+    def _known(self, real: Path, seen: list[Any]) -> str | None:
+        """What is remembered of it, if it is still the same and the memory is whole."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(self.memory(real).read_text(encoding="utf-8"))
+            if known["file"] == seen and known["check"] == _check(seen, known["sha256"]):
+                return str(known["sha256"])
+        return None
+
+    def _remember(self, real: Path, seen: list[Any], digest: str) -> None:
+        with contextlib.suppress(OSError):  # a read-only cache costs time, nothing else
+            write_json(self.memory(real), {"file": seen, "sha256": digest, "check": _check(seen, digest)})
+
+
+def _check(seen: list[Any], digest: str) -> str:
+    """A memory's own checksum: one wrong digit in it would pass for damage of what it remembers."""
+    return text_sha256(canonical([seen, digest]))

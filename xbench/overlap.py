@@ -13,6 +13,7 @@ import numpy as np
 
 from .data.ids import id_hash
 from .data.rows import prepare, select, share_limit
+from .disk import reason_or_stop
 from .errors import UserError
 from .work import EVAL_DRAW_SEED, Drawn
 
@@ -189,8 +190,8 @@ class Overlaps:
                 dataset = self._registry.datasets.get(name)
                 if split in dataset.splits:
                     found = prepare(dataset, split, self._registry.schemas.get(dataset.schema), self._settings)
-            except (UserError, OSError):
-                pass  # what is not here is not counted, and the count says so
+            except (UserError, OSError) as error:
+                reason_or_stop(error, self._settings.cache)  # what is not here is not counted, and the count says so
             self._sets[name, split] = found
         return self._sets[name, split]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .files import Digests, atomic_file, new_folder, write_atomic, write_json
+from .files import Digests, atomic_file, mark_used, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
 from .plan import Cell
 from .settings import Settings
@@ -80,19 +80,38 @@ class Store:
         self._cache = settings.cache
         self._results = settings.out / "results"
         self._digests = Digests(settings.cache / "digests")
+        self._listener = settings.listener
+        self._told: set[str] = set()
+
+    def tell(self, text: str) -> None:
+        """Say what is wrong with something that is kept; once, however often it is looked at."""
+        if text not in self._told:
+            self._told.add(text)
+            self._listener.note(text)
 
     # Stages
 
-    def stage(self, key: str) -> dict[str, Any] | None:
-        """The manifest of a finished stage whose files are whole, or None."""
+    def stage(self, key: str, used: bool = True) -> dict[str, Any] | None:
+        """The manifest of a finished stage whose files are whole, or None.
+
+        Args:
+            key: Its content key.
+            used: Whether this counts as a use of it.
+
+        Raises:
+            OSError: It cannot be looked at, whole or not.
+        """
         folder = self._cache / "stages" / key
         signed = read_signed(folder / MANIFEST)
-        if signed is None or signed.get("key") != key:
-            return None
-        with contextlib.suppress(OSError, KeyError):
-            files = {WEIGHTS: signed["weights_sha256"], **signed.get("beside_sha256", {})}
-            if all(self._digests.sha256(folder / name) == checksum for name, checksum in files.items()):
-                return {name: value for name, value in signed.items() if name != "checksum"}
+        if signed is not None and signed.get("key") == key:
+            with contextlib.suppress(FileNotFoundError, KeyError):
+                if all(self._digests.sha256(folder / name) == sha for name, sha in stage_files(signed).items()):
+                    if used:
+                        mark_used(folder)
+                    return {name: value for name, value in signed.items() if name != "checksum"}
+        if folder.is_dir():
+            _check_readable(folder / MANIFEST)
+            self.tell(f"the stage in {folder} is damaged: it is trained again, and what is there put aside")
         return None
 
     def stage_weights(self, key: str) -> Path:
@@ -161,6 +180,9 @@ class Store:
             record = read_record(path)
             if record is not None and record["key"] == key:
                 return record
+            if record is None and path.is_file():
+                _check_readable(path)
+                self.tell(f"{path} is no whole record of this version: its cell is scored again")
         return None
 
     def save_record(self, cell: Cell, key: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,13 +266,18 @@ class Store:
         import pyarrow.parquet
 
         path, digest = self.predictions_path(record["key"]), _PredictionsDigest()
-        with contextlib.suppress(OSError, pyarrow.ArrowInvalid, KeyError):
+        if not path.is_file():
+            return None
+        _check_readable(path)
+        with contextlib.suppress(OSError, pyarrow.ArrowException, KeyError, ValueError, TypeError):
             table = pyarrow.parquet.read_table(path)
             ids, written = (table.column(name).to_pylist() for name in ("id", "prediction"))
             for name, prediction in zip(ids, written, strict=True):
                 digest.add(name, prediction)
             if digest.hexdigest() == record["predictions_sha256"]:
+                mark_used(path)
                 return Predictions(ids, [json.loads(text) for text in written])
+        self.tell(f"{path} is damaged, or of another run than its record")
         return None
 
     def save_kept(self, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
@@ -300,6 +327,25 @@ class Store:
     def predictions_path(self, key: str) -> Path:
         """Where a cell's predictions lie."""
         return self._cache / "predictions" / f"{key}.parquet"
+
+
+def stage_files(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums of a stage's files, by name, as its manifest says.
+
+    Raises:
+        KeyError: It says nothing of them.
+    """
+    return {WEIGHTS: manifest["weights_sha256"], **manifest.get("beside_sha256", {})}
+
+
+def _check_readable(path: Path) -> None:
+    """What cannot be read is not damaged, and nothing may take its place.
+
+    Raises:
+        PermissionError: It cannot be read.
+    """
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def sign(record: Mapping[str, Any]) -> dict[str, Any]:

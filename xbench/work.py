@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .candidates import Candidates
 from .data.rows import RowSet, prepare, share_limit
+from .disk import reason_or_stop
 from .errors import UserError
 from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_key
 from .models.adapters import check_peft
@@ -124,6 +125,9 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
 
     Returns:
         What is here, and what is missing.
+
+    Raises:
+        StoppedError: The disk is full, or the cache cannot be written.
     """
     settings = replace(settings, listener=reporter)
     work = Work(registry, settings, Store(settings), reporter, stages={stage.id: stage for stage in plan.stages})
@@ -131,7 +135,7 @@ def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: R
         try:
             work.models[text] = resolve_model(text, registry, settings)
         except (UserError, OSError) as error:
-            work.missing[text] = str(error)
+            work.missing[text] = reason_or_stop(error, settings.cache) or str(error)
     for name, split in dict.fromkeys(where for cell in plan.cells for where in _rows_of(cell, work)):
         _prepare_rows(name, split, work)
     for stage in plan.stages:
@@ -157,7 +161,7 @@ def _prepare_rows(name: str, split: str, work: Work) -> None:
     try:
         rows = prepare(dataset, split, work.registry.schemas.get(dataset.schema), work.settings)
     except (UserError, OSError) as error:
-        work.missing[name, split] = str(error)
+        work.missing[name, split] = reason_or_stop(error, work.settings.cache) or str(error)
         return
     work.rows[name, split] = rows
     if not rows.pinned:
@@ -264,6 +268,8 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
         figures = work.registry.tasks.get(cell.task).figures
         if record is not None and not (figures and work.store.lost(record)):
             records[cell] = record
+        elif record is not None and record["kept"] is not None:
+            work.reporter.note(f"{cell.label}: what its head kept is not whole in the cache: it is scored again")
     return records
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
-from ..errors import UserError, did_you_mean
+from ..errors import StoppedError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -30,6 +31,7 @@ COMMANDS = {
     "verify": "Hold records against published numbers and findings.",
     "new-task": "Write a plugin with a task of your own, ready to install.",
     "leaderboard": "Build or check the published leaderboard, or take records of others.",
+    "cache": "List, verify or prune what the cache keeps.",
     "doctor": "Tell what works on this machine, and how to mend what does not.",
     "completion": "Print the script that completes commands, options and names in a shell.",
 }
@@ -92,7 +94,8 @@ def main() -> int:
     """Run a command.
 
     Returns:
-        0 when all is done, 1 when some cell failed, 2 when the request is wrong, 130 when interrupted.
+        0 when all is done, 1 when some cell failed or the disk is full, 2 when the request is wrong, 130 when
+        interrupted.
     """
     if COMPLETE in os.environ:
         from . import completion  # noqa: F401  # its shells take the place of click's
@@ -100,6 +103,8 @@ def main() -> int:
         status = group.main(prog_name="xbench", complete_var=COMPLETE, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except StoppedError as error:
+        return _complain(str(error), 1)
     except UserError as error:
         return _complain(str(error))
     except click.UsageError as error:
@@ -110,6 +115,13 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         print("xbench: interrupted; finished work is kept, the same command goes on from it", file=sys.stderr)
         return 130
+    except Exception as error:
+        from ..disk import refusal
+
+        refused = refusal(error)
+        if refused is None:  # a bug keeps its traceback
+            raise
+        return _complain(refused.line(Path()), 1)
     return status if isinstance(status, int) else 0
 
 
@@ -123,6 +135,6 @@ def _from_project(error: click.UsageError) -> str:
     return f" (in {error.ctx.find_root().obj.path})"
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = 2) -> int:
     print("xbench: " + " ".join(message.split()), file=sys.stderr)
-    return 2
+    return status

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import __version__
+from ..disk import WriteError, writing
 from ..files import write_json
 from ..keys import file_sha256, text_sha256
 from ..settings import Settings
@@ -81,6 +82,7 @@ def fetch(url: str, target: Path, settings: Settings, sha256: str | None = None)
 
     Raises:
         NotHereError: It cannot be had, or nothing may be fetched.
+        WriteError: The disk is full, or the cache cannot be written.
     """
     if settings.offline:
         raise NotHereError(f"{url} was not tried ({settings.why_offline})")
@@ -215,6 +217,8 @@ class _Download:
             except BrokenOffError as error:
                 if not patience.wait(Hiccup(str(error)), self._got_on()):
                     raise NotHereError(f"{self._url} {error}{patience.spent()}") from None
+            except WriteError:
+                raise  # no server's doing, and the next source's file would not fit either
             except _FAILURES as error:
                 hiccup = _hiccup(error)
                 if hiccup is None or not patience.wait(hiccup, self._got_on()):
@@ -250,15 +254,22 @@ class _Download:
             self._save(answer, have, total)
 
     def _save(self, answer: http.client.HTTPResponse, have: int, total: int | None) -> None:
-        with self._part.path.open("ab" if have else "wb") as file:
+        with self._part.path.open("ab" if have else "wb", buffering=0) as file:
             while piece := answer.read(AT_ONCE):
-                file.write(piece)
+                with writing(self._part.path):
+                    _write(file, piece)
                 have += len(piece)
                 self._listener.fetched(self._url, have, total)
         if total is not None and have != total:
             if have > total:
                 self._part.drop()
             raise BrokenOffError(f"broke off after {have} of {total} bytes")
+
+
+def _write(file: IO[bytes], piece: bytes) -> None:
+    """All of a piece: what is here after a disk has become full is what one goes on from."""
+    while piece:
+        piece = piece[file.write(piece) :]
 
 
 def _validator(answer: http.client.HTTPResponse) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import urllib.parse
 import urllib.request
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from ..disk import refusal
+from ..errors import StoppedError
 from ..settings import Settings
 from ..types import Hub
 from .download import NotHereError
@@ -124,6 +127,7 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
 
     Raises:
         NotHereError: The hub does not serve it, or cannot be reached.
+        StoppedError: What it serves cannot be written here.
     """
     patience = Patience(f"hub {kind} {repository}", settings.listener.note)
     _check_reachable()
@@ -131,9 +135,26 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
         try:
             return ask()
         except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
+            _stop_if_full(error)
             hiccup = _hiccup(error)
             if hiccup is None or not patience.wait(hiccup):
                 raise NotHereError(f"{hub_reason(error, repository, kind)}{patience.spent()}") from None
+
+
+def _stop_if_full(error: Exception) -> None:
+    """See whether it was no server's doing.
+
+    Raises:
+        StoppedError: The hub's cache cannot be written, or its disk is full.
+    """
+    from huggingface_hub import constants
+
+    found = refusal(error)
+    if found is not None and found.writing:
+        raise StoppedError(
+            f"the hub's cache {constants.HF_HUB_CACHE} cannot be written ({os.strerror(found.number)}): make room "
+            "(hf cache ls tells what is there), or set HF_HUB_CACHE to another folder"
+        ) from error
 
 
 def _check_reachable() -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..disk import refusal
 from ..errors import DataError, UserError
-from ..files import Digests, new_folder, write_json
+from ..files import Digests, mark_used, new_folder, write_json
 from ..keys import content_key, row_line
-from ..settings import Settings
+from ..settings import Listener, Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
 from .download import NotHereError
@@ -138,7 +139,7 @@ def _prepare_from(
                  "split": split, "schema": dict(schema.fields), "pin": declared.rows_sha256, "rows": declared.rows}
     )  # fmt: skip
     folder = settings.cache / "datasets" / f"{dataset.name}-{split}-{inputs[:24]}"
-    manifest = _manifest(folder, digests)
+    manifest = _manifest(folder, digests, settings.listener)
     if manifest is None:
         try:
             manifest = _write(folder, dataset, split, declared, schema, source, paths)
@@ -169,15 +170,21 @@ def _module_file(read: Any) -> Path | None:
     return Path(path) if path else None
 
 
-def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
-    """What was prepared before, when it is whole."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+def _manifest(folder: Path, digests: Digests, listener: Listener) -> dict[str, Any] | None:
+    """What was prepared before, when it is whole.
+
+    Raises:
+        OSError: It cannot be looked at, whole or not.
+    """
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
+            mark_used(folder)
             return manifest
-    if folder.exists():  # torn or altered: made again from the source
+    if folder.exists():  # torn or altered
         import shutil
 
+        listener.note(f"{folder} is damaged: its rows are prepared again")
         shutil.rmtree(folder)
     return None
 
@@ -229,6 +236,9 @@ def _guarded(
     except UserError:
         raise
     except Exception as error:
+        found = refusal(error)
+        if found is not None and found.writing:  # no fault of the file's
+            raise
         line = " ".join(f"{type(error).__name__}: {error}{_place(error, _module_file(read))}".split())
         raise DataError(f"dataset {dataset.name}, split {split}: {paths[0]} cannot be read ({line})") from error
 

@@ -23,7 +23,7 @@ from ..registry import Registry
 from ..settings import Settings
 from ..store import read_signed, sign
 from ..training import TRAINING_VERSION
-from ..training.examples import ExampleTable, build_examples, head_context, table_folder
+from ..training.examples import build_examples, find_examples, head_context, table_folder
 from ..types import Dataset
 from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work, stage_stands, turns
 from .costs import MB, Calibration, Estimate, pass_estimate, stage_estimate
@@ -309,8 +309,9 @@ class _Forecaster:
         wanted = rows.rows if drawn.limit is None else min(drawn.limit, rows.rows)
         sample = drawn if wanted <= SAMPLE else drawn._replace(limit=SAMPLE, seed=SAMPLE_SEED)
         for some in (drawn, sample):
-            with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-                return Part(ExampleTable(self.folder(some, of, dataset)), 1.0 if some is drawn else wanted / SAMPLE)
+            table = find_examples(self.folder(some, of, dataset), work.settings)
+            if table is not None:
+                return Part(table, 1.0 if some is drawn else wanted / SAMPLE)
         from ..models.encoder import load_tokenizer
 
         model, head = work.models[of.model], work.registry.heads.get(of.head)
@@ -318,6 +319,7 @@ class _Forecaster:
         table = build_examples(
             self.folder(sample, of, dataset), select(rows.open(), sample.limit, sample.seed), head,
             load_tokenizer(model.folder, work.settings.trust_remote_code), head_context(of.recipe, model, dataset),
+            work.settings,
         )  # fmt: skip
         return Part(table, 1.0 if sample is drawn else wanted / SAMPLE)
 

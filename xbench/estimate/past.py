@@ -83,7 +83,7 @@ def past_errors(machine: Machine, settings: Settings) -> Past | None:
     store = Store(settings)
     found: list[tuple[float, float, float]] = []
     for path in sorted((settings.cache / FOLDER).glob("*.json")):
-        kept, manifest = read_signed(path), store.stage(path.stem)
+        kept, manifest = read_signed(path), store.stage(path.stem, used=False)
         if kept is not None and manifest is not None:
             with contextlib.suppress(KeyError, TypeError, ZeroDivisionError, OSError):
                 weights_mb = store.stage_bytes(path.stem) / MB

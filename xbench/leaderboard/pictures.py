@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..disk import reason_or_stop
 from ..errors import UserError
 from ..files import write_atomic, write_json
 from ..keys import content_key, file_sha256
@@ -74,6 +75,9 @@ def draw_figures(
     Returns:
         Whether anything was drawn, and what could not be. Of such a figure, the pictures that were there stay as they
         are.
+
+    Raises:
+        StoppedError: Nothing can be written.
     """
     drawn, undrawn = False, []
     for task in tasks:
@@ -84,6 +88,7 @@ def draw_figures(
             except UserError as error:
                 undrawn.append(Undrawn(name, task, str(error), ""))
             except Exception as error:  # noqa: BLE001  # a figure's bug must not take the scores with it
+                reason_or_stop(error, out)
                 undrawn.append(Undrawn(name, task, f"{type(error).__name__}: {error}", traceback.format_exc()))
     return drawn, undrawn
 

@@ -107,7 +107,8 @@ def build(out: Path, registry: Registry, whole: bool = False) -> Built:
         except UserError as error:
             left_out.append(str(error))
     for path, text in texts.items():
-        write_atomic(path, _bytes(text))
+        if not _is(path, text):  # so that a folder in which nothing may be written can be looked at again
+            write_atomic(path, _bytes(text))
     return Built([*texts, *written], material.damaged, left_out)
 
 
@@ -131,8 +132,13 @@ def differing(out: Path, registry: Registry) -> Built:
             texts[out / HTML] = render_html(material)
         except UserError as error:
             left_out.append(f"{out / HTML} is not looked at: {error}")
-    wrong = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != _bytes(text)]
+    wrong = [path for path, text in texts.items() if not _is(path, text)]
     return Built([*wrong, *stale(material.plots, out)], material.damaged, left_out)
+
+
+def _is(path: Path, text: str) -> bool:
+    """Whether a file holds just this."""
+    return path.is_file() and path.read_bytes() == _bytes(text)
 
 
 def _bytes(text: str) -> bytes:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ..data.mapped import MappedArrays, forget_pages
 from ..errors import UserError
-from ..files import new_folder, write_json
-from ..keys import content_key
+from ..files import Digests, mark_used, new_folder, write_json
+from ..keys import content_key, file_sha256
 from ..types import Dataset, Example, Head, HeadContext, Row
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 ROWS_AT_ONCE = 1000
+META = "meta.json"
 _COLUMNS = {"ids": "<i4", "types": "<i1", "ends": "<i8", "targets": "<f4", "rows": "<i8", "truncated": "<i1"}
 
 
@@ -46,10 +47,11 @@ class ExampleTable:
         truncated: (examples,) Whether some of the row's text was cut away.
         lengths: (examples, sequences) Tokens of each sequence.
         bytes: Of its files, the small one beside them left out.
+        checksums: The sha256 of each of them, by name; none where an earlier version made the table.
     """
 
     def __init__(self, folder: Path) -> None:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
         self._folder = folder
         self.key = folder.name
         self.count: int = meta["examples"]
@@ -67,6 +69,7 @@ class ExampleTable:
         if meta["bytes"] != _sizes(folder):
             raise ValueError(f"{folder} is damaged")
         self.bytes: int = sum(meta["bytes"].values())
+        self.checksums: dict[str, str] = meta.get("sha256", {})
 
     def _column(self, name: str, kind: str | None = None) -> npt.NDArray[Any]:
         path = self._folder / f"{name}.bin"
@@ -158,8 +161,9 @@ def table_folder(
 
 
 def build_examples(
-    folder: Path, rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
-) -> ExampleTable:
+    folder: Path, rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext,
+    settings: Settings | None = None,
+) -> ExampleTable:  # fmt: skip
     """Tokenise rows, or find them tokenised.
 
     Args:
@@ -168,18 +172,46 @@ def build_examples(
         head: Turns rows into examples.
         tokenizer: The model's.
         context: The recipe and its company.
+        settings: The cache, for what `find_examples` looks at; who hears of a damaged table.
 
     Returns:
         The examples.
 
     Raises:
         UserError: The head gave no example at all.
+        OSError: The table cannot be looked at, or not be written.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        return ExampleTable(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there at all
+    found = find_examples(folder, settings)
+    if found is not None:
+        mark_used(folder)
+        return found
+    if folder.exists():
+        if settings is not None:
+            settings.listener.note(f"{folder} is damaged: its rows are tokenised again")
+        shutil.rmtree(folder)
     empty = f"the head {head.name} made no example of {len(rows)} rows"
-    return write_examples(folder, _examples(rows, head, tokenizer, context), empty)
+    table = write_examples(folder, _examples(rows, head, tokenizer, context), empty)
+    if settings is not None:
+        Digests(settings.cache / "digests").believe(folder, table.checksums)
+    return table
+
+
+def find_examples(folder: Path, settings: Settings | None = None) -> ExampleTable | None:
+    """A table that was made before, when it is whole.
+
+    Args:
+        folder: Where it would lie.
+        settings: Where it is remembered that its checksums held; None looks at the sizes alone. Tables of earlier
+            versions have no checksums.
+
+    Raises:
+        OSError: It cannot be looked at, whole or not.
+    """
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, IndexError, TypeError):
+        table = ExampleTable(folder)
+        if settings is None or Digests(settings.cache / "digests").hold(folder, table.checksums):
+            return table
+    return None
 
 
 def write_examples(folder: Path, examples: Iterable[Example], empty: str = "there is no example") -> ExampleTable:
@@ -200,7 +232,8 @@ def write_examples(folder: Path, examples: Iterable[Example], empty: str = "ther
                 writer.write(example)
         if not writer.meta["examples"]:
             raise UserError(empty)
-        write_json(unfinished / "meta.json", {**writer.meta, "bytes": _sizes(unfinished)})
+        checksums = {name: file_sha256(unfinished / name) for name in _sizes(unfinished)}
+        write_json(unfinished / META, {**writer.meta, "bytes": _sizes(unfinished), "sha256": checksums})
     return ExampleTable(folder)
 
 

@@ -115,7 +115,7 @@ def example_table(
 ) -> ExampleTable:  # fmt: skip
     """The tokenised examples of a split, from the cache when they are there: no text is tokenised twice."""
     folder = table_folder(rows, head, model, context, limit, seed, settings)
-    return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
+    return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context, settings)
 
 
 def training_vocabulary(tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int) -> tuple[Vocabulary, str]:
