@@ -1,0 +1,1 @@
+"""What the cache keeps: looked through, checked, and made smaller."""
