@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
+from ..executors import EXECUTORS, make_executor
 from ..measures import Access
 from ..plan import Plan, make_plan
 from ..registry import Registry
@@ -29,6 +30,10 @@ from .track_options import track_options, tracking
 @place_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@click.option(
+    "--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True,
+    help="Where the work is done: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
+)  # fmt: skip
 @track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
@@ -37,7 +42,7 @@ from .track_options import track_options, tracking
 @json_option
 def command(
     data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool,
-    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, **asked: Any,
+    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, executor: str, **asked: Any,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -63,11 +68,12 @@ def command(
 
     check_out(out)
     _check_device(device)
+    where = make_executor(executor)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
     with make_reporter(plan, registry) as shown, tracking(track, track_dir, plan, settings, shown) as reporter:
-        outcome = execute(plan, registry, settings, reporter, strict)
+        outcome = execute(plan, registry, settings, reporter, strict, where)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures or undrawn else 0
