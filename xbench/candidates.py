@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .disk import refusal
-from .files import Digests, new_folder, write_json
+from .files import Digests, mark_used, new_folder, write_json
 from .keys import canonical, content_key, file_sha256, text_sha256
 from .selection import candidate_steps
 from .store import WEIGHTS, Store, read_signed, sign, stage_files
@@ -67,6 +67,7 @@ class Candidates:
         manifest = read_signed(self._folder / key / MANIFEST)
         with contextlib.suppress(KeyError, TypeError):
             if manifest is not None and manifest["key"] == key:
+                mark_used(self._folder / key)
                 try:
                     return [self._whole(manifest, key, step) for step in candidate_steps(manifest["steps"], count)]
                 except OSError as error:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .disk import check_writable, reason_or_stop
+from .caching.presence import at_work
+from .disk import check_writable
 from .errors import UserError
-from .plan import Cell, Plan, Stage
+from .executors import Executor, make_executor
+from .executors.schedule import Schedule
+from .executors.turn import Job
+from .plan import Cell, Plan
 from .progress import Reporter
 from .registry import Registry
 from .settings import Settings
-from .work import Work, floors_left, found_records, prepare_work, stage_stands, turns
+from .work import Turn, floors_left, found_records, prepare_work, turns
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Outcome:
 
 
 def execute(
-    plan: Plan, registry: Registry, settings: Settings, reporter: Reporter | None = None, strict: bool = False
-) -> Outcome:
+    plan: Plan, registry: Registry, settings: Settings, reporter: Reporter | None = None, strict: bool = False,
+    executor: Executor | None = None,
+) -> Outcome:  # fmt: skip
     """Do the work of a plan.
 
     Args:
@@ -48,6 +52,7 @@ def execute(
         settings: Folders and switches.
         reporter: Hears of the progress.
         strict: Stop before any work when a cell cannot be done, instead of doing the others.
+        executor: Where the work is done; without one, in this process.
 
     Returns:
         A record for each cell that is done, and a reason for each that is not.
@@ -56,7 +61,13 @@ def execute(
         UserError: ``strict`` is set and data or a model is missing, or nothing at all can be done.
         StoppedError: The disk is full, or the cache or the results cannot be written.
     """
-    reporter = reporter or Reporter()
+    with at_work(settings.cache):
+        return _execute(plan, registry, settings, reporter or Reporter(), strict, executor)
+
+
+def _execute(
+    plan: Plan, registry: Registry, settings: Settings, reporter: Reporter, strict: bool, executor: Executor | None
+) -> Outcome:
     work = prepare_work(plan, registry, settings, reporter)
     reasons = dict(work.reasons)
     if reasons and (strict or len(reasons) == len(plan.cells)):
@@ -67,93 +78,15 @@ def execute(
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
-    if len(records) < len(work.cell_keys):
+    schedule = Schedule([Turn(None, [floors_left(work, records)]), *turns(work, records)], records, reasons)
+    if not schedule.finished:
         check_writable(settings.cache, settings.out / "results")
-    _run(work, records, reasons)
+        executor = executor or make_executor("local")
+        executor.run(schedule, work, Job.of(plan, registry, settings))
     outcome = Outcome()
     for cell in plan.cells:
-        if cell in records:
-            outcome.records.append(records[cell])
+        if cell in schedule.records:
+            outcome.records.append(schedule.records[cell])
         else:
-            outcome.failures.append(Failure(cell, reasons[cell]))
+            outcome.failures.append(Failure(cell, schedule.reasons[cell]))
     return outcome
-
-
-def _run(work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]) -> None:
-    """Train what is not there and score what has no record, stage by stage; fills records and reasons."""
-    broken: dict[str, str] = {}
-    floors = floors_left(work, records)
-    if floors:
-        _score(floors, work, records, reasons)
-    for turn in turns(work, records):
-        stage = turn.stage
-        if stage is not None:
-            _ensure_stage(stage, turn.candidates, work, broken)
-        for group in turn.groups:
-            if stage is not None and stage.id in broken:
-                reasons.update(dict.fromkeys(group, broken[stage.id]))
-            else:
-                _score(group, work, records, reasons)
-
-
-def _ensure_stage(stage: Stage, candidates: int, work: Work, broken: dict[str, str]) -> None:
-    """Train a stage unless it is there with its candidates.
-
-    A failure is kept in ``broken`` and stops only what depends on it.
-    """
-    if stage.parent in broken:
-        broken[stage.id] = broken[stage.parent]
-        return
-    key = work.stage_keys[stage.id]
-    found = stage_stands(stage, candidates, work)
-    if found is not None:
-        from .unfinished import drop_finished
-
-        drop_finished(work.settings.cache, key)
-        work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
-        return
-    from .training.stage import train_stage
-
-    if work.store.stage(key) is not None:
-        work.reporter.note(f"{stage.label}: trained once more, to keep {candidates} checkpoints of it")
-    try:
-        train_stage(stage, key, work, candidates)
-    except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
-        broken[stage.id] = _explain(f"stage {stage.label}", error, work)
-
-
-def _score(
-    group: Mapping[Cell, str], work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
-) -> None:
-    """Score cells that one loaded model serves, or that need none."""
-    if next(iter(group)).is_floor:
-        from .training.floors import score_cells
-    else:
-        from .training.select import score_cells
-    try:
-        for cell, result in score_cells(group, work):
-            if isinstance(result, Exception):
-                reasons[cell] = _explain(cell.label, result, work)
-            else:
-                records[cell] = result
-                work.reporter.cell_done(cell, result, found=False)
-    except Exception as error:  # noqa: BLE001  # as above
-        left = [cell for cell in group if cell not in records and cell not in reasons]
-        reason = _explain(next(iter(left), next(iter(group))).label, error, work)
-        reasons.update(dict.fromkeys(left, reason))
-
-
-def _explain(label: str, error: Exception, work: Work) -> str:
-    """Report a failure once; a bug keeps its traceback.
-
-    Raises:
-        StoppedError: The disk takes no more.
-    """
-    from .training.loop import TrainingFailedError
-
-    refused = reason_or_stop(error, work.settings.cache)
-    own = refused is not None or isinstance(error, UserError | TrainingFailedError)
-    reason = refused or (str(error) if own else f"{type(error).__name__}: {error}")
-    trace = "" if own else "".join(traceback.format_exception(error))
-    work.reporter.failed(label, reason, trace)
-    return reason

@@ -12,6 +12,7 @@ from .data.rows import RowSet, prepare, share_limit
 from .disk import reason_or_stop
 from .errors import UserError
 from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_key
+from .locks import Locks
 from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
@@ -95,6 +96,11 @@ class Work:
         from .overlap import Overlaps
 
         return Overlaps(self.registry, self.settings, self.rows)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Of the cache, against other processes."""
+        return Locks.of(self.settings)
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -263,14 +269,22 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
     """The records of cells that are already done."""
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in work.cell_keys.items():
-        record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
-        # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
-        figures = work.registry.tasks.get(cell.task).figures
-        if record is not None and not (figures and work.store.lost(record)):
+        record = found_record(cell, key, work)
+        if record is not None:
             records[cell] = record
-        elif record is not None and record["kept"] is not None:
-            work.reporter.note(f"{cell.label}: what its head kept is not whole in the cache: it is scored again")
     return records
+
+
+def found_record(cell: Cell, key: str, work: Work) -> Mapping[str, Any] | None:
+    """A cell's record, when the cell is already done."""
+    record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
+    # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
+    figures = work.registry.tasks.get(cell.task).figures
+    if record is None or not (figures and work.store.lost(record)):
+        return record
+    if record["kept"] is not None:
+        work.store.tell(f"{cell.label}: what its head kept is not whole in the cache: it is scored again")
+    return None
 
 
 def floors_left(work: Work, done: Container[Cell]) -> dict[Cell, str]:

@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..execute import Outcome, execute
+from ..executors import EXECUTORS, make_executor
 from ..measures import Access
 from ..plan import Plan, make_plan
 from ..registry import Registry
@@ -29,6 +30,10 @@ from .track_options import track_options, tracking
 @place_options
 @out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@click.option(
+    "--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True,
+    help="Where the work is done: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
+)  # fmt: skip
 @track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
@@ -37,7 +42,7 @@ from .track_options import track_options, tracking
 @json_option
 def command(
     data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool,
-    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, **asked: Any,
+    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, executor: str, **asked: Any,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -63,6 +68,7 @@ def command(
 
     check_out(out)
     _check_device(device)
+    where = make_executor(executor)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
@@ -71,7 +77,7 @@ def command(
         telling(shown),
         tracking(track, track_dir, plan, settings, shown) as reporter,
     ):
-        outcome = execute(plan, registry, settings, reporter, strict)
+        outcome = execute(plan, registry, settings, reporter, strict, where)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures or undrawn else 0
@@ -110,14 +116,18 @@ def _check_device(device: str) -> None:
 def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
     """Write the leaderboard, then draw the tasks' figures and put them on it; tells whether a figure has a bug."""
     from ..leaderboard.pictures import draw_figures
-    from ..leaderboard.publish import build, load_records
+    from ..leaderboard.publish import build, load_records, publishing
 
-    for path in build(settings.out, registry).damaged:
+    def note(text: str) -> None:
+        click.echo(f"note: {text}", err=True)
+
+    for path in build(settings.out, registry, note=note).damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
         return False
-    drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
+    with publishing(settings.out, note):
+        drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
     if drawn:
         build(settings.out, registry)
     for one in undrawn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import sys
 import traceback
 from array import array
@@ -17,7 +18,8 @@ from ..disk import refusal
 from ..errors import DataError, UserError
 from ..files import Digests, mark_used, new_folder, write_json
 from ..keys import content_key, row_line
-from ..settings import Listener, Settings
+from ..locks import Locks
+from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
 from .download import NotHereError
@@ -139,10 +141,16 @@ def _prepare_from(
                  "split": split, "schema": dict(schema.fields), "pin": declared.rows_sha256, "rows": declared.rows}
     )  # fmt: skip
     folder = settings.cache / "datasets" / f"{dataset.name}-{split}-{inputs[:24]}"
-    manifest = _manifest(folder, digests, settings.listener)
+    manifest = _manifest(folder, digests)
     if manifest is None:
         try:
-            manifest = _write(folder, dataset, split, declared, schema, source, paths)
+            with Locks.of(settings).wait("rows", inputs[:24], f"reads the rows of {dataset.name}/{split}"):
+                manifest = _manifest(folder, digests)
+                if manifest is None:
+                    if folder.exists():  # torn or altered
+                        settings.listener.note(f"{folder} is damaged: its rows are prepared again")
+                        shutil.rmtree(folder)
+                    manifest = _write(folder, dataset, split, declared, schema, source, paths)
         except DataError as error:
             message = _with_checksums(str(error), source, paths, hashes)
             if isinstance(source, Files) and origin == "url" and drop_downloads(source.files, hashes, settings):
@@ -170,7 +178,7 @@ def _module_file(read: Any) -> Path | None:
     return Path(path) if path else None
 
 
-def _manifest(folder: Path, digests: Digests, listener: Listener) -> dict[str, Any] | None:
+def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
     """What was prepared before, when it is whole.
 
     Raises:
@@ -181,11 +189,6 @@ def _manifest(folder: Path, digests: Digests, listener: Listener) -> dict[str, A
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
             mark_used(folder)
             return manifest
-    if folder.exists():  # torn or altered
-        import shutil
-
-        listener.note(f"{folder} is damaged: its rows are prepared again")
-        shutil.rmtree(folder)
     return None
 
 

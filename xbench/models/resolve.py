@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import UserError, did_you_mean
-from ..files import Digests, new_folder
-from ..keys import content_key
+from ..files import Digests, mark_used, new_folder, write_json
+from ..keys import content_key, file_sha256
+from ..locks import Locks
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
@@ -19,6 +22,8 @@ from .folder import MODULES, TOKENIZER_FILES, code_files, encoder_folder, missin
 from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
 LARGEST_HEADER = 100_000_000
+WRITTEN = "xbench-files.json"
+"""In the folder of a model that was put together here: the checksums of its files."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +194,32 @@ def _declared_folder(model: Model, revision: str | None, settings: Settings) -> 
         if revision is not None:
             raise UserError(f"--model {model.name}@{revision}: this model has no revisions; leave out @{revision}")
         return model.folder()
-    target = _written_folder(model, revision, settings)
-    if not (target / "config.json").is_file():
-        with new_folder(target) as folder:
-            model.write(folder, revision)
+    target, digests = _written_folder(model, revision, settings), Digests(settings.cache / "digests")
+    if not _stands(target, digests):
+        with Locks.of(settings).wait("model", target.name, f"puts the model {model.name} together"):
+            if not _stands(target, digests):
+                if target.exists():
+                    settings.listener.note(f"{target} is damaged: the model is put together again")
+                    shutil.rmtree(target)
+                with new_folder(target) as folder:
+                    model.write(folder, revision)
+                    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+                    write_json(folder / WRITTEN, {name: file_sha256(folder / name) for name in names})
+    mark_used(target)
     return target
+
+
+def _stands(folder: Path, digests: Digests) -> bool:
+    """Whether a model that was put together is there and whole; earlier versions have kept no checksums of it.
+
+    Raises:
+        OSError: It cannot be looked at, whole or not.
+    """
+    if not (folder / "config.json").is_file():
+        return False
+    with contextlib.suppress(FileNotFoundError, ValueError, AttributeError):
+        return digests.hold(folder, json.loads((folder / WRITTEN).read_text(encoding="utf-8")))
+    return not (folder / WRITTEN).exists()
 
 
 def _written_folder(model: Model, revision: str | None, settings: Settings) -> Path:

@@ -183,7 +183,6 @@ def build_examples(
     """
     found = find_examples(folder, settings)
     if found is not None:
-        mark_used(folder)
         return found
     if folder.exists():
         if settings is not None:
@@ -209,7 +208,10 @@ def find_examples(folder: Path, settings: Settings | None = None) -> ExampleTabl
     """
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, IndexError, TypeError):
         table = ExampleTable(folder)
-        if settings is None or Digests(settings.cache / "digests").hold(folder, table.checksums):
+        if settings is None:
+            return table
+        if Digests(settings.cache / "digests").hold(folder, table.checksums):
+            mark_used(folder)
             return table
     return None
 
