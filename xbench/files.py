@@ -249,6 +249,32 @@ class Digests:
             write_json(self.memory(real), {"file": seen, "sha256": digest, "check": _check(seen, digest)})
 
 
+def recheck(memory: Path) -> str:
+    """Whether what `Digests` remembers of a file is still so, though its size and time of change are the same.
+
+    Args:
+        memory: One of its files.
+
+    Returns:
+        What is wrong; an empty text also where the file has gone or has changed since, and would be read again.
+    """
+    with contextlib.suppress(OSError):
+        try:
+            known = json.loads(memory.read_text(encoding="utf-8"))
+            seen, digest = known["file"], known["sha256"]
+            if known.get("check", _check(seen, digest)) != _check(seen, digest):
+                return "it does not have its checksum"
+            path = Path(seen[0])
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return "it cannot be read"
+        if path.is_file():
+            state = path.stat()
+            same = seen[1:] == [state.st_size, state.st_mtime_ns, state.st_ino]
+            if same and file_sha256(path) != digest:
+                return f"{path} has changed and its time of change has not"
+    return ""
+
+
 def _check(seen: list[Any], digest: str) -> str:
     """A memory's own checksum: one wrong digit in it would pass for damage of what it remembers."""
     return text_sha256(canonical([seen, digest]))

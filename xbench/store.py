@@ -261,8 +261,16 @@ class Store:
                 writer.write_table(pyarrow.table(columns, schema=schema))
         return digest.hexdigest()
 
-    def predictions(self, record: Mapping[str, Any]) -> Predictions | None:
-        """The predictions of a record, when they are still here and are those that it was scored by."""
+    def predictions(self, record: Mapping[str, Any], used: bool = True) -> Predictions | None:
+        """The predictions of a record, when they are still here and are those that it was scored by.
+
+        Args:
+            record: Whose.
+            used: Whether this counts as a use of them.
+
+        Raises:
+            PermissionError: They cannot be read.
+        """
         import pyarrow.parquet
 
         path, digest = self.predictions_path(record["key"]), _PredictionsDigest()
@@ -275,7 +283,8 @@ class Store:
             for name, prediction in zip(ids, written, strict=True):
                 digest.add(name, prediction)
             if digest.hexdigest() == record["predictions_sha256"]:
-                mark_used(path)
+                if used:
+                    mark_used(path)
                 return Predictions(ids, [json.loads(text) for text in written])
         self.tell(f"{path} is damaged, or of another run than its record")
         return None

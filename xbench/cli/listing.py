@@ -38,6 +38,16 @@ def print_list(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequen
     wide_console(to_stderr=False).print(table)
 
 
+def size_text(count: int) -> str:
+    """So many bytes, for people: 1 KB is 1024 of them."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TB"
+
+
 def print_one(values: Mapping[str, Any], as_json: bool) -> None:
     """Print one thing in full."""
     if as_json:

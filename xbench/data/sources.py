@@ -163,6 +163,11 @@ def _download_folder(file: SourceFile, settings: Settings) -> Path:
     return settings.cache / "downloads" / text_sha256(f"{file.url}\n{file.member or ''}")[:32]
 
 
+def download_path(file: SourceFile, settings: Settings) -> Path:
+    """Where a file lies, or would, once it is downloaded."""
+    return _download_folder(file, settings) / file.path.rsplit("/", 1)[-1]
+
+
 def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings: Settings) -> bool:
     """Forget downloads whose rows turned out wrong, so that the next run fetches them again.
 
