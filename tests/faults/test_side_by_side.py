@@ -112,9 +112,7 @@ def held(folder: Path, kind: str) -> list[Path]:
     return found
 
 
-def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(
-    make_project: Callable[[str], Path], alone: Path
-) -> None:
+def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Callable[[str], Path], alone: Path) -> None:
     folder = make_project("killed")
     running = [start(folder, *EVAL) for _ in range(2)]
     victim, other = running
