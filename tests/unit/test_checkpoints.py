@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -120,8 +121,8 @@ class Broken:
         assert len(self.standing()) == 1  # the one before it has gone
 
     def standing(self) -> list[Path]:
-        """The folders of all checkpoints, hidden ones among them."""
-        return sorted(folder_of(self.cache, KEY).iterdir())
+        """The folders of all checkpoints."""
+        return sorted(folder_of(self.cache, KEY).glob("[!.]*"))
 
     def until(self, crash: int) -> None:
         """Train, and die there."""
@@ -409,7 +410,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_older_one_taken(make: Make, tmp
     assert len(broken.standing()) == 1
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["a bit of the state", "no state", "no manifest"])
 def test_a_damaged_checkpoint_alone_is_a_beginning_anew(make: Make, damage: str) -> None:
     broken = make()
     broken.until(4)
@@ -430,7 +431,7 @@ def test_what_a_killed_process_has_left_half_written_is_passed_over(make: Make, 
         (folder_of(broken.cache, KEY) / "step-2-1").mkdir()  # an older one, half taken away
     broken.ends_as_undisturbed(3)
     assert broken.notes == []
-    assert [path.name for path in broken.standing() if path != hidden] != []
+    assert hidden.is_dir()  # it may be another process's that is still at work
 
 
 def test_a_checkpoint_of_another_torch_is_left_alone_and_said_to_be_one(make: Make) -> None:
@@ -457,7 +458,7 @@ def test_other_threads_are_noted_and_no_more(make: Make) -> None:
 
 def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(make: Make) -> None:
     broken = make()
-    broken.cache.mkdir()
+    broken.cache.mkdir(exist_ok=True)
     (broken.cache / "unfinished").write_bytes(b"a file where the folder should be")
     broken.ends_as_undisturbed(0)
     assert len(broken.notes) == STEPS
@@ -472,6 +473,7 @@ class Clock:
     """A clock that goes when it is told to."""
 
     now = 1000.0
+    time_ns = time.time_ns
 
     def perf_counter(self) -> float:
         return self.now
