@@ -112,9 +112,7 @@ def held(folder: Path, kind: str) -> list[Path]:
     return found
 
 
-def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(
-    make_project: Callable[[str], Path], alone: Path
-) -> None:
+def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Callable[[str], Path], alone: Path) -> None:
     folder = make_project("killed")
     running = [start(folder, *EVAL) for _ in range(2)]
     victim, other = running
@@ -140,3 +138,48 @@ def ended_last(running: Running) -> bool:
     said = running.said()
     begun = re.findall(r"^train (.*): \d+ examples", said, re.MULTILINE)
     return bool(begun) and begun[-1] in trained(said)
+
+
+def test_children_of_one_process_do_the_same_as_it_alone(make_project: Callable[[str], Path], alone: Path) -> None:
+    folder = make_project("children")
+    ended = run(folder, *EVAL, "--workers", "2")
+    check_whole(folder, alone, [ended])
+    assert len(trained(ended.stderr)) == len(set(trained(ended.stderr))) == STAGES
+    assert len(scored(ended.stderr)) == len(set(scored(ended.stderr))) == CELLS
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started to do turns."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == process and b"spawn_main" in command:
+            found.append(int(path.name))
+    return found
+
+
+def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Callable[[str], Path], alone: Path) -> None:
+    folder = make_project("child-killed")
+    running = start(folder, *EVAL, "--workers", "2")
+    wait_until(running, lambda: "train ./model" in running.said() and children_of(running.process.pid))
+    os.kill(children_of(running.process.pid)[0], signal.SIGKILL)
+    ended = running.ended()
+    assert "its process was killed (SIGKILL): it is done once more" in ended.stderr
+    check_whole(folder, alone, [ended])
+
+
+def test_children_end_with_their_parent(make_project: Callable[[str], Path], alone: Path) -> None:
+    folder = make_project("parent-killed")
+    running = start(folder, *EVAL, "--workers", "2")
+    wait_until(running, lambda: "train ./model" in running.said())
+    children = children_of(running.process.pid)
+    assert children
+    running.end(signal.SIGKILL)
+    again = run(folder, *EVAL)
+    assert again.status == 0, again.stderr
+    assert not any(Path(f"/proc/{child}/cmdline").exists() for child in children)
+    assert essentials(folder) == essentials(alone)

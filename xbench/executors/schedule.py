@@ -40,6 +40,11 @@ class Schedule:
         """Whether nothing is left to do, and nothing is being done."""
         return not (self._waiting or self._postponed or self._running)
 
+    @property
+    def left(self) -> int:
+        """How many turns are not done."""
+        return len(self._waiting) + len(self._postponed) + len(self._running)
+
     def take(self) -> Turn | None:
         """The next turn that is ready, to be done now; None where there is none at the moment.
 
