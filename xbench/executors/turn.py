@@ -102,10 +102,8 @@ def do_turn(work: Work, turn: Turn, told: bool = False) -> TurnResult:
     stage = turn.stage
     cells = {cell: key for group in turn.groups for cell, key in group.items()}
     if any(work.cell_keys.get(cell) != key for cell, key in cells.items()):
-        error = UserError(
-            "its rows, its model or a plugin is no longer what it was when this run began: run this again"
-        )
-        reason = _explain(next(iter(cells)).label, error, work)
+        changed = UserError("its rows, its model or a plugin has changed since this run began: run this again")
+        reason = _explain(next(iter(cells)).label, changed, work)
         return TurnResult({}, dict.fromkeys(cells, reason), stage is None, reason if stage is not None else "")
     if stage is not None:
         try:
