@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -36,9 +36,15 @@ class _Clock:
         loss: The exponential mean, not yet free of its start at 0.
     """
 
-    started: float = field(default_factory=time.perf_counter)
-    said: float = field(default_factory=time.perf_counter)
+    started: float
+    said: float
     loss: float = 0.0
+
+    @classmethod
+    def begin(cls) -> _Clock:
+        """A clock that starts now."""
+        now = time.perf_counter()
+        return cls(now, now)
 
 
 class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
@@ -63,12 +69,12 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """Start the clock."""
-        self._clocks[stage.id] = _Clock()
+        self._clocks[stage.id] = _Clock.begin()
         self.say(f"train {stage.label}: {examples} examples in {steps} steps")
 
     def smoothed(self, stage: Stage, step: int, loss: float, passed: int) -> tuple[float, float]:
         """The exponential mean of the loss, free of its start at 0, and examples a second."""
-        clock = self._clocks.setdefault(stage.id, _Clock())
+        clock = self._clocks.setdefault(stage.id, _Clock.begin())
         clock.loss = SMOOTHING * clock.loss + (1 - SMOOTHING) * loss
         spent = time.perf_counter() - clock.started
         return clock.loss / (1 - SMOOTHING**step), passed / max(spent, 1e-9)
@@ -125,8 +131,8 @@ class PlainReporter(ShownReporter):
     def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
         """A line every half minute."""
         if passed == 0:
-            self._clocks[label] = _Clock()
-        clock = self._clocks.setdefault(label, _Clock())
+            self._clocks[label] = _Clock.begin()
+        clock = self._clocks.setdefault(label, _Clock.begin())
         rate = passed / max(time.perf_counter() - clock.started, 1e-9)
         self._now_and_then(clock, f"{label}: {passed} of {examples} examples, {rate:.1f} examples/s", share)
         if passed == examples:
