@@ -78,7 +78,11 @@ def _execute(
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
-    schedule = Schedule([Turn(None, [floors_left(work, records)]), *turns(work, records)], records, reasons)
+
+    def ended(turn: Turn) -> None:
+        reporter.turn_done(turn.stage, [cell for group in turn.groups for cell in group])
+
+    schedule = Schedule([Turn(None, [floors_left(work, records)]), *turns(work, records)], records, reasons, ended)
     if not schedule.finished:
         check_writable(settings.cache, settings.out / "results")
         executor = executor or make_executor("local")
