@@ -105,8 +105,8 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
         for stage in self.plan.stages:
             clock = self._clocks.get(stage.id)
             if clock is not None:
-                kept = f"has a checkpoint of {clock.stands}" if clock.stands else "has no checkpoint yet, and begins anew"
-                parts.append(f"{stage.label} {kept}")
+                kept = f"a checkpoint of {clock.stands}" if clock.stands else "no checkpoint yet, and begins anew"
+                parts.append(f"{stage.label} has {kept}")
         return "; ".join(parts)
 
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
