@@ -126,7 +126,7 @@ class Digests:
         state = real.stat()
         seen = [str(real), state.st_size, state.st_mtime_ns, state.st_ino]
         memory = self._folder / f"{text_sha256(str(real))[:32]}.json"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             known = json.loads(memory.read_text(encoding="utf-8"))
             if known["file"] == seen:
                 return str(known["sha256"])

@@ -133,7 +133,7 @@ def read_parallel_questions(paths: Sequence[Path]) -> Iterator[Row]:
 def _questions(path: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     try:
         articles = json.loads(path.read_bytes().decode("utf-8-sig"))["data"]
-    except (ValueError, KeyError, TypeError) as error:  # a UnicodeDecodeError is a ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
         raise DataError(f"{path}: not SQuAD JSON ({type(error).__name__}: {error}); get the file again") from None
     number = 0
     try:

@@ -124,5 +124,8 @@ def _from_project(error: click.UsageError) -> str:
 
 
 def _complain(message: str) -> int:
-    print("xbench: " + " ".join(message.split()), file=sys.stderr)
+    from ..forms import ascii_safe
+
+    # Names in it may be a stranger's: nothing in them reaches the terminal but signs that can be seen.
+    print("xbench: " + ascii_safe(" ".join(message.split())), file=sys.stderr)
     return 2

@@ -171,7 +171,7 @@ def _module_file(read: Any) -> Path | None:
 
 def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
     """What was prepared before, when it is whole."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
             return manifest

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ..errors import UserError
+from ..forms import ascii_safe
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -33,19 +36,37 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> PreTrainedT
     Raises:
         UserError: It cannot be loaded, or has no padding token.
     """
-    try:
+    with _reading(f"the tokenizer in {folder}"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, ImportError) as error:
-        raise UserError(f"the tokenizer in {folder} cannot be loaded: {_first_line(error)}") from None
     if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {folder} has no padding token: encoders need one")
     return cast("PreTrainedTokenizerBase", tokenizer)
 
 
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever transformers stumbles over in a model's files is a fault of the files: it raises many kinds.
+
+    Raises:
+        UserError: It stumbled.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the tokenizers' reader raises no other kind
+        raise UserError(f"{what} cannot be loaded: {_first_line(error)}") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the tokenizers' reader, which is Rust, gave up
+            raise
+        raise UserError(f"{what} cannot be loaded: it is damaged") from None
+
+
 def table_size(folder: Path, trust_remote_code: bool = False) -> int:
     """The number of rows of a model's embedding table, from its configuration."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    return int(config.get_text_config().vocab_size)
+    with _reading(f"the configuration in {folder}"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        return int(config.get_text_config().vocab_size)
 
 
 def load_encoder(
@@ -68,7 +89,8 @@ def load_encoder(
         UserError: The weights do not fit the configuration.
     """
     with Quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        with _reading(f"the configuration in {folder}"):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
         if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
             encoder, report = AutoModel.from_pretrained(
@@ -159,4 +181,6 @@ class Quiet:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = ascii_safe(str(error).strip().partition("\n")[0])[:300]
+    known = isinstance(error, (ValueError, OSError, ImportError)) and line  # others say little without their name
+    return line if known else f"{type(error).__name__} {line}".strip()
