@@ -244,7 +244,7 @@ class Store:
         import pyarrow.parquet
 
         path, digest = self.predictions_path(record["key"]), _PredictionsDigest()
-        with contextlib.suppress(OSError, pyarrow.ArrowInvalid, KeyError):
+        with contextlib.suppress(OSError, pyarrow.ArrowException, KeyError, ValueError, TypeError):
             table = pyarrow.parquet.read_table(path)
             ids, written = (table.column(name).to_pylist() for name in ("id", "prediction"))
             for name, prediction in zip(ids, written, strict=True):
@@ -311,6 +311,8 @@ def sign(record: Mapping[str, Any]) -> dict[str, Any]:
 def read_signed(path: Path) -> dict[str, Any] | None:
     """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if not path.is_file():  # a pipe would be waited for
+            return None
         signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if sign(signed)["checksum"] == signed["checksum"]:
             return signed
@@ -320,7 +322,9 @@ def read_signed(path: Path) -> dict[str, Any] | None:
 def read_record(path: Path) -> dict[str, Any] | None:
     """One record, when the file is whole and of a form that is still read."""
     record = read_signed(path)
-    return record if record is not None and record.get("schema") in READABLE else None
+    if record is None or record.get("schema") not in READABLE or not isinstance(record.get("key"), str):
+        return None
+    return record
 
 
 def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:

@@ -124,8 +124,7 @@ def _from_project(error: click.UsageError) -> str:
 
 
 def _complain(message: str) -> int:
-    from ..forms import ascii_safe
+    from .terminal import seen
 
-    # Names in it may be a stranger's: nothing in them reaches the terminal but signs that can be seen.
-    print("xbench: " + ascii_safe(" ".join(message.split())), file=sys.stderr)
+    print("xbench: " + seen(" ".join(message.split())), file=sys.stderr)
     return 2

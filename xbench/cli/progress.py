@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -20,6 +19,7 @@ from ..plan import Cell, Plan, Stage
 from ..progress import Reporter
 from ..registry import Registry
 from .tables import rich_tables
+from .terminal import say, seen
 
 LINE_EVERY_S = 30.0
 SMOOTHING = 0.95
@@ -39,7 +39,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        say(text, err=True)
 
     def note(self, text: str) -> None:
         """A line of its own."""
@@ -155,7 +155,7 @@ class RichReporter(ShownReporter):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._live.console.print(text, markup=False)
+        self._live.console.print(seen(text), markup=False)
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A bar of its own."""

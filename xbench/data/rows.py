@@ -19,7 +19,7 @@ from ..keys import content_key, row_line
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
-from .download import NotHereError
+from .download import NotHereError, public
 from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
 from .sources import drop_downloads, explain, locate
@@ -274,6 +274,6 @@ def _with_checksums(message: str, source: Source, paths: Sequence[Path], hashes:
         return message
     for file, path, seen in zip(source.files, paths, hashes, strict=True):
         if file.sha256 is not None and seen != file.sha256:
-            again = f"; get it again from {file.url}" if file.url else "; get it again from its publisher"
+            again = f"; get it again from {public(file.url)}" if file.url else "; get it again from its publisher"
             return f"{message}; {path.name} has sha256 {seen[:12]}..., published {file.sha256[:12]}...{again}"
     return message

@@ -12,7 +12,7 @@ from ..keys import text_sha256
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
 from .archives import DAMAGED, extract
-from .download import NotHereError, expected_bytes, fetch, one_at_a_time
+from .download import NotHereError, expected_bytes, fetch, one_at_a_time, public
 from .hub import bytes_to_fetch, fetch_files, missing_files
 
 _WHOLE = "archive"
@@ -82,8 +82,8 @@ def to_fetch(source: Source, settings: Settings) -> dict[str, int | None]:
         return {}
     urls = [_address(file) for file in source.files if not _is_downloaded(file, settings)]
     if urls and settings.offline:
-        raise NotHereError(f"{urls[0]} was not tried ({settings.why_offline})")
-    return {url: expected_bytes(url) for url in dict.fromkeys(urls)}
+        raise NotHereError(f"{public(urls[0])} was not tried ({settings.why_offline})")
+    return {public(url): expected_bytes(url) for url in dict.fromkeys(urls)}
 
 
 def is_here(source: Source, settings: Settings) -> bool:
@@ -136,7 +136,7 @@ def _kept(url: str, target: Path, name: str, sha256: str | None, settings: Setti
     """
     if not (target / name).is_file():
         if settings.offline:
-            raise NotHereError(f"{url} was not tried ({settings.why_offline})")
+            raise NotHereError(f"{public(url)} was not tried ({settings.why_offline})")
         with one_at_a_time(target):
             if not (target / name).is_file():
                 with new_folder(target) as folder:
