@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -92,25 +93,61 @@ def load_encoder(
         with _reading(f"the configuration in {folder}"):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
-        if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
-            encoder, report = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True,
-                output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
-            )  # fmt: skip
-            _check_report(report, folder)
-            if vocabulary is not None and not vocabulary.full:
-                _shrink(encoder, vocabulary)
-        else:
-            encoder = _load_part(folder, config, vocabulary)
+        # With the model's own code, what goes wrong is a fault of that: its traceback stays.
+        with contextlib.nullcontext() if trust_remote_code else _reading(f"the model in {folder}"):
+            encoder = _load(folder, config, vocabulary, trust_remote_code)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # no head uses it, and its weights are often missing
     return cast("PreTrainedModel", encoder.eval())
 
 
+def _load(folder: Path, config: Any, vocabulary: Vocabulary | None, trust_remote_code: bool) -> PreTrainedModel:
+    """The whole model where its table is needed whole or its code is its own, else the model around a part of it."""
+    own_code = getattr(config, "auto_map", None) is not None
+    if not own_code and vocabulary is not None and not vocabulary.full:
+        return _load_part(folder, config, vocabulary)
+    if not own_code:
+        _check_shapes(folder, _outline(config))
+    encoder, report = AutoModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True,
+        output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
+    )  # fmt: skip
+    _check_report(report, folder)
+    if vocabulary is not None and not vocabulary.full:
+        _shrink(encoder, vocabulary)
+    return cast("PreTrainedModel", encoder)
+
+
+def _outline(config: Any) -> PreTrainedModel:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        return cast("PreTrainedModel", AutoModel.from_config(config))  # type: ignore[no-untyped-call]
+
+
+def _check_shapes(folder: Path, whole: PreTrainedModel) -> None:
+    """Refuse weights of another shape than the configuration's, before memory is taken for the latter.
+
+    Raises:
+        UserError: Some are.
+    """
+    shapes = {name: tuple(weight.shape) for name, weight in whole.state_dict().items()}
+    asked, held = sum(map(math.prod, shapes.values())), 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  # a safetensors file is no mapping
+                own = name if name in shapes else name.partition(".")[2]
+                shape = tuple(file.get_slice(name).get_shape())
+                held += math.prod(shape)
+                if own in shapes and shape != shapes[own]:
+                    raise UserError(f"the weights in {folder} do not fit its config.json: {name:.100}")
+    if asked > 2 * held + 1_000_000:  # what is missing, such as a pooler, is little
+        raise UserError(f"the weights in {folder} do not fit its config.json, which is of {asked:,} weights")
+
+
 def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedModel:
     """Build the model around a small table and copy the rest of the weights."""
-    with torch.device("meta"):
-        whole = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    whole = _outline(config)
+    _check_shapes(folder, whole)
     table, expected = table_name(whole), set(whole.state_dict())
     config.get_text_config().vocab_size = len(vocabulary.ids)
     config.pad_token_id = _place_of(config.pad_token_id, vocabulary)
