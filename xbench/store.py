@@ -89,7 +89,7 @@ class Store:
         signed = read_signed(folder / MANIFEST)
         if signed is None or signed.get("key") != key:
             return None
-        with contextlib.suppress(OSError, KeyError):
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
             files = {WEIGHTS: signed["weights_sha256"], **signed.get("beside_sha256", {})}
             if all(self._digests.sha256(folder / name) == checksum for name, checksum in files.items()):
                 return {name: value for name, value in signed.items() if name != "checksum"}

@@ -193,7 +193,7 @@ def test_downloads(site: Site, place: Path, headers: list[tuple[int, dict[str, s
     target.unlink(missing_ok=True)
     with case("download answers", NotHereError):
         fetch(f"{site.address}/file", target, Settings(cache=place / "cache"))
-        assert target.read_bytes()
+        assert target.is_file()
     assert not list((place / "cache" / "downloads").glob("*.part"))
 
 

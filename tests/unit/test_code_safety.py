@@ -67,7 +67,8 @@ def test_no_module_loads_a_pickle_or_runs_a_text(path: Path) -> None:
         "import pickle", "from joblib import load", "import torch\ntorch.load('x')", "from torch import load",
         "eval('1')", "exec('1')", "import os\nos.system('x')", "import yaml\nyaml.load('x')",
         "import numpy as np\nnp.load('x')", "import numpy as np\nnp.load('x', allow_pickle=True)",
-        "import subprocess\nsubprocess.run('x', shell=True)", "tar.extractall('x')", "import pandas as pd\npd.read_pickle(1)",
+        "import subprocess\nsubprocess.run('x', shell=True)", "tar.extractall('x')",
+        "import pandas as pd\npd.read_pickle(1)",
     ],
 )  # fmt: skip
 def test_each_of_them_would_be_found(source: str) -> None:

@@ -20,13 +20,14 @@ from typing import IO, Any
 
 from .. import __version__
 from ..files import write_json
-from ..forms import ascii_safe
 from ..keys import file_sha256, text_sha256
 from ..settings import Settings
 from .patience import MAY_PASS, Hiccup, Patience, asked_s
 
 TIMEOUT_S = 30.0
 AT_ONCE = 1 << 18
+LONGEST_SHOWN = 300
+"""Letters of an address in a message."""
 _FAILURES = (urllib.error.URLError, http.client.HTTPException, OSError, ValueError)
 _PASSING = (
     ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError, http.client.IncompleteRead,
@@ -74,7 +75,8 @@ def public(url: str) -> str:
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "an address"
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    text = urllib.parse.urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -311,7 +313,8 @@ def _hiccup(error: BaseException) -> Hiccup | None:
 def _reason(error: Any) -> str:
     """A failure in a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code} {ascii_safe(str(error.reason))[:100]}".rstrip()
+        # Not what the server, or urllib of a redirect, says: it may hold an address, or anything.
+        return f"HTTP {error.code} {http.client.responses.get(error.code, '')}".rstrip()
     if isinstance(error, (http.client.InvalidURL, ValueError)):  # their text is the whole address
         return type(error).__name__
     return str(getattr(error, "reason", None) or error) or type(error).__name__
