@@ -52,14 +52,14 @@ def check_address(url: str) -> None:
     """
     try:
         parts = urllib.parse.urlsplit(url)
+        loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
         named = parts.hostname and parts.port != 0
     except ValueError:
-        named = False
-    if not named or not url.isprintable() or " " in url:
-        raise NotHereError(f"{public(url)} is no address")
-    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        raise NotHereError(f"{public(url)} is no address") from None
     if parts.scheme != "https" and not loopback:
         raise NotHereError(f"{public(url)} is not fetched: only https is")
+    if not named or not url.isprintable() or " " in url:
+        raise NotHereError(f"{public(url)} is no address")
     if "@" in parts.netloc:
         raise NotHereError(f"{public(url)} is not fetched: its address holds a user's name or password")
 
@@ -81,6 +81,15 @@ def public(url: str) -> str:
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to where a download may go."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        """Look at the address before urllib does, which has words of its own for some."""
+        check_address(urllib.parse.urljoin(req.full_url, (headers.get("Location") or req.full_url).replace(" ", "%20")))
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str

@@ -101,7 +101,7 @@ def load_encoder(
     return cast("PreTrainedModel", encoder.eval())
 
 
-def _load(folder: Path, config: Any, vocabulary: Vocabulary | None, trust_remote_code: bool) -> PreTrainedModel:
+def _load(folder: Path, config: Any, vocabulary: Vocabulary | None, trust_remote_code: bool) -> Any:
     """The whole model where its table is needed whole or its code is its own, else the model around a part of it."""
     own_code = getattr(config, "auto_map", None) is not None
     if not own_code and vocabulary is not None and not vocabulary.full:
@@ -115,16 +115,16 @@ def _load(folder: Path, config: Any, vocabulary: Vocabulary | None, trust_remote
     _check_report(report, folder)
     if vocabulary is not None and not vocabulary.full:
         _shrink(encoder, vocabulary)
-    return cast("PreTrainedModel", encoder)
+    return encoder
 
 
-def _outline(config: Any) -> PreTrainedModel:
+def _outline(config: Any) -> Any:
     """The model without memory for its weights."""
     with torch.device("meta"):
-        return cast("PreTrainedModel", AutoModel.from_config(config))  # type: ignore[no-untyped-call]
+        return AutoModel.from_config(config)  # type: ignore[no-untyped-call]
 
 
-def _check_shapes(folder: Path, whole: PreTrainedModel) -> None:
+def _check_shapes(folder: Path, whole: Any) -> None:
     """Refuse weights of another shape than the configuration's, before memory is taken for the latter.
 
     Raises:
