@@ -7,7 +7,7 @@ XBENCH_DATA ?= ../shared/data
 # Processes that run the tests, a file in one of them.
 WORKERS ?= 2
 
-.PHONY: demo test lint docs bench clean install
+.PHONY: demo test lint docs bench fuzz clean install
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,17 @@ docs: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,dev,bench]'
 	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m tests.bench
+
+# Damaged and hostile files, thousands of each kind; see tests/fuzz/README.md.
+FUZZ ?= 1000
+FUZZ_SECONDS ?= 60
+fuzz: install
+	XBENCH_DATA=$(XBENCH_DATA) XBENCH_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest -n 0 tests/fuzz
+	if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
+		for target in e5 safetensors tar; do \
+			$(BIN)/python -m tests.fuzz.atheris_binary $$target $(FUZZ_SECONDS) || exit 1; \
+		done; \
+	else echo "without atheris: pip install -c constraints.txt 'xbench[fuzz]'"; fi
 
 clean:
 	rm -rf $(VENV) build

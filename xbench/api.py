@@ -51,6 +51,7 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from .data.archives import open_tar
     from .data.mapped import forget_pages
     from .data.pairs import parallel_tsv
     from .data.text import read_lines
@@ -71,6 +72,7 @@ _LAZY = {
     "limit_text": "leaderboard.layout",
     "linear_export": "heads.exports",
     "mean_pool": "heads.blocks",
+    "open_tar": "data.archives",
     "parallel_predictions": "heads.parallel",
     "parallel_tsv": "data.pairs",
     "read_lines": "data.text",
@@ -133,6 +135,7 @@ __all__ = [
     "limit_text",
     "linear_export",
     "mean_pool",
+    "open_tar",
     "parallel_predictions",
     "parallel_tsv",
     "read_lines",

@@ -7,6 +7,7 @@ The form: https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ TASK_TYPES = {
 """What the hub calls the work that a schema's rows ask for."""
 OTHER = "other"
 DECIMALS = 4
+DEEPEST = 100
 OURS = "xbench"
 """Stands in every metric's ``args``, with the version: what tells our results from those of others."""
 
@@ -217,10 +219,13 @@ def merged(content: str, index: Sequence[Mapping[str, Any]], where: str) -> str:
     block = REGEX_YAML_BLOCK.search(content)
     if block is None:
         return f"---{line_break}{render(index, line_break)}---{line_break}{content}"
+    if _deepest(block[2]) > DEEPEST:
+        raise UserError(f"{where}: its metadata holds lists within lists more than {DEEPEST} deep")
     try:
         before = yaml.safe_load(block[2]) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: its metadata is not YAML: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: a day that no month has, and so on
+        line = " ".join(str(error).split())
+        raise UserError(f"{where}: its metadata is not YAML: {line:.300}") from None
     if not isinstance(before, dict):
         raise UserError(f"{where}: its metadata is not a table of keys")
     after = {**before, INDEX: _joined(before.get(INDEX), index, where)}
@@ -234,12 +239,18 @@ def merged(content: str, index: Sequence[Mapping[str, Any]], where: str) -> str:
     return content[: block.start(2)] + written.rstrip("\r\n") + content[block.end(2) :]
 
 
+def _deepest(text: str) -> int:
+    """How deep brackets stand within each other: YAML's reader takes time by the square of it."""
+    depths = itertools.accumulate(1 if one in "[{" else -1 for one in text if one in "[{]}")
+    return max(depths, default=0)
+
+
 def _load(text: str) -> Any:
     import yaml
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return None
 
 

@@ -35,7 +35,7 @@ def parse_curriculum(text: str, order: Collection[str] = ()) -> Curriculum:
     for part in text.split(":"):
         names = [name.strip() for name in part.split("+")]
         if not all(names) or FROZEN in names:
-            raise UserError(f"curriculum {text!r}: write DATASET, A:B (A, then B), A+B (mixed) or none")
+            raise UserError(f"curriculum {text!r:.200}: write DATASET, A:B (A, then B), A+B (mixed) or none")
         if len(set(names)) < len(names):
             raise UserError(f"curriculum {text!r} mixes a dataset with itself")
         stages.append(tuple(sorted(names, key=lambda name: (rank.get(name, len(rank)), name))))

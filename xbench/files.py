@@ -238,7 +238,7 @@ class Digests:
 
     def _known(self, real: Path, seen: list[Any]) -> str | None:
         """What is remembered of it, if it is still the same and the memory is whole."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             known = json.loads(self.memory(real).read_text(encoding="utf-8"))
             if known["file"] == seen and known["check"] == _check(seen, known["sha256"]):
                 return str(known["sha256"])
@@ -265,7 +265,7 @@ def recheck(memory: Path) -> str:
             if known.get("check", _check(seen, digest)) != _check(seen, digest):
                 return "it does not have its checksum"
             path = Path(seen[0])
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             return "it cannot be read"
         if path.is_file():
             state = path.stat()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .toml_files import FLAG, LIST, TEXT, WHOLE, WHOLES, Kind, check_values, is_number, read_toml
+from .toml_files import FLAG, LIST, TEXT, WHOLE, WHOLES, Kind, brief, check_values, is_number, read_toml
 
 NAME = "xbench.toml"
 VARIABLE = "XBENCH_PROJECT"
@@ -126,7 +126,7 @@ def read_project(path: Path, above: bool = False) -> Project:
     check_values(values, {**PLACES, **REQUEST}, (), str(path))
     folder = path.absolute().parent
     places = {
-        name: str(folder / Path(value).expanduser()) if isinstance(value, str) else value
+        name: str(folder / _place(value, name, path)) if isinstance(value, str) else value
         for name, value in values.items()
         if name in PLACES and name != "plugins"
     }
@@ -135,9 +135,20 @@ def read_project(path: Path, above: bool = False) -> Project:
     return Project(path.absolute(), places, request, values.get("recipe", {}), plugins, above)
 
 
+def _place(value: str, name: str, path: Path) -> Path:
+    """A path that stands in the file."""
+    try:
+        os.fsencode(value)
+        if "\0" in value:
+            raise ValueError
+        return Path(value).expanduser()
+    except (ValueError, RuntimeError):  # half a surrogate pair, a null byte, no such user
+        raise UserError(f"{path}: {name}: {brief(value)} is no path") from None
+
+
 def _plugin(folder: Path, name: str, path: Path) -> Path:
     """A plugin file of a project: in its folder, links followed."""
-    file = folder / name
+    file = folder / _place(name, "plugins", path)
     if not file.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{path}: plugins: {name} does not lie in {folder}: pass it with --plugin")
     return file

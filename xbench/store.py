@@ -104,7 +104,7 @@ class Store:
         folder = self._cache / "stages" / key
         signed = read_signed(folder / MANIFEST)
         if signed is not None and signed.get("key") == key:
-            with contextlib.suppress(FileNotFoundError, KeyError):
+            with contextlib.suppress(FileNotFoundError, KeyError, TypeError, ValueError):
                 if all(self._digests.sha256(folder / name) == sha for name, sha in stage_files(signed).items()):
                     if used:
                         mark_used(folder)
@@ -366,6 +366,8 @@ def sign(record: Mapping[str, Any]) -> dict[str, Any]:
 def read_signed(path: Path) -> dict[str, Any] | None:
     """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if not path.is_file():  # a pipe would be waited for
+            return None
         signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if sign(signed)["checksum"] == signed["checksum"]:
             return signed
@@ -375,7 +377,9 @@ def read_signed(path: Path) -> dict[str, Any] | None:
 def read_record(path: Path) -> dict[str, Any] | None:
     """One record, when the file is whole and of a form that is still read."""
     record = read_signed(path)
-    return record if record is not None and record.get("schema") in READABLE else None
+    if record is None or record.get("schema") not in READABLE or not isinstance(record.get("key"), str):
+        return None
+    return record
 
 
 def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:

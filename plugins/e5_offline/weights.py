@@ -60,6 +60,8 @@ class WeightFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.stat().st_size == 0:  # which cannot be mapped
+            raise WeightFileError(f"{path} is empty")
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         self._at = 0
         if bytes(self._take(4)) != MAGIC:
@@ -73,6 +75,8 @@ class WeightFile:
         self.shape = Shape(
             hidden, layers, heads, feed_forward, vocabulary, positions, types, layer_norm_eps=round(float(eps), 15)
         )
+        if min(sizes) < 1:
+            raise WeightFileError(f"{path} has a shape of {', '.join(map(str, sizes))}")
         self.pieces, self.scores = self._tokenizer()
         self.entries = self._directory()
 
@@ -93,7 +97,13 @@ class WeightFile:
         offsets = np.frombuffer(self._take(4 * (count + 1)).tobytes(), "<u4")
         scores = np.frombuffer(self._take(4 * count).tobytes(), "<f4").astype(np.float32)
         blob = self._take(int(blob_size)).tobytes()
-        pieces = [blob[start:end].decode("utf-8") for start, end in itertools.pairwise(offsets)]
+        ends = offsets.astype(np.int64)
+        if (np.diff(ends) < 0).any() or ends[-1] > len(blob):  # else a small file could hold the same text many times
+            raise WeightFileError("the tokenizer's pieces do not lie one behind the other")
+        try:
+            pieces = [blob[start:end].decode("utf-8") for start, end in itertools.pairwise(ends.tolist())]
+        except UnicodeDecodeError as error:
+            raise WeightFileError(f"a piece of the tokenizer is not UTF-8: {error.reason}") from None
         _rules, table_size = self._unpack("iI")  # a normalisation table follows; the tokenizer does not need it
         self._take(int(table_size))
         return pieces, scores
@@ -103,7 +113,7 @@ class WeightFile:
         entries = {}
         for _ in range(int(count)):
             (length,) = self._unpack("H")
-            name = self._take(int(length)).tobytes().decode("ascii")
+            name = self._take(int(length)).tobytes().decode("ascii", "backslashreplace")
             entries[name] = Entry(*(int(value) for value in self._unpack("BIQQ")))
         return entries
 
@@ -117,9 +127,11 @@ class WeightFile:
             Its weights in file order, flat, shape (elements,).
 
         Raises:
-            WeightFileError: The directory does not fit the file.
+            WeightFileError: The directory does not have it, or does not fit the file.
         """
-        entry = self.entries[name]
+        entry = self.entries.get(name)
+        if entry is None or entry.encoding not in (FLOAT32, FOUR_BIT):
+            raise WeightFileError(f"the weight file has no tensor {name} in an encoding that is known")
         raw = self._bytes[entry.offset : entry.offset + entry.size]
         blocks, rest = divmod(entry.elements, BLOCK_WEIGHTS)
         expected = 4 * entry.elements if entry.encoding == FLOAT32 else blocks * BLOCK_BYTES

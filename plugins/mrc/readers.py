@@ -133,13 +133,15 @@ def read_parallel_questions(paths: Sequence[Path]) -> Iterator[Row]:
 def _questions(path: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     try:
         articles = json.loads(path.read_bytes().decode("utf-8-sig"))["data"]
-    except (ValueError, KeyError, TypeError) as error:  # a UnicodeDecodeError is a ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
         raise DataError(f"{path}: not SQuAD JSON ({type(error).__name__}: {error}); get the file again") from None
     number = 0
     try:
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
+                    if not isinstance(question, dict) or not {"id", "question"} <= question.keys():
+                        raise TypeError("a question has an id and a text")
                     number += 1
                     yield paragraph, question
     except (KeyError, TypeError, AttributeError) as error:

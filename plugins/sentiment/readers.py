@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xbench.api import DataError, Row, read_lines
+from xbench.api import DataError, Row, open_tar, read_lines
 
 LABELS = ("negative", "positive")
 NSMC_HEADER = ["id", "document", "label"]
-_REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
+_REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/([0-9]{1,9})_([0-9]{1,9})\.txt")
 _SIDES = ("neg", "pos")
+LONGEST = 16 << 20
+"""Bytes of a review, at most; the longest published one has 13,000."""
 
 
 def read_nsmc(paths: Sequence[Path]) -> Iterator[Row]:
@@ -56,15 +59,21 @@ def read_lmrd(paths: Sequence[Path], split: str) -> Iterator[Row]:
     """
     found: dict[tuple[int, int], tuple[str, bytes]] = {}
     try:
-        with tarfile.open(paths[0]) as tar:
+        with open_tar(paths[0]) as tar:
             for member in tar:
                 match = _REVIEW.fullmatch(member.name.removeprefix("./"))
-                content = tar.extractfile(member) if match and match[1] == split and member.isfile() else None
+                ours = match and match[1] == split and member.isreg() and not member.issparse()
+                if ours and member.size > LONGEST:
+                    raise tarfile.ReadError(f"a review of {member.size:,} bytes")
+                content = tar.extractfile(member) if ours else None
                 if match and content is not None:
                     key = _SIDES.index(match[2]), int(match[3])
                     found[key] = f"{match[2]}/{match[3]}_{match[4]}", content.read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{paths[0]}: not a whole tar ({type(error).__name__}: {error}); get the file again") from None
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, OverflowError) as error:
+        line = " ".join(str(error).split())
+        raise DataError(
+            f"{paths[0]}: not a whole tar ({type(error).__name__}: {line:.200}); get the file again"
+        ) from None
     yield from _reviews(paths[0], found)
 
 

@@ -13,6 +13,9 @@ from xbench.api import DataError, Row, read_lines
 
 KORSTS_HEADER = ["genre", "filename", "year", "id", "score", "sentence1", "sentence2"]
 
+LONGEST = 1 << 20
+"""Letters of a line that is unpacked, at most."""
+
 
 def read_stsb(paths: Sequence[Path]) -> Iterator[Row]:
     """STS Benchmark: no header; score in column 5, sentences in 6 and 7, at times two more columns.
@@ -106,11 +109,14 @@ def read_hub_json(paths: Sequence[Path]) -> Iterator[Row]:
     index = 0
     try:
         with gzip.open(paths[0], "rt", encoding="utf-8", newline="\n") as lines:
-            for index, line in enumerate(lines):
+            while line := lines.readline(LONGEST):
+                if len(line) == LONGEST:
+                    raise ValueError
                 yield _hub_row(index, json.loads(line))
+                index += 1
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{paths[0]}: damaged, delete it and get it again ({error})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise DataError(f"{paths[0]}, line {index + 1}: not a pair with a score") from None
 
 
@@ -136,7 +142,7 @@ def read_hub_parquet(paths: Sequence[Path]) -> Iterator[Row]:
                 index += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{paths[0]}: damaged, delete it and get it again ({error})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise DataError(f"{paths[0]}, row {index}: not a pair with a score") from None
 
 

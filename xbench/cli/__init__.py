@@ -147,5 +147,7 @@ def _from_project(error: click.UsageError) -> str:
 
 
 def _complain(message: str, status: int = 2) -> int:
-    print("xbench: " + " ".join(message.split()), file=sys.stderr)
+    from .terminal import seen
+
+    print("xbench: " + seen(" ".join(message.split())), file=sys.stderr)
     return status

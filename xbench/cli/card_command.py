@@ -11,6 +11,7 @@ import click
 from ..errors import UserError
 from .listing import open_registry
 from .options import json_option, out_option, plugin_option, split_names
+from .terminal import say
 
 
 @click.command("card")
@@ -52,7 +53,7 @@ def command(
     else:
         records, damaged = load_records(out)
         for path in damaged:
-            click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
+            say(f"warning: {path} is no whole record of this version and was left out", err=True)
         if not records:
             raise UserError(f"there are no records in {out / 'results'} (--out names the folder that holds it)")
         chosen = records_of(model, records, train, split_names(tasks))
@@ -82,7 +83,7 @@ def _put(path: Path, change: Callable[[str], str]) -> None:
         raise UserError(f"--into {path}: is not UTF-8") from None
     changed = change(content)
     if changed == content:
-        click.echo(f"{path} has these results already", err=True)
+        say(f"{path} has these results already", err=True)
         return
     write_atomic(real, changed.encode("utf-8"))
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}", err=True)

@@ -20,6 +20,7 @@ from ..registry import Registry
 from ..settings import Settings
 from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
+from .terminal import say
 
 TEXT = 300
 """Letters of a text that are shown; ``--json`` has all."""
@@ -76,7 +77,7 @@ def _rows_of(pair: Pair, most: int, registry: Registry, settings: Settings) -> l
     try:
         return disagreements(pair, most, registry, settings)
     except UserError as error:
-        click.echo(f"note: no rows of {pair.first.column}: {error}", err=True)
+        say(f"note: no rows of {pair.first.column}: {error}", err=True)
         return []
 
 

@@ -22,6 +22,7 @@ from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option
 from .project_options import active
 from .request import command_line, make_request, request_options
+from .terminal import say
 from .track_options import track_options, tracking
 
 
@@ -63,7 +64,7 @@ def command(
     registry.access = Access(settings.offline or dry_run, trust_remote_code)
     plan = make_plan(make_request(asked), registry)
     for line in plan.left_out:
-        click.echo(f"note: {line}", err=True)
+        say(f"note: {line}", err=True)
     if dry_run:
         from .dry_run import print_plan
 
@@ -125,10 +126,10 @@ def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
     from ..leaderboard.publish import build, load_records, publishing
 
     def note(text: str) -> None:
-        click.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
 
     for path in build(settings.out, registry, note=note).damaged:
-        click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
+        say(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
         return False
@@ -138,7 +139,7 @@ def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
         build(settings.out, registry)
     for one in undrawn:
         word = "FAILED" if one.trace else "not drawn:"
-        click.echo(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)
+        say(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)
     return any(one.trace for one in undrawn)
 
 

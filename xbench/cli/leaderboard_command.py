@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..leaderboard.publish import Built, build, differing
 from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..merge import Merged
@@ -34,7 +35,7 @@ def build_command(out: Path, plugins: tuple[Path, ...], as_json: bool) -> int:
     built = build(out, open_registry(plugins), whole=True)
     _tell(built)
     for path in built.written:
-        click.echo(path, err=as_json)
+        say(path, err=as_json)
     if as_json:
         _print_built(built, "written")
     return 1 if built.damaged else 0
@@ -50,7 +51,7 @@ def check_command(out: Path, plugins: tuple[Path, ...], as_json: bool) -> int:
     found = differing(out, open_registry(plugins))
     _tell(found)
     for path in found.written:
-        click.echo(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
+        say(f"{path} is not what the records give: run xbench leaderboard build --out {out}", err=True)
     if as_json:
         _print_built(found, "differing")
     return 1 if found.written or found.damaged else 0
@@ -74,7 +75,7 @@ def refresh_command(
     files: list[dict[str, object]] = []
     for path, reason in refresh(open_registry(plugins), make_settings(data, cache, offline, out=out)):
         files.append({"path": str(path), "refreshed": not reason, "said": reason})
-        click.echo(f"{path}: {reason or 'refreshed'}", err=bool(reason) or as_json)
+        say(f"{path}: {reason or 'refreshed'}", err=bool(reason) or as_json)
     done = sum(bool(one["refreshed"]) for one in files)
     left = len(files) - done
     if as_json:
@@ -130,10 +131,10 @@ def _tell_merged(one: Merged, dry_run: bool, as_json: bool) -> None:
 
     if one.outcome == "taken":
         word = "would be taken" if dry_run else "taken"
-        click.echo(f"{one.place}: {word} ({one.said})", err=as_json)
+        say(f"{one.place}: {word} ({one.said})", err=as_json)
     elif one.outcome != "here" or one.said:
         word = "already here" if one.outcome == "here" else one.outcome
-        click.echo(f"{ascii_safe(str(one.path))}: {word}: {one.said}", err=True)
+        say(f"{ascii_safe(str(one.path))}: {word}: {one.said}", err=True)
 
 
 def _merged_line(counts: Counter[str], dry_run: bool) -> str:
@@ -170,6 +171,6 @@ def _print_built(built: Built, word: str) -> None:
 
 def _tell(built: Built) -> None:
     for path in built.damaged:
-        click.echo(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
+        say(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
     for reason in built.left_out:
-        click.echo(f"note: {reason}", err=True)
+        say(f"note: {reason}", err=True)

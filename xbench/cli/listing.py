@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from ..registry import Registry, load_registry
+from .terminal import say
 
 
 def open_registry(plugins: Sequence[Any]) -> Registry:
     """Load the plugins and tell, on stderr, what is wrong with any."""
     registry = load_registry(plugins)
     for problem in registry.problems():
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
     return registry
 
 

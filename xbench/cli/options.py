@@ -12,6 +12,7 @@ import click
 from ..errors import UserError
 from ..settings import Listener, Settings, default_cache
 from .project_options import with_project_plugins
+from .terminal import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +44,7 @@ class _Notes(Listener):
     """For commands that report nothing else: whoever waits for a download is told why."""
 
     def note(self, text: str) -> None:
-        click.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
 
 
 def make_settings(data: Path | None, cache: Path | None, offline: bool, **others: Any) -> Settings:

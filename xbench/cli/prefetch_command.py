@@ -21,6 +21,7 @@ from .dry_run import size
 from .listing import open_registry
 from .options import json_option, make_settings, place_options, plugin_option
 from .request import command_line, make_request, request_options
+from .terminal import say
 
 LINE_EVERY_S = 5.0
 MB = 1 << 20
@@ -38,7 +39,7 @@ class Lines(Listener):
     def note(self, text: str) -> None:
         """A line of its own."""
         with self._lock:
-            click.echo(f"note: {text}", err=True)
+            say(f"note: {text}", err=True)
 
     def fetched(self, label: str, done: int, total: int | None) -> None:
         """A line every few seconds."""
@@ -47,13 +48,13 @@ class Lines(Listener):
             last = self._said.setdefault(label, now)
             if now - last >= LINE_EVERY_S and done >= LITTLE:
                 self._said[label] = now
-                click.echo(f"  {label}: {_bytes(done)} of {_bytes(total)}", err=True)
+                say(f"  {label}: {_bytes(done)} of {_bytes(total)}", err=True)
 
     def done(self, found: Finding) -> None:
         """A thing is here, or cannot be had."""
         with self._lock:
             line = f"here: {found.need.label}" if found.here else f"NOT HERE: {found.need.label}: {found.why_not}"
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 @click.command("prefetch")
@@ -86,7 +87,7 @@ def command(
     wanted = needs(plan, registry)
     first = survey(wanted, registry, settings)
     for line in _sizes(first, settings.cache):
-        click.echo(line, err=True)
+        say(line, err=True)
     last = first
     if not (dry_run or settings.offline):
         last = fetch(wanted, registry, settings, lines.done)

@@ -12,7 +12,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -24,6 +23,7 @@ from ..progress import Reporter
 from ..registry import Registry
 from ..stopping import Interrupted
 from .tables import rich_tables
+from .terminal import say, seen
 
 LINE_EVERY_S = 30.0
 SMOOTHING = 0.95
@@ -70,7 +70,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        say(text, err=True)
 
     def note(self, text: str) -> None:
         """A line of its own."""
@@ -214,7 +214,7 @@ class RichReporter(ShownReporter):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._live.console.print(text, markup=False)
+        self._live.console.print(seen(text), markup=False)
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A bar of its own."""

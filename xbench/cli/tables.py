@@ -28,6 +28,7 @@ from ..leaderboard.orders import orders
 from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
+from .terminal import safe_console
 
 STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim", "floor": "dim"}
 
@@ -78,8 +79,10 @@ def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_st
 
 def wide_console(to_stderr: bool) -> Console:
     """A console that does not fold tables into a pipe's 80 columns."""
-    console = Console(stderr=to_stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=to_stderr, highlight=False, width=160)
+    console: Console = safe_console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:
+        console = safe_console(stderr=to_stderr, highlight=False, width=160)
+    return console
 
 
 def failure_table(failures: Sequence[Failure]) -> None:

@@ -10,6 +10,7 @@ import click
 from ..errors import UserError
 from .listing import open_registry
 from .options import json_option, out_option, plugin_option
+from .terminal import say
 
 
 @click.command("verify")
@@ -48,9 +49,9 @@ def command(
     records, damaged = ([], []) if printed else load_records(out)
     report = verify(records, folder or out / "anchors", registry)
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     for path in damaged:
-        click.echo(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
+        say(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
     if as_json:
         values = {**report.values(), "damaged": [str(path) for path in damaged]}
         click.echo(json.dumps({"findings": values["findings"]} if printed else values, indent=2, ensure_ascii=False))

@@ -27,6 +27,8 @@ from .patience import MAY_PASS, Hiccup, Patience, asked_s
 
 TIMEOUT_S = 30.0
 AT_ONCE = 1 << 18
+LONGEST_SHOWN = 300
+"""Letters of an address in a message."""
 _FAILURES = (urllib.error.URLError, http.client.HTTPException, OSError, ValueError)
 _PASSING = (
     ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError, http.client.IncompleteRead,
@@ -51,15 +53,44 @@ def check_address(url: str) -> None:
     """
     try:
         parts = urllib.parse.urlsplit(url)
+        loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        named = parts.hostname and parts.port != 0
     except ValueError:
-        raise NotHereError(f"{url} is no address") from None
-    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        raise NotHereError(f"{public(url)} is no address") from None
     if parts.scheme != "https" and not loopback:
-        raise NotHereError(f"{url} is not fetched: only https is")
+        raise NotHereError(f"{public(url)} is not fetched: only https is")
+    if not named or not url.isprintable() or " " in url:
+        raise NotHereError(f"{public(url)} is no address")
+    if "@" in parts.netloc:
+        raise NotHereError(f"{public(url)} is not fetched: its address holds a user's name or password")
+
+
+def public(url: str) -> str:
+    """An address as people may see it: whatever could be a secret in it, a user's name or a query, is left out.
+
+    Args:
+        url: The address.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "an address"
+    text = urllib.parse.urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to where a download may go."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        """Look at the address before urllib does, which has words of its own for some."""
+        check_address(urllib.parse.urljoin(req.full_url, (headers.get("Location") or req.full_url).replace(" ", "%20")))
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
@@ -85,7 +116,7 @@ def fetch(url: str, target: Path, settings: Settings, sha256: str | None = None)
         WriteError: The disk is full, or the cache cannot be written.
     """
     if settings.offline:
-        raise NotHereError(f"{url} was not tried ({settings.why_offline})")
+        raise NotHereError(f"{public(url)} was not tried ({settings.why_offline})")
     check_address(url)
     part = _Part(settings.cache / "downloads" / f"{text_sha256(url)[:32]}.part")
     download = _Download(url, part, settings)
@@ -129,9 +160,9 @@ def expected_bytes(url: str) -> int | None:
     except urllib.error.HTTPError as error:
         if error.code in MAY_PASS or error.code in (405, 501):  # busy, or it takes no such question
             return None
-        raise NotHereError(f"{url} cannot be fetched ({_reason(error)})") from None
+        raise NotHereError(f"{public(url)} cannot be fetched ({_reason(error)})") from None
     except _FAILURES as error:
-        raise NotHereError(f"{url} cannot be fetched ({_reason(error)})") from None
+        raise NotHereError(f"{public(url)} cannot be fetched ({_reason(error)})") from None
 
 
 def _open(url: str, method: str, headers: dict[str, str]) -> http.client.HTTPResponse:
@@ -159,7 +190,7 @@ class _Part:
 
     def validator(self) -> str:
         """What the server called the file when the part came from it; empty where it had no name for it."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             return str(json.loads(self._about.read_text(encoding="utf-8"))["validator"])
         return ""
 
@@ -203,20 +234,20 @@ class _Download:
         Raises:
             NotHereError: It cannot be had.
         """
-        patience = Patience(self._url, self._listener.note)
+        patience = Patience(public(self._url), self._listener.note)
         while True:
             try:
                 return self._once()
             except BrokenOffError as error:
                 if not patience.wait(Hiccup(str(error)), self._got_on()):
-                    raise NotHereError(f"{self._url} {error}{patience.spent()}") from None
+                    raise NotHereError(f"{public(self._url)} {error}{patience.spent()}") from None
             except WriteError:
                 raise  # no server's doing, and the next source's file would not fit either
             except _FAILURES as error:
                 hiccup = _hiccup(error)
                 if hiccup is None or not patience.wait(hiccup, self._got_on()):
                     reason = f"{_reason(error)}{patience.spent()}"
-                    raise NotHereError(f"{self._url} cannot be fetched ({reason})") from None
+                    raise NotHereError(f"{public(self._url)} cannot be fetched ({reason})") from None
 
     def _got_on(self) -> bool:
         """Whether more is here to go on from than ever before, and enough of it to come to an end that way."""
@@ -252,7 +283,7 @@ class _Download:
                 with writing(self._part.path):
                     _write(file, piece)
                 have += len(piece)
-                self._listener.fetched(self._url, have, total)
+                self._listener.fetched(public(self._url), have, total)
         if total is not None and have != total:
             if have > total:
                 self._part.drop()
@@ -295,5 +326,8 @@ def _hiccup(error: BaseException) -> Hiccup | None:
 def _reason(error: Any) -> str:
     """A failure in a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code} {error.reason}".rstrip()
+        # Not what the server, or urllib of a redirect, says: it may hold an address, or anything.
+        return f"HTTP {error.code} {http.client.responses.get(error.code, '')}".rstrip()
+    if isinstance(error, (http.client.InvalidURL, ValueError)):  # their text is the whole address
+        return type(error).__name__
     return str(getattr(error, "reason", None) or error) or type(error).__name__

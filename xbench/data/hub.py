@@ -8,13 +8,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..disk import refusal
 from ..errors import StoppedError
 from ..settings import Settings
 from ..types import Hub
-from .download import NotHereError
+from .download import NotHereError, check_address
 from .patience import MAY_PASS, Hiccup, Patience, asked_s
 
 T = TypeVar("T")
@@ -131,9 +131,12 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
     """
     patience = Patience(f"hub {kind} {repository}", settings.listener.note)
     _check_reachable()
+    _only_tls()
     while True:
         try:
             return ask()
+        except NotHereError:
+            raise
         except Exception as error:  # noqa: BLE001  # the hub's client raises many kinds; each means: not from here
             _stop_if_full(error)
             hiccup = _hiccup(error)
@@ -157,6 +160,19 @@ def _stop_if_full(error: Exception) -> None:
         ) from error
 
 
+def _only_tls() -> None:
+    """Let the hub's client follow no redirect to where a download may not go."""
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    hooks = getattr(get_session(), "event_hooks", None)  # older clients talk by another library, without hooks
+    if hooks is not None and _check_request not in hooks["request"]:
+        hooks["request"].append(_check_request)
+
+
+def _check_request(request: Any) -> None:
+    check_address(str(request.url))
+
+
 def _check_reachable() -> None:
     """See at once that there is no network: the hub's client tries again for half a minute, for each file.
 
@@ -165,6 +181,7 @@ def _check_reachable() -> None:
     """
     from huggingface_hub import constants
 
+    check_address(constants.ENDPOINT)
     if urllib.request.getproxies():  # which may know better
         return
     parts = urllib.parse.urlsplit(constants.ENDPOINT)

@@ -22,7 +22,7 @@ from ..locks import Locks
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
-from .download import NotHereError
+from .download import NotHereError, public
 from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
 from .sources import drop_downloads, explain, locate
@@ -184,7 +184,7 @@ def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
     Raises:
         OSError: It cannot be looked at, whole or not.
     """
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
             mark_used(folder)
@@ -287,6 +287,6 @@ def _with_checksums(message: str, source: Source, paths: Sequence[Path], hashes:
         return message
     for file, path, seen in zip(source.files, paths, hashes, strict=True):
         if file.sha256 is not None and seen != file.sha256:
-            again = f"; get it again from {file.url}" if file.url else "; get it again from its publisher"
+            again = f"; get it again from {public(file.url)}" if file.url else "; get it again from its publisher"
             return f"{message}; {path.name} has sha256 {seen[:12]}..., published {file.sha256[:12]}...{again}"
     return message

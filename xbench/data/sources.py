@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
 import shutil
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +11,9 @@ from ..files import new_folder
 from ..keys import text_sha256
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
-from .download import NotHereError, expected_bytes, fetch, one_at_a_time
+from .archives import DAMAGED, extract
+from .download import NotHereError, expected_bytes, fetch, one_at_a_time, public
 from .hub import bytes_to_fetch, fetch_files, missing_files
-
-_DAMAGED = (
-    KeyError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
-)  # fmt: skip
-"""What the archive readers raise; a password or an unknown method is a RuntimeError."""
-
 
 _WHOLE = "archive"
 
@@ -91,8 +82,8 @@ def to_fetch(source: Source, settings: Settings) -> dict[str, int | None]:
         return {}
     urls = [_address(file) for file in source.files if not _is_downloaded(file, settings)]
     if urls and settings.offline:
-        raise NotHereError(f"{urls[0]} was not tried ({settings.why_offline})")
-    return {url: expected_bytes(url) for url in dict.fromkeys(urls)}
+        raise NotHereError(f"{public(urls[0])} was not tried ({settings.why_offline})")
+    return {public(url): expected_bytes(url) for url in dict.fromkeys(urls)}
 
 
 def is_here(source: Source, settings: Settings) -> bool:
@@ -147,7 +138,7 @@ def _kept(url: str, target: Path, name: str, sha256: str | None, settings: Setti
     """
     if not (target / name).is_file():
         if settings.offline:
-            raise NotHereError(f"{url} was not tried ({settings.why_offline})")
+            raise NotHereError(f"{public(url)} was not tried ({settings.why_offline})")
         with one_at_a_time(target, url, settings):
             if not (target / name).is_file():
                 with new_folder(target) as folder:
@@ -193,19 +184,10 @@ def drop_downloads(files: Sequence[SourceFile], hashes: Sequence[str], settings:
 
 
 def _extract(archive: Path, member: str, target: Path, settings: Settings) -> None:
-    """One member of a zip or tar, by its exact name; nothing else in the archive touches the disk."""
+    """One member of a zip or tar, by its exact name."""
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as zipped, zipped.open(member) as inner, target.open("wb") as file:
-                shutil.copyfileobj(inner, file, 1 << 20)
-            return
-        with tarfile.open(archive) as tar:
-            found = tar.extractfile(member)
-            if found is None:
-                raise KeyError(member)
-            with found, target.open("wb") as file:
-                shutil.copyfileobj(found, file, 1 << 20)
-    except _DAMAGED:
+        extract(archive, member, target)
+    except DAMAGED:
         if not settings.offline:
             shutil.rmtree(archive.parent, ignore_errors=True)  # the next run fetches it again
         raise NotHereError(f"the archive does not hold {member}, or is damaged") from None

@@ -183,7 +183,7 @@ class _Index:
 def _read(folder: Path) -> _Index:
     """A folder's index; a damaged one, or one whose pictures are not all there, makes them be drawn anew."""
     index = None
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     if not isinstance(index, dict) or not isinstance(index.get("pictures"), list):
         return _Index()

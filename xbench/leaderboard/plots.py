@@ -216,7 +216,7 @@ def _stands(plot: Plot, index: Mapping[str, Any], folder: Path) -> bool:
 
 def _read(folder: Path) -> dict[str, Any]:
     """The index; nothing where it is missing, damaged, or names files that are not plain names."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if isinstance(index, dict) and all(_is_entry(entry) for entry in index.values()):
             return index

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,33 @@ def load_records(out: Path) -> tuple[list[Record], list[Path]]:
     """
     found = list(read_records(out))
     return [record for _, record in found if record is not None], [path for path, record in found if record is None]
+
+
+@contextlib.contextmanager
+def naming_misshapen(out: Path) -> Iterator[None]:
+    """Where something goes wrong with records, look whether one of them has no record's form, and name that.
+
+    Records that were merged were looked at before; one that was copied by hand was not. To look at all of them
+    beforehand would take longer than to read them.
+
+    Args:
+        out: The folder that holds ``results/``.
+
+    Raises:
+        UserError: One has not.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        from ..record_form import record_errors
+
+        for path, record in read_records(out):
+            errors = record_errors(record) if record is not None else []
+            if errors:
+                raise UserError(f"{path} is no record: {errors[0]}: take it away, or get it again") from None
+        raise
 
 
 def check_out(out: Path) -> None:
@@ -109,7 +137,7 @@ def build(out: Path, registry: Registry, whole: bool = False, note: Callable[[st
         UserError: It would overwrite a page that xbench has not made.
     """
     check_out(out)
-    with publishing(out, note):
+    with publishing(out, note), naming_misshapen(out):
         return _build(out, registry, whole)
 
 
@@ -147,6 +175,11 @@ def differing(out: Path, registry: Registry) -> Built:
     Returns:
         As ``written`` the files that a build would change. The page is looked at where it is there.
     """
+    with naming_misshapen(out):
+        return _differing(out, registry)
+
+
+def _differing(out: Path, registry: Registry) -> Built:
     from .material import gather, render, render_html
     from .plots import stale
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ..errors import UserError
+from ..forms import ascii_safe
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -33,19 +37,37 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> PreTrainedT
     Raises:
         UserError: It cannot be loaded, or has no padding token.
     """
-    try:
+    with _reading(f"the tokenizer in {folder}"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, ImportError) as error:
-        raise UserError(f"the tokenizer in {folder} cannot be loaded: {_first_line(error)}") from None
     if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {folder} has no padding token: encoders need one")
     return cast("PreTrainedTokenizerBase", tokenizer)
 
 
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever transformers stumbles over in a model's files is a fault of the files: it raises many kinds.
+
+    Raises:
+        UserError: It stumbled.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the tokenizers' reader raises no other kind
+        raise UserError(f"{what} cannot be loaded: {_first_line(error)}") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the tokenizers' reader, which is Rust, gave up
+            raise
+        raise UserError(f"{what} cannot be loaded: it is damaged") from None
+
+
 def table_size(folder: Path, trust_remote_code: bool = False) -> int:
     """The number of rows of a model's embedding table, from its configuration."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    return int(config.get_text_config().vocab_size)
+    with _reading(f"the configuration in {folder}"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        return int(config.get_text_config().vocab_size)
 
 
 def load_encoder(
@@ -68,27 +90,64 @@ def load_encoder(
         UserError: The weights do not fit the configuration.
     """
     with Quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        with _reading(f"the configuration in {folder}"):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         config.dtype = torch.float32
-        if getattr(config, "auto_map", None) is not None or vocabulary is None or vocabulary.full:
-            encoder, report = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True,
-                output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
-            )  # fmt: skip
-            _check_report(report, folder)
-            if vocabulary is not None and not vocabulary.full:
-                _shrink(encoder, vocabulary)
-        else:
-            encoder = _load_part(folder, config, vocabulary)
+        # With the model's own code, what goes wrong is a fault of that: its traceback stays.
+        with contextlib.nullcontext() if trust_remote_code else _reading(f"the model in {folder}"):
+            encoder = _load(folder, config, vocabulary, trust_remote_code)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # no head uses it, and its weights are often missing
     return cast("PreTrainedModel", encoder.eval())
 
 
+def _load(folder: Path, config: Any, vocabulary: Vocabulary | None, trust_remote_code: bool) -> Any:
+    """The whole model where its table is needed whole or its code is its own, else the model around a part of it."""
+    own_code = getattr(config, "auto_map", None) is not None
+    if not own_code and vocabulary is not None and not vocabulary.full:
+        return _load_part(folder, config, vocabulary)
+    if not own_code:
+        _check_shapes(folder, _outline(config))
+    encoder, report = AutoModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code, use_safetensors=True,
+        output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
+    )  # fmt: skip
+    _check_report(report, folder)
+    if vocabulary is not None and not vocabulary.full:
+        _shrink(encoder, vocabulary)
+    return encoder
+
+
+def _outline(config: Any) -> Any:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        return AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+
+
+def _check_shapes(folder: Path, whole: Any) -> None:
+    """Refuse weights of another shape than the configuration's, before memory is taken for the latter.
+
+    Raises:
+        UserError: Some are.
+    """
+    shapes = {name: tuple(weight.shape) for name, weight in whole.state_dict().items()}
+    asked, held = sum(map(math.prod, shapes.values())), 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  # a safetensors file is no mapping
+                own = name if name in shapes else name.partition(".")[2]
+                shape = tuple(file.get_slice(name).get_shape())
+                held += math.prod(shape)
+                if own in shapes and shape != shapes[own]:
+                    raise UserError(f"the weights in {folder} do not fit its config.json: {name:.100}")
+    if asked > 2 * held + 1_000_000:  # what is missing, such as a pooler, is little
+        raise UserError(f"the weights in {folder} do not fit its config.json, which is of {asked:,} weights")
+
+
 def _load_part(folder: Path, config: Any, vocabulary: Vocabulary) -> PreTrainedModel:
     """Build the model around a small table and copy the rest of the weights."""
-    with torch.device("meta"):
-        whole = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    whole = _outline(config)
+    _check_shapes(folder, whole)
     table, expected = table_name(whole), set(whole.state_dict())
     config.get_text_config().vocab_size = len(vocabulary.ids)
     config.pad_token_id = _place_of(config.pad_token_id, vocabulary)
@@ -159,4 +218,6 @@ class Quiet:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = ascii_safe(str(error).strip().partition("\n")[0])[:300]
+    known = isinstance(error, (ValueError, OSError, ImportError)) and line  # others say little without their name
+    return line if known else f"{type(error).__name__} {line}".strip()

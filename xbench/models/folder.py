@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..toml_files import brief, is_number
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 VOCABULARIES = (
@@ -23,6 +24,10 @@ OFFSET_POSITIONS = {
 """Model types whose first position is that of the padding id plus one: RoBERTa's heritage."""
 MODULES = "modules.json"
 """The list of modules in a folder of the layout of sentence-transformers; the first one is the encoder."""
+MOST_LAYERS = 1000
+MOST_NAMED = {"num_labels": 100_000, "type_vocab_size": 100_000, "max_position_embeddings": 100_000_000}
+WEIGHED = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "dim", "hidden_dim", "embedding_size"}
+"""Sizes of a weight: none is larger than the number of all weights."""
 LARGEST_LIMIT = 1_000_000
 """Tokenizers without a limit say so with a number above this one."""
 
@@ -43,7 +48,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); get it again") from None
+        raise UserError(f"{path} is not JSON ({error!s:.200}); get it again") from None
 
 
 def module_list(folder: Path) -> list[Mapping[str, Any]]:
@@ -76,6 +81,27 @@ def encoder_folder(folder: Path) -> Path:
         return folder
     inner = folder / module_path(module_list(folder)[0])
     return inner if (inner / "config.json").is_file() else folder
+
+
+def check_sizes(folder: Path, parameters: int) -> None:
+    """See that a configuration is one of the weights beside it, before anything is made as large as it says.
+
+    Args:
+        folder: A transformers folder.
+        parameters: Numbers in its weight files.
+
+    Raises:
+        UserError: It asks for more than they hold, or for more layers or labels than any encoder has.
+    """
+    path = folder / "config.json"
+    config = read_json(path)
+    inner = config.get("text_config")
+    for values in (config, inner if isinstance(inner, dict) else {}):
+        for name, value in values.items():
+            most = parameters if name in WEIGHED else MOST_NAMED.get(name)
+            most = MOST_LAYERS if most is None and "layers" in name else most
+            if most is not None and is_number(value) and value > most:
+                raise UserError(f"{path}: {name:.60} = {brief(value)} does not fit its weights; get it again")
 
 
 def missing_shards(folder: Path) -> list[str]:

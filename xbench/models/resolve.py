@@ -13,15 +13,17 @@ from pathlib import Path
 
 from ..errors import UserError, did_you_mean
 from ..files import Digests, mark_used, new_folder, write_json
+from ..forms import ascii_safe
 from ..keys import content_key, file_sha256
 from ..locks import Locks
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import MODULES, TOKENIZER_FILES, code_files, encoder_folder, missing_shards, most_tokens
+from .folder import MODULES, TOKENIZER_FILES, check_sizes, code_files, encoder_folder, missing_shards, most_tokens
 from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
-LARGEST_HEADER = 100_000_000
+LARGEST_HEADER = 16_000_000
+"""Bytes that say what a weight file holds: enough for 100,000 tensors."""
 WRITTEN = "xbench-files.json"
 """In the folder of a model that was put together here: the checksums of its files."""
 
@@ -302,6 +304,7 @@ def identify(
         content["sentence"] = sentence.content()
     identity = content_key("model", content)
     parameters = sum(_count(path) for path in weights)
+    check_sizes(folder, parameters)
     return LocalModel(
         name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts,
         most_tokens(folder), sentence,
@@ -324,6 +327,14 @@ def _count(path: Path) -> int:
         entries = [entry for name, entry in header.items() if name != "__metadata__"]
         if 8 + header_size + max((entry["data_offsets"][1] for entry in entries), default=0) != size:
             raise ValueError("the weights are cut off")
-        return sum(math.prod(entry["shape"]) for entry in entries)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}); get it again") from None
+        if not all(type(side) is int and 0 <= side <= size for entry in entries for side in entry["shape"]):
+            raise ValueError("a shape is none")
+        count: int = sum(math.prod(entry["shape"]) for entry in entries)
+        if count > 8 * size:
+            raise ValueError(f"it says that it holds {count:.3g} weights")
+        return count
+    except (
+        struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
+        reason = " ".join(ascii_safe(str(error)).split())
+        raise UserError(f"{path} is not a whole safetensors file ({reason:.200}); get it again") from None
