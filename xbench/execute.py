@@ -10,6 +10,7 @@ from typing import Any
 from .errors import UserError
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
+from .record_files import RecordFiles
 from .registry import Registry
 from .settings import Settings
 from .work import Work, floors_left, found_records, prepare_work, stage_stands, turns
@@ -30,10 +31,12 @@ class Outcome:
     Attributes:
         records: Of the cells that are done, in the plan's order.
         failures: Of the others.
+        files: Has read the records that were found, for those who go on with them.
     """
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    files: RecordFiles = field(default_factory=RecordFiles)
 
 
 def execute(
@@ -66,7 +69,7 @@ def execute(
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
     _run(work, records, reasons)
-    outcome = Outcome()
+    outcome = Outcome(files=work.store.files)
     for cell in plan.cells:
         if cell in records:
             outcome.records.append(records[cell])

@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .files import Digests, atomic_file, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
 from .plan import Cell
+from .record_files import Checked, RecordFiles, record_paths, sign
 from .settings import Settings
 from .types import Prediction
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+__all__ = [
+    "MANIFEST", "READABLE", "RECORD_SCHEMA", "ROWS_AT_ONCE", "WEIGHTS", "Predictions", "Store", "read_record",
+    "read_records", "read_signed", "sign", "slug",
+]  # fmt: skip
 RECORD_SCHEMA = "xbench.record/3"
 READABLE = ("xbench.record/2", RECORD_SCHEMA)
 """The second form lacks ``chance``, ``sampling`` and ``overlap``, and early ones of the third lack ``bounds``:
@@ -74,12 +79,16 @@ class Store:
 
     Args:
         settings: The cache (stages, predictions) and the results folder (records).
+
+    Attributes:
+        files: Reads the records, each once.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._cache = settings.cache
         self._results = settings.out / "results"
         self._digests = Digests(settings.cache / "digests")
+        self.files = RecordFiles(Checked(settings.cache / "checked" / "records"))
 
     # Stages
 
@@ -158,7 +167,7 @@ class Store:
         """
         asked = self.record_path(cell, key)
         for path in dict.fromkeys((asked, self.record_path(replace(cell, model=model), key) if model else asked)):
-            record = read_record(path)
+            record = read_record(path, self.files)
             if record is not None and record["key"] == key:
                 return record
         return None
@@ -176,7 +185,7 @@ class Store:
         """
         signed = sign({**record, "schema": RECORD_SCHEMA, "key": key})
         write_json(self.record_path(cell, key), signed)
-        return signed
+        return self.files.shared(signed)
 
     def take_record(self, record: Mapping[str, Any]) -> Path:
         """Keep a record that others made, as it is.
@@ -302,31 +311,32 @@ class Store:
         return self._cache / "predictions" / f"{key}.parquet"
 
 
-def sign(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a record's checksum: the sha256 over its canonical JSON without the checksum itself."""
-    body = {name: value for name, value in record.items() if name != "checksum"}
-    return {**body, "checksum": text_sha256(canonical(body))}
-
-
 def read_signed(path: Path) -> dict[str, Any] | None:
     """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if sign(signed)["checksum"] == signed["checksum"]:
-            return signed
-    return None
+    return RecordFiles().read(path)
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """One record, when the file is whole and of a form that is still read."""
-    record = read_signed(path)
+def read_record(path: Path, files: RecordFiles | None = None) -> dict[str, Any] | None:
+    """One record, when the file is whole and of a form that is still read.
+
+    Args:
+        path: Its file.
+        files: Has read some before, and does not read them again.
+    """
+    record = (files or RecordFiles()).read(path)
     return record if record is not None and record.get("schema") in READABLE else None
 
 
-def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """Every file under ``results/`` with its record, or None where it is damaged; in the order of their paths."""
-    for path in sorted((out / "results").rglob("*.json")):
-        yield path, read_record(path)
+def read_records(out: Path, files: RecordFiles | None = None) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Every file under ``results/`` with its record, or None where it is damaged; in the order of their paths.
+
+    Args:
+        out: The folder that holds ``results/``.
+        files: Has read some before, and does not read them again.
+    """
+    files = files or RecordFiles()
+    for path in record_paths(out / "results"):
+        yield path, read_record(path, files)
 
 
 def _remove(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import write_atomic
+from ..record_files import RecordFiles
 from ..registry import Registry
 from ..store import read_records
 from .cells import Record
@@ -21,16 +22,17 @@ MARKER = "<!-- made by: xbench leaderboard build -->"
 """The page's first line: a page without it is somebody else's, and is not overwritten."""
 
 
-def load_records(out: Path) -> tuple[list[Record], list[Path]]:
+def load_records(out: Path, files: RecordFiles | None = None) -> tuple[list[Record], list[Path]]:
     """All records of a results folder.
 
     Args:
         out: The folder that holds ``results/``.
+        files: Has read some of them before.
 
     Returns:
         The whole records, and the paths of those that are damaged.
     """
-    found = list(read_records(out))
+    found = list(read_records(out, files))
     return [record for _, record in found if record is not None], [path for path, record in found if record is None]
 
 
@@ -76,7 +78,7 @@ class Built:
     left_out: list[str]
 
 
-def build(out: Path, registry: Registry, whole: bool = False) -> Built:
+def build(out: Path, registry: Registry, whole: bool = False, files: RecordFiles | None = None) -> Built:
     """Write what is published.
 
     Args:
@@ -84,6 +86,7 @@ def build(out: Path, registry: Registry, whole: bool = False) -> Built:
         registry: For the order and the titles of tasks.
         whole: Draw the pictures of tables and make the page as well, which take some seconds; else pictures that are no
             longer right are left out, and the page stays as it is.
+        files: Has read some of the records before.
 
     Raises:
         UserError: It would overwrite a page that xbench has not made.
@@ -92,7 +95,7 @@ def build(out: Path, registry: Registry, whole: bool = False) -> Built:
     from .plots import draw_plots
 
     check_out(out)
-    material = gather(out, registry)
+    material = gather(out, registry, files)
     written: list[Path] = []
     left_out: list[str] = []
     if whole:
