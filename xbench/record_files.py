@@ -114,19 +114,15 @@ class RecordFiles:
             signed: Record = json.loads(data.decode("utf-8"))
             digest = hashlib.sha256(data).digest()
             if self._checked is not None and digest in self._checked:
-                return self.shared(signed)
+                return self._shared(signed)
             if sign(signed)["checksum"] == signed["checksum"]:
                 if self._checked is not None:
                     self._checked.add(digest)
-                return self.shared(signed)
+                return self._shared(signed)
         return None
 
-    def shared(self, record: Record) -> Record:
-        """The same with parts that other records have as well: of very many, most is the same in most.
-
-        Args:
-            record: As it was read or written.
-        """
+    def _shared(self, record: Record) -> Record:
+        """The same with parts that other records have as well: of very many, most is the same in most."""
         shared: Record = {}
         for name, value in record.items():
             name = sys.intern(name)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +38,7 @@ WEIGHTS = "weights.safetensors"
 MANIFEST = "stage.json"
 
 
+@lru_cache(maxsize=10_000)
 def slug(text: str) -> str:
     """A text as a part of a file name: letters, digits, ``.``, ``_``, ``+`` and ``-``; never empty or hidden.
 
@@ -165,8 +166,8 @@ class Store:
             model: The model's name in records, where the user may have written another text, such as a revision
                 behind it: a record that others made lies under this name.
         """
-        asked = self.record_path(cell, key)
-        for path in dict.fromkeys((asked, self.record_path(replace(cell, model=model), key) if model else asked)):
+        for name in dict.fromkeys((cell.model, model or cell.model)):
+            path = self._place(cell.task, name, cell.curriculum, cell.dataset, key)
             record = read_record(path, self.files)
             if record is not None and record["key"] == key:
                 return record
@@ -185,7 +186,7 @@ class Store:
         """
         signed = sign({**record, "schema": RECORD_SCHEMA, "key": key})
         write_json(self.record_path(cell, key), signed)
-        return self.files.shared(signed)
+        return signed
 
     def take_record(self, record: Mapping[str, Any]) -> Path:
         """Keep a record that others made, as it is.

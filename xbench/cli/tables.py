@@ -29,6 +29,8 @@ from ..leaderboard.table import Table, build_tables
 from ..registry import Registry
 from ..types import Reading
 
+MOST_TABLES = 100
+"""On a terminal, one a model and task: nobody reads more, and to draw them takes longer than to find the records."""
 STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim", "floor": "dim"}
 
 
@@ -70,10 +72,13 @@ def _drawn(grid: Grid, title: str) -> RichTable:
 
 
 def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_stderr: bool = False) -> None:
-    """Print the tables of some records."""
+    """Print the tables of some records; of very many, how many there are."""
     console = wide_console(to_stderr)
-    for table in build_tables(records, orders(registry)):
+    tables = build_tables(records, orders(registry))
+    for table in tables if len(tables) <= MOST_TABLES else ():
         console.print(*rich_tables(table), sep="\n")
+    if len(tables) > MOST_TABLES:
+        console.print(f"{len(records)} records in {len(tables)} tables: too many to print, they stand on the leaderboard")
 
 
 def wide_console(to_stderr: bool) -> Console:
