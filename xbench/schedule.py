@@ -48,8 +48,8 @@ class Run:
 def remaining(jobs: Sequence[Job]) -> dict[str, float]:
     """How long each job keeps the whole waiting, if devices are many: its longest path to the end.
 
-    To start those with the longest first is list scheduling by critical path (Graham 1969): never more than twice
-    the best there is, and mostly near it.
+    No order that leaves no device idle takes more than twice the best one's time (Graham 1966); that by the longest
+    path is mostly near the best.
 
     Args:
         jobs: Each after the one that it waits for.
