@@ -33,6 +33,10 @@ DAY = 86_400.0
 BODY_BYTES = 4 * 21_300_000
 TABLE_BYTES = 4 * 96_000_000
 """Of the smallest model: what a stage writes is its body and the rows of the embedding table that its data use."""
+COLUMNS = (
+    ("devices", 8), ("bound", 10), ("plan order", 12), ("longest 1st", 13), ("speed-up", 10), ("busy", 7), ("tail", 7),
+    ("jobs/h", 9), ("MB/s written", 18),
+)  # fmt: skip
 
 
 @dataclass
@@ -139,18 +143,20 @@ def idle_tail(run: Run, devices: int) -> float:
 def print_table(title: str, plan: Plan, factors: Mapping[str, float], rates: Rates, registry: Registry) -> None:
     """A line for each number of devices."""
     jobs, bodies = jobs_of(plan, factors, rates, registry), sum(factors[stage.model] for stage in plan.stages)
-    longest, first = max(remaining(jobs).values()), longest_first(jobs)
-    print(f"\n{title}: {len(jobs):,} jobs, {sum(job.seconds for job in jobs) / DAY:,.0f} device days, "
-          f"longest chain {longest / DAY:.2f} days, longest job {max(job.seconds for job in jobs) / DAY:.2f}")  # fmt: skip
-    print(f"{'devices':>8}{'bound':>10}{'plan order':>12}{'longest 1st':>13}{'speed-up':>10}{'busy':>7}"
-          f"{'tail':>7}{'jobs/h':>9}{'MB/s written':>18}")  # fmt: skip
-    alone = sum(job.seconds for job in jobs)
+    alone, first = sum(job.seconds for job in jobs), longest_first(jobs)
+    chain, longest = max(remaining(jobs).values()) / DAY, max(job.seconds for job in jobs) / DAY
+    print(f"\n{title}: {len(jobs):,} jobs, {alone / DAY:,.0f} device days, longest chain {chain:.2f} days, "
+          f"longest job {longest:.2f}")  # fmt: skip
+    print("".join(f"{name:>{width}}" for name, width in COLUMNS))
     for devices in DEVICES:
         planned, best = simulate(jobs, devices), simulate(first, devices)
         low, high = (bodies * size / best.seconds / 1e6 for size in (BODY_BYTES, BODY_BYTES + TABLE_BYTES))
-        print(f"{devices:>8,}{least_seconds(jobs, devices) / DAY:>10.2f}{planned.seconds / DAY:>12.2f}"
-              f"{best.seconds / DAY:>13.2f}{alone / best.seconds:>10.1f}{best.busy / best.seconds / devices:>7.0%}"
-              f"{idle_tail(best, devices):>7.0%}{3600 * len(jobs) / best.seconds:>9.0f}{low:>9.2f} to {high:.2f}")  # fmt: skip
+        texts = (
+            f"{devices:,}", f"{least_seconds(jobs, devices) / DAY:.2f}", f"{planned.seconds / DAY:.2f}",
+            f"{best.seconds / DAY:.2f}", f"{alone / best.seconds:.1f}", f"{best.busy / best.seconds / devices:.0%}",
+            f"{idle_tail(best, devices):.0%}", f"{3600 * len(jobs) / best.seconds:.1f}", f"{low:.2f} to {high:.2f}",
+        )  # fmt: skip
+        print("".join(f"{text:>{width}}" for text, (_, width) in zip(texts, COLUMNS, strict=True)))
 
 
 def main() -> None:

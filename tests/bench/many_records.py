@@ -1,4 +1,4 @@
-"""Models, and a record for every cell of a plan, as a run would have left them: what `tests.bench.many` measures with."""
+"""Models, and a record for every cell of a plan, as a run would leave them: what `tests.bench.many` measures with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.many import TASKS, Place
+from tests.bench.many import Place
 from tests.tiny import tiny_model
 from xbench.files import json_bytes
 from xbench.keys import content_key

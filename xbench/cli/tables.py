@@ -78,9 +78,7 @@ def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_st
     for table in tables if len(tables) <= MOST_TABLES else ():
         console.print(*rich_tables(table), sep="\n")
     if len(tables) > MOST_TABLES:
-        console.print(
-            f"{len(records)} records in {len(tables)} tables: too many to print, they stand on the leaderboard"
-        )
+        console.print(f"{len(records)} records in {len(tables)} tables, too many to print: the leaderboard has them")
 
 
 def wide_console(to_stderr: bool) -> Console:
