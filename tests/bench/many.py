@@ -85,6 +85,7 @@ def steps(place: Place) -> dict[str, list[str]]:
         "list, nothing here": [*COMMAND, "eval", *place.asked(place.strangers), *where, "--dry-run"],
         "list, all done": [*COMMAND, "eval", *known, *where, "--dry-run"],
         "list, all done, --json": [*COMMAND, "eval", *known, *where, "--dry-run", "--json"],
+        "resume, first": [*COMMAND, "eval", *known, *where],
         "resume": [*COMMAND, "eval", *known, *where],
         "resume, --json": [*COMMAND, "eval", *known, *where, "--json"],
         "leaderboard build": [*COMMAND, "leaderboard", "build", *out],

@@ -106,17 +106,24 @@ def _check_device(device: str) -> None:
 
 def _publish(plan: Plan, registry: Registry, settings: Settings, files: RecordFiles) -> bool:
     """Write the leaderboard, then draw the tasks' figures and put them on it; tells whether a figure has a bug."""
+    from ..leaderboard.made import Made
     from ..leaderboard.pictures import draw_figures
     from ..leaderboard.publish import build, load_records
 
+    made = Made(registry, settings)
+    if made.stands(files):
+        return False
     for path in build(settings.out, registry, files=files).damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
+        made.keep(files)
         return False
     drawn, undrawn = draw_figures(tasks, load_records(settings.out, files)[0], registry, Store(settings), settings.out)
     if drawn:
         build(settings.out, registry, files=files)
+    if not undrawn:
+        made.keep(files)
     for one in undrawn:
         word = "FAILED" if one.trace else "not drawn:"
         click.echo(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)

@@ -74,11 +74,14 @@ def _drawn(grid: Grid, title: str) -> RichTable:
 def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_stderr: bool = False) -> None:
     """Print the tables of some records; of very many, how many there are."""
     console = wide_console(to_stderr)
-    tables = build_tables(records, orders(registry))
-    for table in tables if len(tables) <= MOST_TABLES else ():
+    least = len({(record["task"], record["model"]["name"]) for record in records})
+    if least > MOST_TABLES:
+        console.print(
+            f"{len(records)} records of {least} models and tasks, too many to print: the leaderboard has them"
+        )
+        return
+    for table in build_tables(records, orders(registry)):
         console.print(*rich_tables(table), sep="\n")
-    if len(tables) > MOST_TABLES:
-        console.print(f"{len(records)} records in {len(tables)} tables, too many to print: the leaderboard has them")
 
 
 def wide_console(to_stderr: bool) -> Console:
