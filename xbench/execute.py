@@ -14,6 +14,7 @@ from .executors.schedule import Schedule
 from .executors.turn import Job
 from .plan import Cell, Plan
 from .progress import Reporter
+from .record_files import RecordFiles
 from .registry import Registry
 from .settings import Settings
 from .work import Turn, floors_left, found_records, prepare_work, turns
@@ -34,10 +35,12 @@ class Outcome:
     Attributes:
         records: Of the cells that are done, in the plan's order.
         failures: Of the others.
+        files: Has read the records that were found, for those who go on with them.
     """
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    files: RecordFiles = field(default_factory=RecordFiles)
 
 
 def execute(
@@ -87,7 +90,7 @@ def _execute(
         check_writable(settings.cache, settings.out / "results")
         executor = executor or make_executor("local")
         executor.run(schedule, work, Job.of(plan, registry, settings))
-    outcome = Outcome()
+    outcome = Outcome(files=work.store.files)
     for cell in plan.cells:
         if cell in schedule.records:
             outcome.records.append(schedule.records[cell])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .curriculum import FLOOR, FROZEN, Curriculum, curriculum_name, parse_curriculum, transfer
@@ -176,8 +176,8 @@ class Plan:
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
         """For ``--dry-run --json``."""
         return {
-            "stages": [{**asdict(stage), "recipe": stage.recipe.values()} for stage in self.stages],
-            "cells": [{**asdict(cell), "recipe": {} if cell.is_floor else cell.recipe.values()} for cell in self.cells],
+            "stages": [{**vars(stage), "recipe": stage.recipe.values()} for stage in self.stages],
+            "cells": [{**vars(cell), "recipe": {} if cell.is_floor else cell.recipe.values()} for cell in self.cells],
         }
 
 

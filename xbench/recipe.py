@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .errors import UserError, did_you_mean
 from .types import Scalar
@@ -111,6 +112,11 @@ class Recipe:
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Once: every look-up of a cell asks for it."""
         return hash(tuple(sorted(self.values().items())))
 
     def values(self) -> dict[str, Scalar]:

@@ -160,26 +160,56 @@ def difference(
 
 
 def pair_p_values(scores: ArrayLike, draws: ArrayLike, units: int) -> Floats:
-    """The p value of `difference` for every pair of some scores of one seed each, all at once.
+    """The p value of `difference` for every pair of some scores, all at once; no two share a trained model.
 
     Args:
-        scores: (scores,).
-        draws: (scores, draws): over the same resamples, all defined.
+        scores: (scores,) of one seed each, or (scores, seeds).
+        draws: (scores, draws), or (scores, seeds, draws): over the same resamples, all defined.
         units: How many units were resampled, two at least.
 
     Returns:
         (scores, scores)
     """
     values, drawn = np.asarray(scores, np.float64), np.asarray(draws, np.float64)
-    apart = np.abs(values[:, None] - values[None, :])  # (scores, scores)
-    centred = drawn - drawn.mean(axis=1, keepdims=True)
-    shared = centred @ centred.T / (drawn.shape[1] - 1) * units / (units - 1)  # (scores, scores) covariances
+    means, mean_draws = (values, drawn) if values.ndim == 1 else (values.mean(axis=1), drawn.mean(axis=1))
+    apart = np.abs(means[:, None] - means[None, :])  # (scores, scores)
+    centred = mean_draws - mean_draws.mean(axis=1, keepdims=True)
+    correction = units / (units - 1)
+    shared = centred @ centred.T / (drawn.shape[-1] - 1) * correction  # (scores, scores) covariances
     own = np.diagonal(shared)
-    se = np.sqrt(np.maximum(0.0, own[:, None] + own[None, :] - 2 * shared))
+    by_row = np.maximum(0.0, own[:, None] + own[None, :] - 2 * shared)
     least = NOTHING * max(1.0, float(np.abs(values).max(initial=0.0)))
+    by_seed, df = np.zeros_like(by_row), np.full_like(by_row, units - 1.0)
+    if values.ndim > 1 and values.shape[1] > 1:
+        apiece, both = _of_seeds(values, drawn, correction)  # (scores,) each
+        by_row = np.where(by_row > 0, np.maximum(0.0, by_row - both[:, None] - both[None, :]), 0.0)
+        by_seed = apiece[:, None] + apiece[None, :]
+        # As `Spread.variances` has it: Satterthwaite's within the seeds, and between the two kinds a power of his.
+        squares = (apiece[:, None] ** 2 + apiece[None, :] ** 2) / (values.shape[1] - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            seed_df = np.where(squares > 0, by_seed**2 / squares, np.inf)
+            share, power = by_seed / (by_row + by_seed), np.minimum(2.0, 0.5 + seed_df / 4)
+            df = 1 / ((1 - share) ** power / (units - 1.0) + share**power / seed_df)
+    se = np.sqrt(by_row + by_seed)
     alike = np.where(apart <= least, 1.0, 2.0 ** (1 - units))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(se <= least, alike, 2 * special.stdtr(units - 1, -apart / se))
+        return np.where(se <= least, alike, 2 * special.stdtr(df, -apart / se))
+
+
+def _of_seeds(values: Floats, drawn: Floats, correction: float) -> tuple[Floats, Floats]:
+    """(scores,) The variance of each mean over seeds, and what of it the bootstrap's variance holds as well.
+
+    Args:
+        values: (scores, seeds).
+        drawn: (scores, seeds, draws).
+        correction: Of the bootstrap's variances.
+    """
+    seeds, draws = drawn.shape[1:]
+    own = drawn - drawn.mean(axis=1, keepdims=True)
+    own -= own.mean(axis=2, keepdims=True)
+    # Left out one by one, means move by 1 / (seeds - 1) of how far a seed is from the mean.
+    both = np.square(own).sum(axis=(1, 2)) / (seeds * (seeds - 1) * (draws - 1))
+    return values.var(axis=1, ddof=1) / seeds, both * correction
 
 
 def combine(function: Function, *parts: Part, over: Function | None = None, level: float = 0.95) -> Estimate | None:

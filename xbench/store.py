@@ -10,19 +10,24 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .files import Digests, atomic_file, mark_used, new_folder, write_atomic, write_json
 from .keys import canonical, file_sha256, text_sha256
 from .plan import Cell
+from .record_files import Checked, RecordFiles, record_paths, sign
 from .settings import Settings
 from .types import Prediction
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+__all__ = [
+    "MANIFEST", "READABLE", "RECORD_SCHEMA", "ROWS_AT_ONCE", "WEIGHTS", "Predictions", "Store", "read_record",
+    "read_records", "read_signed", "sign", "slug",
+]  # fmt: skip
 RECORD_SCHEMA = "xbench.record/3"
 READABLE = ("xbench.record/2", RECORD_SCHEMA)
 """The second form lacks ``chance``, ``sampling`` and ``overlap``, and early ones of the third lack ``bounds``:
@@ -33,6 +38,7 @@ WEIGHTS = "weights.safetensors"
 MANIFEST = "stage.json"
 
 
+@lru_cache(maxsize=10_000)
 def slug(text: str) -> str:
     """A text as a part of a file name: letters, digits, ``.``, ``_``, ``+`` and ``-``; never empty or hidden.
 
@@ -74,6 +80,9 @@ class Store:
 
     Args:
         settings: The cache (stages, predictions) and the results folder (records).
+
+    Attributes:
+        files: Reads the records, each once.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -82,6 +91,7 @@ class Store:
         self._digests = Digests(settings.cache / "digests")
         self._listener = settings.listener
         self._told: set[str] = set()
+        self.files = RecordFiles(Checked(settings.cache / "checked" / "records"))
 
     def tell(self, text: str) -> None:
         """Say what is wrong with something that is kept; once, however often it is looked at."""
@@ -175,9 +185,9 @@ class Store:
             model: The model's name in records, where the user may have written another text, such as a revision
                 behind it: a record that others made lies under this name.
         """
-        asked = self.record_path(cell, key)
-        for path in dict.fromkeys((asked, self.record_path(replace(cell, model=model), key) if model else asked)):
-            record = read_record(path)
+        for name in dict.fromkeys((cell.model, model or cell.model)):
+            path = self._place(cell.task, name, cell.curriculum, cell.dataset, key)
+            record = read_record(path, self.files)
             if record is not None and record["key"] == key:
                 return record
             if record is None and path.is_file():
@@ -357,35 +367,34 @@ def _check_readable(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def sign(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a record's checksum: the sha256 over its canonical JSON without the checksum itself."""
-    body = {name: value for name, value in record.items() if name != "checksum"}
-    return {**body, "checksum": text_sha256(canonical(body))}
-
-
 def read_signed(path: Path) -> dict[str, Any] | None:
     """What `sign` has signed, when the file is there, is JSON, and its checksum holds."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        if not path.is_file():  # a pipe would be waited for
-            return None
-        signed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if sign(signed)["checksum"] == signed["checksum"]:
-            return signed
-    return None
+    return RecordFiles().read(path)
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """One record, when the file is whole and of a form that is still read."""
-    record = read_signed(path)
+def read_record(path: Path, files: RecordFiles | None = None) -> dict[str, Any] | None:
+    """One record, when the file is whole and of a form that is still read.
+
+    Args:
+        path: Its file.
+        files: Has read some before, and does not read them again.
+    """
+    record = (files or RecordFiles()).read(path)
     if record is None or record.get("schema") not in READABLE or not isinstance(record.get("key"), str):
         return None
     return record
 
 
-def read_records(out: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """Every file under ``results/`` with its record, or None where it is damaged; in the order of their paths."""
-    for path in sorted((out / "results").rglob("*.json")):
-        yield path, read_record(path)
+def read_records(out: Path, files: RecordFiles | None = None) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Every file under ``results/`` with its record, or None where it is damaged; in the order of their paths.
+
+    Args:
+        out: The folder that holds ``results/``.
+        files: Has read some before, and does not read them again.
+    """
+    files = files or RecordFiles()
+    for path in record_paths(out / "results"):
+        yield path, read_record(path, files)
 
 
 def _remove(folder: Path) -> None:

@@ -17,6 +17,7 @@ from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
+from .recipe import Recipe
 from .registry import Registry
 from .settings import Settings
 from .store import Store
@@ -272,6 +273,7 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
         record = found_record(cell, key, work)
         if record is not None:
             records[cell] = record
+    work.store.files.keep()
     return records
 
 
@@ -341,13 +343,7 @@ def turns(work: Work, done: Container[Cell]) -> list[Turn]:
 
 def _groups(pending: Mapping[Cell, str]) -> list[dict[Cell, str]]:
     """Cells that one loaded model serves: the same model, head and recipe."""
-    groups: list[dict[Cell, str]] = []
+    groups: dict[tuple[str, str, Recipe], dict[Cell, str]] = {}
     for cell, key in pending.items():
-        for group in groups:
-            first = next(iter(group))
-            if (first.model, first.head, first.recipe) == (cell.model, cell.head, cell.recipe):
-                group[cell] = key
-                break
-        else:
-            groups.append({cell: key})
-    return groups
+        groups.setdefault((cell.model, cell.head, cell.recipe), {})[cell] = key
+    return list(groups.values())

@@ -274,6 +274,19 @@ def test_ranks_are_ranges_where_not_told_apart_is_not_transitive() -> None:
         rank_ranges([1.0, 2.0], [[False, True], [True, False]])
 
 
+@pytest.mark.parametrize(("seed", "seeds", "units"), [(0, 2, 300), (1, 3, 40), (2, 5, 5), (3, 1, 300)])
+def test_all_pairs_of_several_seeds_at_once_have_the_p_values_of_each(seed: int, seeds: int, units: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.normal(0, 1, 400) * np.array([0, 0.5, 1, 2, 2, 0])[:, None, None]  # alike for all
+    draws = 80 + rows + random.normal(0, [[[1.0]], [[0.3]], [[2.0]], [[1.0]], [[0.0]], [[0.0]]], (6, seeds, 400))
+    scores = draws.mean(axis=2) + random.normal(0, [[0.5], [2], [0.1], [0], [0.4], [0]], (6, seeds))
+    found = pair_p_values(scores, draws, units)
+    for i, j in itertools.permutations(range(6), 2):
+        alone = difference(scores[i], draws[i], scores[j], draws[j], units)
+        assert alone is not None
+        assert found[i, j] == pytest.approx(alone.p, rel=1e-6, abs=1e-300)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_all_pairs_at_once_have_the_p_values_of_each(seed: int) -> None:
     random = np.random.default_rng(seed)

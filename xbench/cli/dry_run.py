@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -15,11 +16,14 @@ from ..plan import Cell, Plan
 from ..project import Project
 from ..registry import Registry
 from ..settings import Settings
+from .json_stream import echo_json
 from .project_options import project_json
 
 COVERS = "training and passes over the rows, not fits, decoding and scoring"
 DONE = "done"
 SHARED = "same pass"
+LINES_AT_ONCE = 1000
+"""Of a plan: to flush each of 100,000 would take longer than to make them."""
 
 
 def print_plan(
@@ -37,28 +41,31 @@ def print_plan(
     found = forecast(plan, registry, settings, lambda text: click.echo(f"note: {text}", err=True))
     if as_json:
         shown = {**_as_json(plan, found), "project": project_json(project)}
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        echo_json(shown)
         return
     if project is not None:
         click.echo(f"settings of {project.path}: {', '.join((project_json(project) or {})['sets']) or 'none'}")
-    click.echo(f"{len(plan.stages)} fine-tunings, {len(plan.cells)} cells")
+    lines = _lines(plan, found)
+    while some := list(itertools.islice(lines, LINES_AT_ONCE)):
+        click.echo("\n".join(some))
+
+
+def _lines(plan: Plan, found: Forecast) -> Iterator[str]:
+    """The plan with its costs, a line a stage, a choice and a cell, and what it takes in all."""
+    yield f"{len(plan.stages)} fine-tunings, {len(plan.cells)} cells"
+    curricula = {stage.id: stage.curriculum for stage in plan.stages}
     for stage in plan.stages:
-        after = f", after {_curriculum(plan, stage.parent)}" if stage.parent else ""
+        after = f", after {curricula[stage.parent]}" if stage.parent else ""
         cost = DONE if stage.id in found.done_stages else _cost(found.stages.get(stage.id))
-        click.echo(f"  train  {stage.label} on {'+'.join(stage.mixture)}{after}{cost and ': '}{cost}")
+        yield f"  train  {stage.label} on {'+'.join(stage.mixture)}{after}{cost and ': '}{cost}"
     for one in found.passes:
         if one.candidates:
-            click.echo(f"  choose {_chooses(one)}: {_cost(one.estimate)}")
+            yield f"  choose {_chooses(one)}: {_cost(one.estimate)}"
     costs = _cell_costs(plan, found)
     for cell in plan.cells:
         cost = DONE if cell in found.done_cells else _cost(costs.get(cell))
-        click.echo(f"  score  {cell.label} ({cell.transfer}){cost and ': '}{cost}")
-    for line in _summary(found):
-        click.echo(line)
-
-
-def _curriculum(plan: Plan, stage_id: str) -> str:
-    return next(stage.curriculum for stage in plan.stages if stage.id == stage_id)
+        yield f"  score  {cell.label} ({cell.transfer}){cost and ': '}{cost}"
+    yield from _summary(found)
 
 
 def _cell_costs(plan: Plan, found: Forecast) -> dict[Cell, Estimate]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from ..execute import Outcome, execute
 from ..executors import EXECUTORS, make_executor
 from ..measures import Access
 from ..plan import Plan, make_plan
+from ..record_files import RecordFiles
 from ..registry import Registry
 from ..settings import Settings
 from ..store import Store
+from .json_stream import echo_json
 from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option
 from .project_options import active
@@ -85,7 +86,7 @@ def command(
         tracking(track, track_dir, plan, settings, shown) as reporter,
     ):
         outcome = execute(plan, registry, settings, reporter, strict, where)
-    undrawn = _publish(plan, registry, settings)
+    undrawn = _publish(plan, registry, settings, outcome.files)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures or undrawn else 0
 
@@ -120,23 +121,31 @@ def _check_device(device: str) -> None:
     choose_device(device)
 
 
-def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
+def _publish(plan: Plan, registry: Registry, settings: Settings, files: RecordFiles) -> bool:
     """Write the leaderboard, then draw the tasks' figures and put them on it; tells whether a figure has a bug."""
+    from ..leaderboard.made import Made
     from ..leaderboard.pictures import draw_figures
     from ..leaderboard.publish import build, load_records, publishing
 
     def note(text: str) -> None:
         say(f"note: {text}", err=True)
 
-    for path in build(settings.out, registry, note=note).damaged:
+    made = Made(registry, settings)
+    if made.stands(files):
+        return False
+    for path in build(settings.out, registry, note=note, files=files).damaged:
         say(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
+        made.keep(files)
         return False
     with publishing(settings.out, note):
-        drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
+        records = load_records(settings.out, files)[0]
+        drawn, undrawn = draw_figures(tasks, records, registry, Store(settings), settings.out)
     if drawn:
-        build(settings.out, registry)
+        build(settings.out, registry, note=note, files=files)
+    if not undrawn:
+        made.keep(files)
     for one in undrawn:
         word = "FAILED" if one.trace else "not drawn:"
         say(f"{one.trace}{word} figure {one.figure} of {one.task}: {one.reason}", err=True)
@@ -148,7 +157,7 @@ def _print_outcome(outcome: Outcome, registry: Registry, out: Path, as_json: boo
         failed: list[dict[str, Any]] = [
             {"status": "failed", "error": failure.reason, **_cell_names(failure.cell)} for failure in outcome.failures
         ]
-        click.echo(json.dumps([*outcome.records, *failed], indent=2, ensure_ascii=False))
+        echo_json([*outcome.records, *failed])
     from .tables import failure_table, print_tables
 
     print_tables(outcome.records, registry, to_stderr=as_json)

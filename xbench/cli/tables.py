@@ -30,6 +30,8 @@ from ..registry import Registry
 from ..types import Reading
 from .terminal import safe_console
 
+MOST_TABLES = 100
+"""On a terminal, one a model and task: nobody reads more, and to draw them takes longer than to find the records."""
 STYLES = {"zero-shot": "cyan", "in-language": "green", "mixed": "", "frozen": "dim", "floor": "dim"}
 
 
@@ -71,8 +73,14 @@ def _drawn(grid: Grid, title: str) -> RichTable:
 
 
 def print_tables(records: Sequence[Mapping[str, Any]], registry: Registry, to_stderr: bool = False) -> None:
-    """Print the tables of some records."""
+    """Print the tables of some records; of very many, how many there are."""
     console = wide_console(to_stderr)
+    least = len({(record["task"], record["model"]["name"]) for record in records})
+    if least > MOST_TABLES:
+        console.print(
+            f"{len(records)} records of {least} models and tasks, too many to print: the leaderboard has them"
+        )
+        return
     for table in build_tables(records, orders(registry)):
         console.print(*rich_tables(table), sep="\n")
 

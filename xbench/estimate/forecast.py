@@ -120,13 +120,13 @@ def _fill(found: Forecast, work: Work, say: Callable[[str], None]) -> None:
     found.done_cells = set(found_records(work))
     todo = turns(work, found.done_cells)
     found.done_stages = _done_stages(work, found.done_cells)
-    waiting = [turn.stage for turn in todo if turn.stage is not None and turn.stage.id not in found.done_stages]
+    waiting = {turn.stage.id for turn in todo if turn.stage is not None} - found.done_stages
     if not waiting and not any(turn.groups for turn in todo):
         return
     found.machine = found.machine or this_machine(work.settings)
     forecaster = _Forecaster(work, found.machine, say, found)
     for turn in todo:
-        if turn.stage is not None and turn.stage in waiting:
+        if turn.stage is not None and turn.stage.id in waiting:
             forecaster.attempt(partial(forecaster.stage, turn.stage, turn.candidates))
         for group in turn.groups:
             forecaster.attempt(partial(forecaster.choices, tuple(group)))
@@ -151,8 +151,8 @@ def _reasons(work: Work) -> list[str]:
     """Why some cells cannot be done, shortly: what is not here by name, then what does not fit."""
     names = [name if isinstance(name, str) else "/".join(name) for name in work.missing]
     lines = [f"not on this machine, and {WHY}: {', '.join(names)}"] if names else []
-    others = dict.fromkeys(reason for reason in work.reasons.values() if reason not in work.missing.values())
-    return [*lines, *others]
+    known = set(work.missing.values())
+    return [*lines, *dict.fromkeys(reason for reason in work.reasons.values() if reason not in known)]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ class Evidence:
     records: tuple[Mapping[str, Any], ...]
 
     @property
+    def value(self) -> float:
+        """The mean over the seeds."""
+        return float(np.mean(self.scores))
+
+    @property
     def units(self) -> int:
         """How many units were resampled."""
         return int(self.records[0]["sampling"]["units"])

@@ -96,6 +96,6 @@ def _plain(value: Any) -> Any:
         text = f"{value:.6f}".rstrip("0").rstrip(".")
         return "0" if text == "-0" else text
     if isinstance(value, str):
-        line = "".join(one if one.isprintable() else " " for one in value)  # no second line
+        line = value if value.isprintable() else "".join(one if one.isprintable() else " " for one in value)  # one line
         return f"'{line}" if line.lstrip().startswith(FORMULAS) else line
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..record_files import RecordFiles
 from ..registry import Registry
 from ..store import read_records
 from .cells import Record
@@ -45,14 +46,15 @@ class Material:
     plots: list[Plot]
 
 
-def gather(out: Path, registry: Registry) -> Material:
+def gather(out: Path, registry: Registry, files: RecordFiles | None = None) -> Material:
     """Read a results folder.
 
     Args:
         out: The folder that holds ``results/``.
         registry: For the order and the titles of tasks.
+        files: Has read some of the records before.
     """
-    found = list(read_records(out))
+    found = list(read_records(out, files))
     records: list[Record] = [record for _, record in found if record is not None]
     titles, known = {task.name: task.title for task in registry.tasks}, orders(registry)
     tables = build_tables(records, known)

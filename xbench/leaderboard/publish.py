@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import write_atomic
 from ..locks import Lock, Locks
+from ..record_files import RecordFiles
 from ..registry import Registry
 from ..store import read_records
 from .cells import Record
@@ -24,16 +25,17 @@ MARKER = "<!-- made by: xbench leaderboard build -->"
 """The page's first line: a page without it is somebody else's, and is not overwritten."""
 
 
-def load_records(out: Path) -> tuple[list[Record], list[Path]]:
+def load_records(out: Path, files: RecordFiles | None = None) -> tuple[list[Record], list[Path]]:
     """All records of a results folder.
 
     Args:
         out: The folder that holds ``results/``.
+        files: Has read some of them before.
 
     Returns:
         The whole records, and the paths of those that are damaged.
     """
-    found = list(read_records(out))
+    found = list(read_records(out, files))
     return [record for _, record in found if record is not None], [path for path, record in found if record is None]
 
 
@@ -123,7 +125,10 @@ def publishing(out: Path, note: Callable[[str], None]) -> Lock:
     return Locks(out, note, "--out").wait("publish", "", f"writes the leaderboard in {out}")
 
 
-def build(out: Path, registry: Registry, whole: bool = False, note: Callable[[str], None] = _silent) -> Built:
+def build(
+    out: Path, registry: Registry, whole: bool = False, note: Callable[[str], None] = _silent,
+    files: RecordFiles | None = None,
+) -> Built:  # fmt: skip
     """Write what is published.
 
     Args:
@@ -132,6 +137,7 @@ def build(out: Path, registry: Registry, whole: bool = False, note: Callable[[st
         whole: Draw the pictures of tables and make the page as well, which take some seconds; else pictures that are no
             longer right are left out, and the page stays as it is.
         note: Told of a long wait for another process that builds.
+        files: Has read some of the records before.
 
     Raises:
         UserError: It would overwrite a page that xbench has not made.
@@ -145,7 +151,7 @@ def _build(out: Path, registry: Registry, whole: bool) -> Built:
     from .material import gather, render, render_html
     from .plots import draw_plots
 
-    material = gather(out, registry)
+    material = gather(out, registry, files)
     written: list[Path] = []
     left_out: list[str] = []
     if whole:

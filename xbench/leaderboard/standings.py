@@ -50,20 +50,36 @@ def places(groups: Sequence[Sequence[TableCell | None]], score: str) -> list[Pla
 
 
 def _tested(own: Mapping[int, Evidence]) -> Iterator[tuple[int, int, float, float]]:
-    """Each pair's places, its difference and p; those of one seed each all at once, since pairs grow as the square."""
-    plain = [place for place, one in own.items() if len(one.scores) == 1 and np.isfinite(one.draws).all()]
-    plain = [place for place in plain if own[place].part().rows == own[plain[0]].part().rows]
+    """Each pair's places, its difference and p; those that can be all at once, since pairs grow as the square."""
+    plain = _plain(own)
     if len(plain) > 1:
-        scores = [own[place].scores[0] for place in plain]
-        draws = np.concatenate([own[place].draws for place in plain])  # (places, draws)
+        values = [own[place].value for place in plain]
+        scores = np.array([own[place].scores for place in plain])  # (places, seeds)
+        draws = np.stack([own[place].draws for place in plain])  # (places, seeds, draws)
         p_values = pair_p_values(scores, draws, own[plain[0]].units)
         for (i, first), (j, second) in itertools.combinations(enumerate(plain), 2):
-            yield first, second, scores[i] - scores[j], float(p_values[i, j])
+            yield first, second, values[i] - values[j], float(p_values[i, j])
+    together = set(plain)
     for first, second in itertools.combinations(own, 2):
-        if first not in plain or second not in plain:
+        if first not in together or second not in together:
             gap = own[first].minus(own[second])
             if gap is not None:
                 yield first, second, gap.value, gap.p
+
+
+def _plain(own: Mapping[int, Evidence]) -> list[int]:
+    """The places of those on the same rows, with as many seeds, every draw defined, and no trained model in common.
+
+    Which seeds a number of one seed each are of does not matter: of one alone, nothing is said of others.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, one in own.items():
+        if np.isfinite(one.draws).all() and one.units > 1:
+            groups.setdefault((len(one.scores), one.part().rows, one.draws.shape[1]), []).append(place)
+    plain = max(groups.values(), key=len, default=[])
+    if plain and len(own[plain[0]].scores) > 1 and len({own[place].runs for place in plain}) < len(plain):
+        return []
+    return plain
 
 
 def _places(

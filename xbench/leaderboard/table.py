@@ -119,6 +119,7 @@ class Table:
         environment: Versions and device of every record, each once.
         ceilings: The best that any prediction could reach, by column and score.
         styles: How its scores are written.
+        found: What was computed of it and is asked for again.
     """
 
     task: str
@@ -133,6 +134,7 @@ class Table:
     environment: tuple[str, ...] = field(default=())
     ceilings: Ceilings = field(default_factory=dict)
     styles: Mapping[str, ScoreStyle] = field(default_factory=dict)
+    found: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def several_heads(self) -> bool:

@@ -72,6 +72,14 @@ def gaps(table: Table, baselines: Mapping[str, str], score: str) -> list[Gap]:
         baselines: Evaluation dataset to its in-language curriculum, as the task names them.
         score: Which one.
     """
+    asked = ("gaps", score, *sorted(baselines.items()))
+    if asked not in table.found:
+        table.found[asked] = _gaps(table, baselines, score)
+    found: list[Gap] = table.found[asked]
+    return found
+
+
+def _gaps(table: Table, baselines: Mapping[str, str], score: str) -> list[Gap]:
     found = []
     for row, column, cell in _cells(table, score):
         if cell.transfer != "zero-shot":
