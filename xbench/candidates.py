@@ -153,6 +153,30 @@ class Keeper:
         if step in self.wanted and step != self.steps:
             self._write(step)
 
+    def take(self, files: Mapping[str, Mapping[str, str]], step: int) -> str:
+        """Go on behind a step with what an earlier process has kept up to it.
+
+        Args:
+            files: What `files` was then.
+            step: The step.
+
+        Returns:
+            Why it cannot be done; an empty text where it can, and then nothing of it is written again.
+        """
+        lacking = {one for one in self.wanted if one <= step and one != self.steps} - {int(one) for one in files}
+        if lacking:
+            return f"the weights of step {min(lacking)} were not kept"
+        for one, checksums in files.items():
+            folder = self.candidates.path(self.key, int(one)).parent
+            try:
+                whole = _checksums(folder) == checksums
+            except OSError:
+                whole = False
+            if not whole:
+                return f"{folder} is damaged, or not there"
+        self.files.update(files)
+        return ""
+
     def finish(self, last: Mapping[str, Any], standing: Mapping[str, Any]) -> None:
         """The training has ended.
 

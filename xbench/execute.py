@@ -103,6 +103,9 @@ def _ensure_stage(stage: Stage, candidates: int, work: Work, broken: dict[str, s
     key = work.stage_keys[stage.id]
     found = stage_stands(stage, candidates, work)
     if found is not None:
+        from .unfinished import drop_finished
+
+        drop_finished(work.settings.cache, key)
         work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
         return
     from .training.stage import train_stage

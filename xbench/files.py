@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from .keys import file_sha256, text_sha256
+
+OWN_FOLDERS = (
+    "calibrations", "candidates", "ceilings", "datasets", "dev-scores", "digests", "downloads", "estimates", "examples",
+    "kept", "machines", "models", "predictions", "stages", "unfinished",
+)  # fmt: skip
+"""The folders of a cache."""
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}", re.DOTALL)
+"""The name of what is not finished: a dot, the name that it shall have, and eight letters that `tempfile` draws."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -86,6 +96,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
+        sync_folder(folder)
         os.chmod(folder, 0o777 & ~umask())
         try:
             os.rename(folder, target)
@@ -94,6 +105,50 @@ def new_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """See that what was named in a folder is on the disk, where the system can; its files' contents are theirs to sync.
+
+    Args:
+        folder: An existing folder.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def stale_temporaries(cache: Path, older_s: float = 24 * 3600) -> list[Path]:
+    """What processes that were killed have left half-written: hidden files and folders of `atomic_file` and its like.
+
+    Only places are looked at that xbench writes to itself, and only names that it gives; models that other libraries
+    have fetched into the cache are none of them.
+
+    Args:
+        cache: The cache's folder.
+        older_s: Seconds since anything in it has changed; a process that is still at work changes it more often.
+
+    Returns:
+        In the order of their paths; nothing of it is in use.
+    """
+    before = time.time() - older_s
+    places = [cache, *(cache / name for name in OWN_FOLDERS)]
+    places += [path for name in ("unfinished", "stages", "candidates", "kept") for path in (cache / name).glob("[!.]*")]
+    places += (cache / "unfinished").glob("[!.]*/[!.]*")
+    found = [path for place in places for path in place.glob(".*") if TEMPORARY.fullmatch(path.name)]
+    return sorted(path for path in found if _last_change(path) < before)
+
+
+def _last_change(path: Path) -> float:
+    """When anything of a file or folder has last changed; now where it is just being taken away."""
+    try:
+        inside = [] if path.is_symlink() or not path.is_dir() else list(path.rglob("*"))
+        return max(one.lstat().st_mtime for one in (path, *inside))
+    except OSError:
+        return time.time()
 
 
 def _listing(folder: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from .plan import Cell, Stage
@@ -17,6 +18,12 @@ class Reporter(Listener):
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A fine-tuning run begins."""
+
+    def stage_resumed(self, stage: Stage, step: int, steps: int, passed: int, written: datetime) -> None:
+        """A run that began goes on from a checkpoint of a step, with ``passed`` examples, written at that time."""
+
+    def stage_kept(self, stage: Stage, step: int, steps: int) -> None:
+        """A checkpoint of a step stands, from which the next process would go on."""
 
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """One optimizer step is done; ``passed`` examples so far."""

@@ -29,14 +29,17 @@ BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "max_grad_norm": (lambda value: value > 0, "above 0"),
     "mixing_alpha": (lambda value: 0 <= value <= 1, "between 0 and 1"),
     "micro_batch_tokens": (lambda value: value >= 0, "at least 0"),
+    "checkpoint_minutes": (lambda value: value >= 0, "at least 0"),
     "candidates": (lambda value: value >= 0, "at least 0"),
     "lora_rank": (lambda value: value >= 1, "at least 1"),
     "lora_alpha": (lambda value: value >= 1, "at least 1"),
     "lora_dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
 }
-EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens"})
+EXECUTION_ONLY = frozenset({"vocabulary", "micro_batch_tokens", "checkpoint_minutes"})
 """How the work is done, not what is learned: these never enter a key. (On a GPU dropout is torch's own, and
 ``micro_batch_tokens`` changes its draws, as another card would.)"""
+UNSTATED = frozenset({"checkpoint_minutes"})
+"""These leave no trace in a result, to the bit, so that a record says nothing of them."""
 EVALUATION_ONLY = frozenset({"eval_precision"})
 """These belong to a cell's key, not to a stage's."""
 SELECTION_ONLY = frozenset({"selection", "candidates"})
@@ -69,6 +72,8 @@ class Recipe:
         vocabulary: ``auto`` trains only the embedding rows that the data uses, where that is exact; ``full`` all.
         micro_batch_tokens: How many tokens, padding included, go through the encoder at once, at most; one example at
             least. 0 is what suits the device.
+        checkpoint_minutes: How often a training is written down, so that it goes on from there when it is broken off.
+            0 is never; where writing takes long, less often.
         selection: How the checkpoint that is scored is chosen: ``last``, ``source-dev``, ``average`` or ``oracle``.
         candidates: How many checkpoints a stage keeps, evenly spaced, the last one among them. 0 is one for ``last``,
             and one an epoch for the other protocols.
@@ -95,6 +100,7 @@ class Recipe:
     eval_precision: str = "fp32"
     vocabulary: str = "auto"
     micro_batch_tokens: int = 0
+    checkpoint_minutes: float = 5.0
     selection: str = "last"
     candidates: int = 0
     tuning: str = "full"
@@ -118,7 +124,7 @@ class Recipe:
 
     def stated(self) -> dict[str, Scalar]:
         """The values as a record states them: how the checkpoint was chosen stands in fields of its own."""
-        return {name: value for name, value in self.values().items() if name not in SELECTION_ONLY}
+        return {name: value for name, value in self.values().items() if name not in SELECTION_ONLY | UNSTATED}
 
     @property
     def kept(self) -> int:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class _Current:
         steps: The stage's; 0 without one.
         scores: Of the cells, so far.
         losses: Of the steps since the last point.
+        before: Examples that earlier processes have passed.
     """
 
     owner: str
@@ -41,6 +43,7 @@ class _Current:
     runs: dict[str, OpenRun] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
+    before: int = 0
     started: float = field(default_factory=time.perf_counter)
     told: float = -math.inf
 
@@ -75,6 +78,11 @@ class TrackingReporter(Reporter):
         """Begin a run."""
         self._begin(stage.id, _stage_run(stage, self._keys, {"examples": examples, "steps": steps}), steps)
 
+    def stage_resumed(self, stage: Stage, step: int, steps: int, passed: int, written: datetime) -> None:
+        """Count from there."""
+        if self._current is not None:
+            self._current.before = passed
+
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """A point now and then."""
         current, now = self._current, time.perf_counter()
@@ -88,7 +96,7 @@ class TrackingReporter(Reporter):
             current.losses, current.told = [], now
             self._log({
                 "train/loss": mean, "train/learning_rate": stage.recipe.lr * schedule(stage.recipe, steps)(step - 1),
-                "train/examples_per_s": passed / max(now - current.started, 1e-9),
+                "train/examples_per_s": (passed - current.before) / max(now - current.started, 1e-9),
             }, step)  # fmt: skip
 
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:

@@ -30,8 +30,8 @@ HEAD_OPTIONS: dict[str, Any] = {"score_scale": ("raw", "unit"), "stride": 128, "
 OTHERS: dict[str, Any] = {
     "optimizer": "adamw", "lr": 1e-4, "warmup": 0.0, "schedule": "constant", "epochs": 1, "batch_size": 16,
     "max_length": 64, "weight_decay": 0.01, "max_grad_norm": 5.0, "mixing_alpha": 0.5, "precision": "fp32",
-    "eval_precision": "bf16", "vocabulary": "full", "micro_batch_tokens": 4096, "selection": "average",
-    "candidates": 3,
+    "eval_precision": "bf16", "vocabulary": "full", "micro_batch_tokens": 4096, "checkpoint_minutes": 1.5,
+    "selection": "average", "candidates": 3,
 }  # fmt: skip
 # The same for an adapter, whose keys say something with tuning = "lora" alone.
 ADAPTERS: dict[str, Any] = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "lora_targets": "all-linear"}
@@ -91,7 +91,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(typo: str, m
 
 
 def test_an_unknown_key_that_is_near_nothing_gets_the_list() -> None:
-    assert "there are: batch_size, candidates, dropout, epochs" in refused({"qqqqqqqq": 1})
+    assert "there are: batch_size, candidates, checkpoint_minutes, dropout, epochs" in refused({"qqqqqqqq": 1})
 
 
 def test_another_heads_key_is_passed_over_and_a_typo_of_it_is_not() -> None:
@@ -207,7 +207,8 @@ def test_a_value_enters_the_keys_of_what_it_can_change(name: str) -> None:
     # max_length shapes training sequences too: a head that names it as a decoding value does not free training of it.
     trains = plain.training_identity(("max_length",)) != changed.training_identity(("max_length",))
     decodes = plain.decoding_identity(("max_length",)) != changed.decoding_identity(("max_length",))
-    assert trains == (name not in {"vocabulary", "micro_batch_tokens", "eval_precision", "selection", "candidates"})
+    silent = {"vocabulary", "micro_batch_tokens", "checkpoint_minutes", "eval_precision", "selection", "candidates"}
+    assert trains == (name not in silent)
     assert decodes == (name in {"eval_precision", "max_length"})
 
 
@@ -223,6 +224,13 @@ def test_how_a_checkpoint_is_chosen_is_no_part_of_a_recipe_as_records_state_it()
     assert recipe.stated() == build_recipe({}, "x", HEAD_OPTIONS).stated()
     assert not {"selection", "candidates"} & recipe.stated().keys()
     assert recipe.stated().items() <= recipe.values().items()
+
+
+def test_how_often_a_training_is_written_down_is_in_no_record() -> None:
+    recipe = build_recipe({"checkpoint_minutes": 1}, "x", HEAD_OPTIONS)
+    assert recipe.checkpoint_minutes == 1.0
+    assert recipe.stated() == build_recipe({}, "x", HEAD_OPTIONS).stated()
+    assert "checkpoint_minutes" not in recipe.stated()
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
+from .. import __version__, stopping
 from ..errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -92,12 +93,14 @@ def main() -> int:
     """Run a command.
 
     Returns:
-        0 when all is done, 1 when some cell failed, 2 when the request is wrong, 130 when interrupted.
+        0 when all is done, 1 when some cell failed, 2 when the request is wrong, 130 when interrupted, 143 when
+        terminated.
     """
     if COMPLETE in os.environ:
         from . import completion  # noqa: F401  # its shells take the place of click's
     try:
-        status = group.main(prog_name="xbench", complete_var=COMPLETE, standalone_mode=False)
+        with stopping.listening():
+            status = group.main(prog_name="xbench", complete_var=COMPLETE, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except UserError as error:
@@ -108,9 +111,18 @@ def main() -> int:
     except click.ClickException as error:
         return _complain(error.format_message())
     except (click.Abort, KeyboardInterrupt):
-        print("xbench: interrupted; finished work is kept, the same command goes on from it", file=sys.stderr)
-        return 130
+        return _interrupted(stopping.Interrupted(signal.SIGINT))
+    except stopping.Interrupted as stop:
+        return _interrupted(stop)
     return status if isinstance(status, int) else 0
+
+
+def _interrupted(stop: stopping.Interrupted) -> int:
+    """Say what stands, and how to go on."""
+    stopping.die_by_the_next()
+    what = stop.standing or "finished work is kept"
+    print(f"xbench: interrupted: {what}; the same command goes on from there", file=sys.stderr)
+    return 128 + stop.number
 
 
 def _from_project(error: click.UsageError) -> str:

@@ -59,14 +59,18 @@ def command(
         print_plan(plan, registry, settings, as_json, active())
         return 0
     from ..leaderboard.publish import check_out
-    from .progress import make_reporter
+    from .progress import make_reporter, telling
 
     check_out(out)
     _check_device(device)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
-    with make_reporter(plan, registry) as shown, tracking(track, track_dir, plan, settings, shown) as reporter:
+    with (
+        make_reporter(plan, registry) as shown,
+        telling(shown),
+        tracking(track, track_dir, plan, settings, shown) as reporter,
+    ):
         outcome = execute(plan, registry, settings, reporter, strict)
     undrawn = _publish(plan, registry, settings)
     _print_outcome(outcome, registry, out, as_json)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +21,7 @@ from ..leaderboard.table import build_tables
 from ..plan import Cell, Plan, Stage
 from ..progress import Reporter
 from ..registry import Registry
+from ..stopping import Interrupted
 from .tables import rich_tables
 
 LINE_EVERY_S = 30.0
@@ -36,6 +39,9 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
         self.plan = plan
         self.records: list[Mapping[str, Any]] = []
         self._loss = self._started = self._said = 0.0
+        self._before = (0, 0)  # steps and examples of earlier processes
+        self._trains: Stage | None = None
+        self._stands = ""
 
     def say(self, text: str) -> None:
         """One line."""
@@ -47,17 +53,39 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """Start the clock."""
-        self._started, self._loss = time.perf_counter(), 0.0
+        self._started, self._loss, self._before = time.perf_counter(), 0.0, (0, 0)
+        self._trains, self._stands = stage, ""
         self.say(f"train {stage.label}: {examples} examples in {steps} steps")
+
+    def stage_resumed(self, stage: Stage, step: int, steps: int, passed: int, written: datetime) -> None:
+        """Start the clock there."""
+        self._started, self._before = time.perf_counter(), (step, passed)
+        today = written.date() == datetime.now(written.tzinfo).date()
+        self.say(f"  goes on from step {step} of {steps} (checkpoint of {written:{'%H:%M' if today else '%F %H:%M'}})")
+        self.stage_kept(stage, step, steps)
+
+    def stage_kept(self, stage: Stage, step: int, steps: int) -> None:
+        """Remember it, for when the run is interrupted."""
+        self._stands = f"step {step} of {steps}"
 
     def smoothed(self, step: int, loss: float, passed: int) -> tuple[float, float]:
         """The exponential mean of the loss, free of its start at 0, and examples a second."""
         self._loss = SMOOTHING * self._loss + (1 - SMOOTHING) * loss
         spent = time.perf_counter() - self._started
-        return self._loss / (1 - SMOOTHING**step), passed / max(spent, 1e-9)
+        steps, examples = self._before
+        return self._loss / (1 - SMOOTHING ** (step - steps)), (passed - examples) / max(spent, 1e-9)
+
+    def standing(self) -> str:
+        """What is done, for a run that is interrupted."""
+        cells = f"{len(self.records)} of {len(self.plan.cells)} cells are done"
+        if self._trains is None:
+            return cells
+        kept = f"has a checkpoint of {self._stands}" if self._stands else "has no checkpoint yet, and begins anew"
+        return f"{cells}; {self._trains.label} {kept}"
 
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
         """How long it took."""
+        self._trains = None
         self.say(f"found {stage.label}" if found else f"trained {stage.label} in {seconds:.1f} s")
 
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
@@ -71,6 +99,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """What failed; a bug with its traceback."""
+        self._trains = None
         self.say(f"{traceback}FAILED {label}: {reason}" if label != "missing" else f"left out: {reason}")
 
     def __exit__(
@@ -97,10 +126,17 @@ class PlainReporter(ShownReporter):
         super().stage_started(stage, examples, steps)
         self._said = self._started
 
+    def stage_resumed(self, stage: Stage, step: int, steps: int, passed: int, written: datetime) -> None:
+        """Start the clock for lines there too."""
+        super().stage_resumed(stage, step, steps, passed, written)
+        self._said = self._started
+
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """A line every half minute."""
         smooth, rate = self.smoothed(step, loss, passed)
-        self._now_and_then(f"step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s", step / steps)
+        before, _ = self._before
+        share = (step - before) / (steps - before)
+        self._now_and_then(f"step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s", share)
 
     def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
         """A line every half minute."""
@@ -162,6 +198,12 @@ class RichReporter(ShownReporter):
         super().stage_started(stage, examples, steps)
         self._stage = self._bars.add_task(stage.label, total=steps, about="")
 
+    def stage_resumed(self, stage: Stage, step: int, steps: int, passed: int, written: datetime) -> None:
+        """Set the bar there: it tells the time that is left from how fast it moves from now on."""
+        super().stage_resumed(stage, step, steps, passed, written)
+        if self._stage is not None:
+            self._bars.reset(self._stage, completed=step)
+
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """Move the bar."""
         smooth, rate = self.smoothed(step, loss, passed)
@@ -203,3 +245,24 @@ class RichReporter(ShownReporter):
 def make_reporter(plan: Plan, registry: Registry) -> ShownReporter:
     """Bars where stderr is a terminal, plain lines elsewhere."""
     return RichReporter(plan, registry) if sys.stderr.isatty() else PlainReporter(plan)
+
+
+@contextmanager
+def telling(shown: ShownReporter) -> Iterator[None]:
+    """Let a run that is stopped say what is done.
+
+    Args:
+        shown: Knows it.
+
+    Raises:
+        Interrupted: By Ctrl-C or another signal.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        stop = Interrupted(signal.SIGINT)
+        stop.standing = shown.standing()
+        raise stop from None
+    except Interrupted as stop:
+        stop.standing = shown.standing()
+        raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,22 +14,20 @@ from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
+from .checkpoint import Checkpoints
 from .device import autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
-from .feeding import Feed, Piece, batches, behind, held_back, host_batch, to_host
+from .feeding import Feed, Piece, batches, behind, host_batch, to_host
 from .heap import Heap
 from .memory import MicroBatch, TooLarge, is_out_of_memory
 from .optimizer import Optimizer, make_optimizer
+from .state import TrainingState
+from .tally import OnStep, Position, Tally, TrainingFailedError
 
-OnStep = Callable[[int, int, float, int], None]
-"""Called after each step with: step from 1, steps in all, the batch's mean loss, examples passed so far."""
+__all__ = ["OnStep", "OnUpdate", "TrainingFailedError", "TrainingResult", "schedule", "train"]
 OnUpdate = Callable[[int], None]
 """Called with the step, from 1, when the weights have taken it, before anything of the next one is done."""
-
-
-class TrainingFailedError(RuntimeError):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class TrainingResult:
     Attributes:
         losses: The mean loss of each step.
         examples: Examples passed, over all epochs.
-        seconds: Wall time of the whole loop, nothing left out.
+        seconds: Wall time of the whole loop, nothing left out; of one that was gone on with, that of the kept work too.
         precision: ``bf16`` or ``fp32``.
         micro_batch_tokens: Tokens that went through the encoder at once, at most.
     """
@@ -55,7 +52,7 @@ class TrainingResult:
 def train(
     module: HeadModule, tables: Sequence[ExampleTable], recipe: Recipe, seed: int, vocabulary: Vocabulary,
     pad_id: int, on_step: OnStep = lambda step, steps, loss, examples: None, micro_batch: MicroBatch | None = None,
-    on_update: OnUpdate = lambda step: None,
+    on_update: OnUpdate = lambda step: None, checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:  # fmt: skip
     """Fine-tune a module on a mixture.
 
@@ -73,6 +70,7 @@ def train(
         on_step: Told of every step.
         micro_batch: How many tokens go through at once; None takes the recipe's, or what suits the device.
         on_update: May read the weights after every step; on a GPU, ``on_step`` hears of a step only later.
+        checkpoints: What to go on from, if there is any, and where to write where the training stands.
 
     Returns:
         Losses and timing.
@@ -86,22 +84,33 @@ def train(
     micro_batch = micro_batch or MicroBatch(token_budget(recipe.micro_batch_tokens, device))
     run = _Run(
         module, Feed(tables, recipe, seed), vocabulary, pad_id, choose_precision(recipe.precision, device),
-        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch, on_update,
+        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch,
     )  # fmt: skip
-    losses: list[float] = []
-    passed = 0
+    tally, state = Tally(run.feed.steps, on_step), TrainingState(module, run.optimizer, device)
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), run.dropout:
         torch.manual_seed(seed)
-        for coming, examples in held_back(run.steps(), behind(device)):
-            loss = float(coming())
-            losses.append(loss)
-            passed += examples
-            if not math.isfinite(loss):
-                raise TrainingFailedError(f"the loss is {loss} at step {len(losses)} of {run.feed.steps}")
-            on_step(len(losses), run.feed.steps, loss, passed)
+        kept = checkpoints.restore(state) if checkpoints else None
+        if kept is not None:
+            tally.go_on(kept)
+            micro_batch.tokens = min(micro_batch.tokens, kept.micro_batch_tokens)
+            started -= kept.seconds
+        for loss, examples in run.steps(tally.step):
+            tally.owe(to_host(loss), examples)
+            on_update(tally.step)
+            tally.settle(behind(device))
+            if checkpoints and checkpoints.due():
+                tally.settle()
+                checkpoints.write(_position(tally, started, micro_batch), state)
+        tally.settle()
     module.eval()
-    return TrainingResult(losses, passed, time.perf_counter() - started, run.precision, micro_batch.tokens)
+    where = _position(tally, started, micro_batch)
+    return TrainingResult(where.losses, where.examples, where.seconds, run.precision, where.micro_batch_tokens)
+
+
+def _position(tally: Tally, started: float, micro_batch: MicroBatch) -> Position:
+    """Where a training stands whose clock began at a time."""
+    return Position(tally.losses, tally.examples, time.perf_counter() - started, micro_batch.tokens)
 
 
 @dataclass(frozen=True)
@@ -116,13 +125,15 @@ class _Run:
     optimizer: Optimizer
     dropout: SeededDropout
     micro_batch: MicroBatch
-    on_update: OnUpdate
 
-    def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
-        """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
+    def steps(self, done: int = 0) -> Iterator[tuple[torch.Tensor, int]]:
+        """Make the steps that are left; gives of each, when the weights have taken it, mean loss and examples.
+
+        Args:
+            done: How many were made before.
+        """
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
         rate, heap = schedule(recipe, self.feed.steps), Heap(device)
-        done = 0
         while done < self.feed.steps:
             too_large: TooLarge | None = None
             with closing(self._batches(done, device)) as stream:
@@ -135,8 +146,7 @@ class _Run:
                     self.micro_batch.fits()
                     self.optimizer.step(recipe.lr * rate(step))
                     done += 1
-                    self.on_update(done)
-                    yield to_host(total), examples
+                    yield total, examples
             if too_large is not None:
                 self.optimizer.clear()
                 self.micro_batch.halve(too_large, device)

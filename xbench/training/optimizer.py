@@ -9,7 +9,8 @@ the next one begins. On a GPU torch's own kernels, fused where there are any, do
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,17 @@ class Optimizer(Protocol):
 
     def clear(self) -> None:
         """Clear the gradient."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What it remembers between two steps, by name; not copied."""
+
+    def load(self, names: Collection[str], get: Callable[[str], torch.Tensor]) -> None:
+        """Remember what `state` gave, before the first step.
+
+        Args:
+            names: Its names.
+            get: Gives one of its tensors; no two are needed at a time.
+        """
 
 
 def make_optimizer(module: torch.nn.Module, recipe: Recipe, device: torch.device) -> Optimizer:
@@ -88,6 +100,19 @@ class TorchOptimizer:
         """See `Optimizer`."""
         self._optimizer.zero_grad()
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `Optimizer`; torch's own names behind the parameter's number."""
+        of_each = self._optimizer.state_dict()["state"]
+        return {f"{index}.{name}": value for index, state in of_each.items() for name, value in state.items()}
+
+    def load(self, names: Collection[str], get: Callable[[str], torch.Tensor]) -> None:
+        """See `Optimizer`; rates and decays are the recipe's, and not kept."""
+        of_each: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
+        for full in names:
+            index, _, name = full.partition(".")
+            of_each[int(index)][name] = get(full)
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": dict(of_each)})
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -120,7 +145,12 @@ class BlockedOptimizer:
 
     def __init__(self, parameters: list[torch.nn.Parameter], recipe: Recipe) -> None:
         self._parameters, self._recipe = parameters, recipe
-        self._blocks = [block for parameter in parameters for block in _blocks(parameter, recipe.weight_decay)]
+        self._moments = [(torch.zeros(one.numel()), torch.zeros(one.numel())) for one in parameters]
+        self._blocks = [
+            block
+            for parameter, moments in zip(parameters, self._moments, strict=True)
+            for block in _blocks(parameter, *moments, recipe.weight_decay)
+        ]
         self._buffer = torch.empty(BLOCK)
         self._steps = 0
 
@@ -145,6 +175,24 @@ class BlockedOptimizer:
         for parameter in self._parameters:
             if parameter.grad is not None:
                 parameter.grad.zero_()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `Optimizer`."""
+        state = {"steps": torch.tensor(self._steps)}
+        for index, parameter in enumerate(self._parameters):
+            if parameter.grad is not None:
+                state[f"{index}.first"], state[f"{index}.second"] = self._moments[index]
+        return state
+
+    def load(self, names: Collection[str], get: Callable[[str], torch.Tensor]) -> None:
+        """See `Optimizer`."""
+        self._steps = int(get("steps"))
+        for index, (parameter, (first, second)) in enumerate(zip(self._parameters, self._moments, strict=True)):
+            if f"{index}.first" in names:
+                first.copy_(get(f"{index}.first"))
+                second.copy_(get(f"{index}.second"))
+                # A weight that has had a gradient goes on moving by its moments where a batch gives it none.
+                parameter.grad = torch.zeros_like(parameter)
 
     def _scale(self) -> float:
         """What the gradient is multiplied with, so that its global norm is the recipe's at most."""
@@ -188,10 +236,11 @@ class BlockedOptimizer:
         block.weights.addcdiv_(block.first, root, value=-lr / (1 - BETAS[0] ** self._steps))
 
 
-def _blocks(parameter: torch.nn.Parameter, weight_decay: float) -> Iterator[_Block]:
+def _blocks(
+    parameter: torch.nn.Parameter, first: torch.Tensor, second: torch.Tensor, weight_decay: float
+) -> Iterator[_Block]:
     decay = 0.0 if _is_spared(parameter) else weight_decay
     flat = parameter.detach().view(-1)
-    first, second = torch.zeros_like(flat), torch.zeros_like(flat)
     for start in range(0, len(flat), BLOCK):
         part = slice(start, start + BLOCK)
         yield _Block(parameter, start, flat[part], first[part], second[part], decay)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import stopping
 from ..data.rows import select, share_limit
 from ..models.adapters import trained_weights
 from ..models.encoder import load_tokenizer, table_size
@@ -17,15 +19,20 @@ from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
-from .device import choose_device
+from ..unfinished import folder_of
+from . import TRAINING_VERSION
+from .checkpoint import Checkpoints
+from .device import choose_device, choose_precision
 from .examples import ExampleTable, build_examples, head_context, table_folder
 from .heap import start_afresh
 from .loop import train
 from .weights import build_module, save_weights
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerBase
 
+    from ..candidates import Keeper
     from ..data.rows import RowSet
     from ..models.resolve import LocalModel
     from ..settings import Settings
@@ -69,28 +76,49 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
         save_weights(module, vocabulary, parent, path)
 
     keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
-    result = train(
-        module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
-        lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
-        work.micro_batch("train", stage, device), keeper.passed,
-    )  # fmt: skip
+    checkpoints = _checkpoints(stage, key, work, keeper, device, len(vocabulary.ids))
+    with stopping.at_steps() if stage.recipe.checkpoint_minutes else nullcontext():
+        result = train(
+            module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
+            lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
+            work.micro_batch("train", stage, device), keeper.passed, checkpoints,
+        )  # fmt: skip
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
         "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
         "parent": None if stage.parent is None else work.stage_keys[stage.parent],
         "rows": [len(np.unique(table.row_of)) for table in tables],
         "vocabulary_rows": len(vocabulary.ids), "micro_batch_tokens": result.micro_batch_tokens,
-        "trained_weights": trained_weights(module),
+        "trained_weights": trained_weights(module), "resumed": checkpoints.resumed,
         "loss": {"first": result.losses[0], "last_epoch_mean": float(np.mean(last_epoch))},
         "timing": {
-            "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
+            "train_s": result.seconds, "train_examples": result.examples,
+            "whole_s": checkpoints.seconds + time.perf_counter() - started,
             **peak_memory(device),
         },
         "environment": environment(device, result.precision),
     }  # fmt: skip
     written = work.store.save_stage(key, manifest, write)
     keeper.finish(written, work.store.stage(key) or written)
+    checkpoints.drop()
     work.reporter.stage_done(stage, result.seconds, found=False)
+
+
+def _checkpoints(stage: Stage, key: str, work: Work, keeper: Keeper, device: torch.device, held: int) -> Checkpoints:
+    """A stage's checkpoints; ``held`` is how many embedding rows its training holds."""
+    recipe, reporter = stage.recipe, work.reporter
+    about = environment(device, choose_precision(recipe.precision, device))
+    return Checkpoints(
+        folder_of(work.settings.cache, key), key, recipe.checkpoint_minutes,
+        {
+            "training": TRAINING_VERSION, "steps": keeper.steps, "embedding rows": held, "device": device.type,
+            "processes": 1, **{name: about[name] for name in ("torch", "transformers", "precision")},
+        },
+        {"threads": about["threads"], "machine": about["device"], "micro_batch_tokens": recipe.micro_batch_tokens},
+        keeper, lambda text: reporter.note(f"{stage.label}: {text}"),
+        lambda at, when: reporter.stage_resumed(stage, at.step, keeper.steps, at.examples, when),
+        lambda step: reporter.stage_kept(stage, step, keeper.steps),
+    )  # fmt: skip
 
 
 def _tables(stage: Stage, head: Head, context: HeadContext, work: Work) -> tuple[list[ExampleTable], int]:

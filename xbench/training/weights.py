@@ -124,10 +124,10 @@ def save_weights(module: HeadModule, vocabulary: Vocabulary, parent: Path | None
         kept = torch.from_numpy(~np.isin(table_ids.numpy(), vocabulary.ids))
         ids = torch.cat([ids, table_ids[kept]])
         rows = torch.cat([rows, table_rows[kept]])
-    save_file(_apart({**tensors, TABLE_IDS: ids, TABLE_ROWS: rows}), path)
+    save_file(apart({**tensors, TABLE_IDS: ids, TABLE_ROWS: rows}), path)
 
 
-def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Contiguous tensors; of those that share their storage all but one are copies, as a file needs them.
 
     Nothing else is copied: a training that writes its weights on the way needs no more memory for it.
