@@ -99,12 +99,13 @@ def _go_on(folder: Path, undisturbed: Undisturbed, fault: str) -> Running:
     running = _start(folder, undisturbed.shop)
     work = "goes on from step" if left.step is not None else "\ntrain"
     wait_until(running, lambda: work in running.said() or running.process.poll() is not None)
-    write_down(Recovered(fault, time.perf_counter() - began))
+    seconds = time.perf_counter() - began
     if left.step is not None:
         resumed = re.search(r"goes on from step (\d+)", running.said())
         assert resumed, running.said()
         assert int(resumed[1]) == left.step
     assert {path: _state(path) for path in left.finished} == left.finished, "what was finished was written again"
+    write_down(Recovered(fault, seconds))
     return running
 
 
