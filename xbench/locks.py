@@ -130,7 +130,7 @@ class Locks:
             return None
         except OSError as error:
             raise StoppedError(
-                f"{self._folder} cannot be written to ({error.strerror or error}): see to it, or name another folder "
+                f"{self._folder} cannot be written to ({error.strerror or error}): see to it, or name another place "
                 f"with {self._option}; {KEPT}"
             ) from error
         return Lock(kind, lock)

@@ -109,7 +109,7 @@ def test_without_yes_nothing_goes_and_what_records_need_is_kept_back(copy: Path)
     assert files(copy) == before
     assert {name.split("/")[0] for name in pruned(copy, "--kind", "stages,predictions,examples")} == {"examples"}
     ended = cache(copy, "prune", "--kind", "stages,predictions", "--even-needed", "--yes")
-    assert ended.stdout.count("needed by mini-sts: model") == 6
+    assert ended.stdout.count("needed by mini-sts: bert-0.1") == 6
     assert not list((copy / "cache" / "stages").iterdir())
 
 

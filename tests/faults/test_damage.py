@@ -68,9 +68,9 @@ def test_what_a_run_meets_damaged_is_named_and_made_anew(whole: Path, copy: Path
     weights = flip(one(cache, "stages/*/weights.safetensors"))
     rows = cut(one(cache, "datasets/mini-sts-en-train-*/rows.arrow"))
     table = flip(one(cache, "examples/*/ids.bin"))
-    record = flip(one(copy, "leaderboard/results/mini-sts/model/*mini-sts-ko*.json"))
+    record = flip(one(copy, "leaderboard/results/mini-sts/*/*mini-sts-ko*.json"))
     kept = flip(one(cache, "kept/*/*.npy"))
-    others = {path: path.read_bytes() for path in (copy / "leaderboard" / "results").rglob("*mini-sts-en-*.json")}
+    others = {path: path.read_bytes() for path in (copy / "leaderboard" / "results").rglob("*--mini-sts-en--*.json")}
     for memory in (cache / "digests").glob("*.json"):
         flip(memory)
     first, second = run(copy, *STS), run(copy, *MAPS)
@@ -130,27 +130,36 @@ def test_verify_finds_what_changed_though_its_time_did_not(copy: Path) -> None:
 
 
 def test_damaged_predictions_are_refused(copy: Path) -> None:
-    record = json.loads(one(copy, "leaderboard/results/mini-sts/model/*mini-sts-en-*.json").read_text(encoding="utf-8"))
+    record = json.loads(one(copy, "leaderboard/results/mini-sts/*/*mini-sts-en-*.json").read_text(encoding="utf-8"))
     path = flip(copy / "cache" / "predictions" / f"{record['key']}.parquet")
     ended = run(copy, "leaderboard", "refresh")
     assert "Traceback" not in ended.stderr
     found = run(copy, "cache", "verify")
     assert found.status == 1
-    assert len(naming(found.stderr, str(path), "delete the record of mini-sts: model")) == 1
+    assert len(naming(found.stderr, str(path), "delete the record of mini-sts: bert-0.1")) == 1
 
 
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda content: content[: len(content) // 2], "it is truncated or another version"),
+        (lambda content: content.replace(b" playing ", b" plbying ", 1), "it was altered or is another dataset"),
+    ],
+    ids=["truncated", "one letter"],
+)
 def test_a_publishers_file_that_was_altered_is_refused_and_nothing_is_lost(
-    whole: Path, copy: Path, data_root: Path
+    whole: Path, copy: Path, data_root: Path, alter: Callable[[bytes], bytes], said: str
 ) -> None:
     data = copy / "data"
     shutil.copytree(data_root / "stsbenchmark", data / "stsbenchmark")
-    (path,) = [path for path in data.rglob("*") if path.is_file() and "test" in path.name]
-    cut(flip(path))
+    path = data / "stsbenchmark" / "sts-test.csv"
+    path.write_bytes(alter(path.read_bytes()))
     before = essentials(copy)
     ended = run(
         copy, "eval", "--model", "./model", "--tasks", "sts", "--train", "none", "--eval", "stsb", XBENCH_DATA=str(data)
     )
     assert ended.status == 2
     assert "Traceback" not in ended.stderr
-    assert len(naming(ended.stderr, str(path), "stsb")) == 1
+    assert len(naming(ended.stderr, str(path), "dataset stsb", "split test")) == 1
+    assert said in ended.stderr or "cannot be read" in ended.stderr
     assert essentials(copy) == before == essentials(whole)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import StoppedError, UserError
 from ..files import write_atomic
-from ..locks import Lock, Locks
+from ..locks import Locks
 from ..record_files import RecordFiles
 from ..registry import Registry
 from ..store import read_records
@@ -112,17 +112,19 @@ def _silent(text: str) -> None:
     pass
 
 
-def publishing(out: Path, note: Callable[[str], None]) -> Lock:
+def publishing(out: Path, note: Callable[[str], None]) -> contextlib.AbstractContextManager[object]:
     """Keep other processes from publishing in the same folder meanwhile; the last one of them sees all records.
+
+    Where nothing can be written nobody publishes: what is there may be just what it is to be, and else writing fails.
 
     Args:
         out: The folder that holds ``results/``.
         note: Told of a long wait.
-
-    Raises:
-        UserError: It cannot be written to.
     """
-    return Locks(out, note, "--out").wait("publish", "", f"writes the leaderboard in {out}")
+    try:
+        return Locks(out, note, "--out").wait("publish", "", f"writes the leaderboard in {out}")
+    except StoppedError:
+        return contextlib.nullcontext()
 
 
 def build(
@@ -144,10 +146,10 @@ def build(
     """
     check_out(out)
     with publishing(out, note), naming_misshapen(out):
-        return _build(out, registry, whole)
+        return _build(out, registry, whole, files)
 
 
-def _build(out: Path, registry: Registry, whole: bool) -> Built:
+def _build(out: Path, registry: Registry, whole: bool, files: RecordFiles | None) -> Built:
     from .material import gather, render, render_html
     from .plots import draw_plots
 
