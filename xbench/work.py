@@ -11,6 +11,7 @@ from .candidates import Candidates
 from .data.rows import RowSet, prepare, share_limit
 from .errors import UserError
 from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_key
+from .locks import Locks
 from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
 from .plan import Cell, Plan, Stage
@@ -94,6 +95,11 @@ class Work:
         from .overlap import Overlaps
 
         return Overlaps(self.registry, self.settings, self.rows)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Of the cache, against other processes."""
+        return Locks.of(self.settings)
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -259,12 +265,18 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
     """The records of cells that are already done."""
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in work.cell_keys.items():
-        record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
-        # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
-        figures = work.registry.tasks.get(cell.task).figures
-        if record is not None and not (figures and work.store.lost(record)):
+        record = found_record(cell, key, work)
+        if record is not None:
             records[cell] = record
     return records
+
+
+def found_record(cell: Cell, key: str, work: Work) -> Mapping[str, Any] | None:
+    """A cell's record, when the cell is already done."""
+    record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
+    # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
+    figures = work.registry.tasks.get(cell.task).figures
+    return None if record is None or (figures and work.store.lost(record)) else record
 
 
 def floors_left(work: Work, done: Container[Cell]) -> dict[Cell, str]:

@@ -112,14 +112,18 @@ def _check_device(device: str) -> None:
 def _publish(plan: Plan, registry: Registry, settings: Settings) -> bool:
     """Write the leaderboard, then draw the tasks' figures and put them on it; tells whether a figure has a bug."""
     from ..leaderboard.pictures import draw_figures
-    from ..leaderboard.publish import build, load_records
+    from ..leaderboard.publish import build, load_records, publishing
 
-    for path in build(settings.out, registry).damaged:
+    def note(text: str) -> None:
+        click.echo(f"note: {text}", err=True)
+
+    for path in build(settings.out, registry, note=note).damaged:
         click.echo(f"warning: {path} is no whole record of this version and was left out", err=True)
     tasks = [task for task in dict.fromkeys(cell.task for cell in plan.cells) if registry.tasks.get(task).figures]
     if not tasks:
         return False
-    drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
+    with publishing(settings.out, note):
+        drawn, undrawn = draw_figures(tasks, load_records(settings.out)[0], registry, Store(settings), settings.out)
     if drawn:
         build(settings.out, registry)
     for one in undrawn:

@@ -14,13 +14,14 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from .. import __version__
+from ..errors import UserError
 from ..files import write_json
 from ..keys import file_sha256, text_sha256
+from ..locks import Lock, Locks
 from ..settings import Settings
 from .patience import MAY_PASS, Hiccup, Patience, asked_s
 
@@ -97,25 +98,21 @@ def fetch(url: str, target: Path, settings: Settings, sha256: str | None = None)
         part.tidy()
 
 
-@contextlib.contextmanager
-def one_at_a_time(target: Path) -> Iterator[None]:
+def one_at_a_time(target: Path, url: str, settings: Settings) -> Lock:
     """Keep other processes, and this one's other threads, from fetching the same thing meanwhile.
+
+    Args:
+        target: Where it will lie.
+        url: Where it comes from.
+        settings: The cache, and who hears of waits.
 
     Raises:
         NotHereError: The cache cannot be written to.
     """
-    from filelock import FileLock
-
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f"{target.name}.lock"))
-        lock.acquire()
-    except OSError as error:
-        raise NotHereError(f"the cache cannot be written to ({error})") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        return Locks.of(settings).wait("download", target.name, f"fetches {url}")
+    except UserError as error:
+        raise NotHereError(str(error)) from None
 
 
 def expected_bytes(url: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import sys
 import traceback
 from array import array
@@ -16,6 +17,7 @@ from typing import Any
 from ..errors import DataError, UserError
 from ..files import Digests, new_folder, write_json
 from ..keys import content_key, row_line
+from ..locks import Locks
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
 from .arrow import Rows
@@ -141,7 +143,12 @@ def _prepare_from(
     manifest = _manifest(folder, digests)
     if manifest is None:
         try:
-            manifest = _write(folder, dataset, split, declared, schema, source, paths)
+            with Locks.of(settings).wait("rows", inputs[:24], f"reads the rows of {dataset.name}/{split}"):
+                manifest = _manifest(folder, digests)
+                if manifest is None:
+                    if folder.exists():  # torn or altered: made again from the source
+                        shutil.rmtree(folder)
+                    manifest = _write(folder, dataset, split, declared, schema, source, paths)
         except DataError as error:
             message = _with_checksums(str(error), source, paths, hashes)
             if isinstance(source, Files) and origin == "url" and drop_downloads(source.files, hashes, settings):
@@ -175,10 +182,6 @@ def _manifest(folder: Path, digests: Digests) -> dict[str, Any] | None:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if digests.sha256(folder / ROWS_FILE) == manifest["arrow_sha256"]:
             return manifest
-    if folder.exists():  # torn or altered: made again from the source
-        import shutil
-
-        shutil.rmtree(folder)
     return None
 
 

@@ -132,8 +132,10 @@ def _download(file: SourceFile, settings: Settings) -> Path:
     if file.member is not None:
         if not (target / name).is_file():
             archive = _kept(url, _archive_folder(url, settings), _WHOLE, None, settings)
-            with new_folder(target) as folder:
-                _extract(archive, file.member, folder / name, settings)
+            with one_at_a_time(target, url, settings):
+                if not (target / name).is_file():
+                    with new_folder(target) as folder:
+                        _extract(archive, file.member, folder / name, settings)
         return target / name
     return _kept(url, target, name, file.sha256, settings)
 
@@ -146,7 +148,7 @@ def _kept(url: str, target: Path, name: str, sha256: str | None, settings: Setti
     if not (target / name).is_file():
         if settings.offline:
             raise NotHereError(f"{url} was not tried ({settings.why_offline})")
-        with one_at_a_time(target):
+        with one_at_a_time(target, url, settings):
             if not (target / name).is_file():
                 with new_folder(target) as folder:
                     fetch(url, folder / name, settings, sha256)

@@ -5,6 +5,7 @@ Nothing but the store changes, and what is needed can be had in any process from
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,10 @@ from ..plan import Cell, Plan, Stage
 from ..progress import Reporter
 from ..registry import Registry, load_registry
 from ..settings import Listener, Settings
-from ..work import Turn, Work, prepare_work, stage_stands
+from ..work import Turn, Work, found_record, prepare_work, stage_stands
+
+CELLS_AT_ONCE = 100
+"""Each that is being scored holds a file open, and some systems let a process have 256."""
 
 
 @dataclass(frozen=True)
@@ -95,55 +99,91 @@ def do_turn(work: Work, turn: Turn, told: bool = False) -> TurnResult:
     Returns:
         What came of it; no failure of a stage or a cell is raised.
     """
-    if turn.stage is not None:
-        broken = _ensure_stage(turn.stage, turn.candidates, work, told)
-        if broken:
-            return TurnResult(stands=False, broken=broken)
-    records: dict[Cell, Mapping[str, Any]] = {}
-    reasons: dict[Cell, str] = {}
-    for group in turn.groups:
-        _score(group, work, records, reasons)
-    return TurnResult(records, reasons)
+    stage = turn.stage
+    if stage is not None:
+        try:
+            if not _ensure_stage(stage, turn.candidates, work, told):
+                return TurnResult(stands=False, left=turn, waits_for=f"trains {stage.label}")
+        except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
+            return TurnResult(stands=False, broken=_explain(f"stage {stage.label}", error, work))
+    done = _Done()
+    left = [rest for group in turn.groups if (rest := _score_free(group, work, done))]
+    if not left:
+        return TurnResult(done.records, done.reasons)
+    cells = sum(len(group) for group in left)
+    waits_for = f"scores {next(iter(left[0])).label}" + (f" and {cells - 1} more cells" if cells > 1 else "")
+    return TurnResult(done.records, done.reasons, left=Turn(stage, left), waits_for=waits_for)
 
 
-def _ensure_stage(stage: Stage, candidates: int, work: Work, told: bool) -> str:
-    """Train a stage unless it is there with its candidates; gives the reason where it fails."""
-    key = work.stage_keys[stage.id]
+def _ensure_stage(stage: Stage, candidates: int, work: Work, told: bool) -> bool:
+    """Train a stage unless it is there with its candidates, or another process trains it: then it is not, for now."""
     found = stage_stands(stage, candidates, work)
-    if found is not None:
-        if not told:
-            work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
-        return ""
-    from ..training.stage import train_stage
+    if found is None:
+        key = work.stage_keys[stage.id]
+        lock = work.locks.attempt("stage", key)
+        if lock is None:
+            return False
+        with lock:
+            found = stage_stands(stage, candidates, work)  # another process may just have ended
+            if found is None:
+                from ..training.stage import train_stage
 
-    if work.store.stage(key) is not None:
-        work.reporter.note(f"{stage.label}: trained once more, to keep {candidates} checkpoints of it")
-    try:
-        train_stage(stage, key, work, candidates)
-    except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
-        return _explain(f"stage {stage.label}", error, work)
-    return ""
+                if work.store.stage(key) is not None:
+                    work.reporter.note(f"{stage.label}: trained once more, to keep {candidates} checkpoints of it")
+                train_stage(stage, key, work, candidates)
+                return True
+    if not told:
+        work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
+    return True
 
 
-def _score(
-    group: Mapping[Cell, str], work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
-) -> None:
+@dataclass(frozen=True)
+class _Done:
+    """Of the cells of a turn, so far."""
+
+    records: dict[Cell, Mapping[str, Any]] = field(default_factory=dict)
+    reasons: dict[Cell, str] = field(default_factory=dict)
+
+
+def _score_free(group: Mapping[Cell, str], work: Work, done: _Done) -> dict[Cell, str]:
+    """Score what of a group no other process is scoring; gives the rest."""
+    cells, busy = list(group.items()), dict[Cell, str]()
+    for first in range(0, len(cells), CELLS_AT_ONCE):
+        free: dict[Cell, str] = {}
+        some = dict(cells[first : first + CELLS_AT_ONCE])
+        try:
+            with contextlib.ExitStack() as held:
+                for cell, key in some.items():
+                    lock = work.locks.attempt("cell", key)
+                    if lock is not None:
+                        held.enter_context(lock)
+                    record = found_record(cell, key, work)  # another process may just have ended
+                    if record is not None:
+                        done.records[cell] = record
+                        work.reporter.cell_done(cell, record, found=True)
+                    else:
+                        (busy if lock is None else free)[cell] = key
+                if free:
+                    _score(free, work, done)
+        except Exception as error:  # noqa: BLE001  # one group's failure must not take the others with it
+            left = [cell for cell in some if not (cell in done.records or cell in done.reasons or cell in busy)]
+            reason = _explain(next(iter(left), next(iter(some))).label, error, work)
+            done.reasons.update(dict.fromkeys(left, reason))
+    return busy
+
+
+def _score(cells: Mapping[Cell, str], work: Work, done: _Done) -> None:
     """Score cells that one loaded model serves, or that need none."""
-    if next(iter(group)).is_floor:
+    if next(iter(cells)).is_floor:
         from ..training.floors import score_cells
     else:
         from ..training.select import score_cells
-    try:
-        for cell, result in score_cells(group, work):
-            if isinstance(result, Exception):
-                reasons[cell] = _explain(cell.label, result, work)
-            else:
-                records[cell] = result
-                work.reporter.cell_done(cell, result, found=False)
-    except Exception as error:  # noqa: BLE001  # as above
-        left = [cell for cell in group if cell not in records and cell not in reasons]
-        reason = _explain(next(iter(left), next(iter(group))).label, error, work)
-        reasons.update(dict.fromkeys(left, reason))
+    for cell, result in score_cells(cells, work):
+        if isinstance(result, Exception):
+            done.reasons[cell] = _explain(cell.label, result, work)
+        else:
+            done.records[cell] = result
+            work.reporter.cell_done(cell, result, found=False)
 
 
 def _explain(label: str, error: Exception, work: Work) -> str:

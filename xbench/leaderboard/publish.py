@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import write_atomic
+from ..locks import Lock, Locks
 from ..registry import Registry
 from ..store import read_records
 from .cells import Record
@@ -76,7 +78,24 @@ class Built:
     left_out: list[str]
 
 
-def build(out: Path, registry: Registry, whole: bool = False) -> Built:
+def _silent(text: str) -> None:
+    pass
+
+
+def publishing(out: Path, note: Callable[[str], None]) -> Lock:
+    """Keep other processes from publishing in the same folder meanwhile; the last one of them sees all records.
+
+    Args:
+        out: The folder that holds ``results/``.
+        note: Told of a long wait.
+
+    Raises:
+        UserError: It cannot be written to.
+    """
+    return Locks(out, note, "--out").wait("publish", "", f"writes the leaderboard in {out}")
+
+
+def build(out: Path, registry: Registry, whole: bool = False, note: Callable[[str], None] = _silent) -> Built:
     """Write what is published.
 
     Args:
@@ -84,14 +103,20 @@ def build(out: Path, registry: Registry, whole: bool = False) -> Built:
         registry: For the order and the titles of tasks.
         whole: Draw the pictures of tables and make the page as well, which take some seconds; else pictures that are no
             longer right are left out, and the page stays as it is.
+        note: Told of a long wait for another process that builds.
 
     Raises:
         UserError: It would overwrite a page that xbench has not made.
     """
+    check_out(out)
+    with publishing(out, note):
+        return _build(out, registry, whole)
+
+
+def _build(out: Path, registry: Registry, whole: bool) -> Built:
     from .material import gather, render, render_html
     from .plots import draw_plots
 
-    check_out(out)
     material = gather(out, registry)
     written: list[Path] = []
     left_out: list[str] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import UserError, did_you_mean
 from ..files import Digests, new_folder
 from ..keys import content_key
+from ..locks import Locks
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
@@ -191,8 +192,10 @@ def _declared_folder(model: Model, revision: str | None, settings: Settings) -> 
         return model.folder()
     target = _written_folder(model, revision, settings)
     if not (target / "config.json").is_file():
-        with new_folder(target) as folder:
-            model.write(folder, revision)
+        with Locks.of(settings).wait("model", target.name, f"puts the model {model.name} together"):
+            if not (target / "config.json").is_file():
+                with new_folder(target) as folder:
+                    model.write(folder, revision)
     return target
 
 

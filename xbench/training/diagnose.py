@@ -68,9 +68,11 @@ def _ceiling(diagnostic: Diagnostic, about: DiagnosticContext, examples: str, ce
     }  # fmt: skip
     path = work.settings.cache / "ceilings" / f"{content_key('ceiling', content)[:32]}.json"
     kept = read_signed(path)
-    if kept is not None:
-        known: Numbers = kept["numbers"]
-        return known
-    numbers = _numbers(diagnostic, about)
-    write_json(path, sign({"numbers": numbers}))
+    if kept is None:
+        with work.locks.wait("ceiling", path.stem, f"computes {diagnostic.name} of {cell.dataset}"):
+            kept = read_signed(path)
+            if kept is None:
+                kept = sign({"numbers": _numbers(diagnostic, about)})
+                write_json(path, kept)
+    numbers: Numbers = kept["numbers"]
     return numbers

@@ -157,6 +157,13 @@ def table_folder(
     return settings.cache / "examples" / content_key("examples", content)[:32]
 
 
+def find_examples(folder: Path) -> ExampleTable | None:
+    """The examples that lie in a folder, when they are there and whole."""
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        return ExampleTable(folder)
+    return None
+
+
 def build_examples(
     folder: Path, rows: Sequence[Row], head: Head, tokenizer: PreTrainedTokenizerBase, context: HeadContext
 ) -> ExampleTable:
@@ -175,8 +182,9 @@ def build_examples(
     Raises:
         UserError: The head gave no example at all.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        return ExampleTable(folder)
+    found = find_examples(folder)
+    if found is not None:
+        return found
     shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there at all
     empty = f"the head {head.name} made no example of {len(rows)} rows"
     return write_examples(folder, _examples(rows, head, tokenizer, context), empty)

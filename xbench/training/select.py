@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -89,17 +89,27 @@ def _dev_scores(cells: Mapping[Cell, str], candidates: Sequence[Candidate], work
     wanted = list(dict.fromkeys(dev for cell in cells for dev in cell.dev_cells()))
     scores: dict[tuple[Cell, int], float | Exception | None] = {}
     for candidate in candidates:
-        missing = []
-        for dev in wanted:
-            try:
-                scores[dev, candidate.step] = work.candidates.score(dev_score_content(dev, candidate, work))
-            except KeyError:
-                missing.append(dev)
-        if missing:
-            about = f", step {candidate.step}"
+        if not _found_scores(wanted, candidate, scores, work):
+            continue
+        about = f", step {candidate.step}"
+        with work.locks.wait("dev-score", candidate.checksum, "scores the checkpoints of a stage on dev rows"):
+            missing = _found_scores(wanted, candidate, scores, work)
             for dev, measured in read_cells(missing, [candidate.path], work, keeps=False, about=about):
                 scores[dev, candidate.step] = _dev_score(dev, candidate, measured, work)
     return scores
+
+
+def _found_scores(
+    wanted: Iterable[Cell], candidate: Candidate, scores: dict[tuple[Cell, int], float | Exception | None], work: Work
+) -> list[Cell]:
+    """Look up what a candidate has scored before; gives the dev cells that it has no score for."""
+    missing = []
+    for dev in wanted:
+        try:
+            scores[dev, candidate.step] = work.candidates.score(dev_score_content(dev, candidate, work))
+        except KeyError:
+            missing.append(dev)
+    return missing
 
 
 def _dev_score(dev: Cell, candidate: Candidate, measured: Measured | Exception, work: Work) -> float | Exception | None:

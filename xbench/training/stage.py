@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.rows import select, share_limit
+from ..locks import Locks
 from ..models.adapters import trained_weights
 from ..models.encoder import load_tokenizer, table_size
 from ..models.vocabulary import Vocabulary, full_vocabulary, restricted_vocabulary
@@ -18,7 +19,7 @@ from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
 from .device import choose_device
-from .examples import ExampleTable, build_examples, head_context, table_folder
+from .examples import ExampleTable, build_examples, find_examples, head_context, table_folder
 from .heap import start_afresh
 from .loop import train
 from .weights import build_module, save_weights
@@ -115,7 +116,11 @@ def example_table(
 ) -> ExampleTable:  # fmt: skip
     """The tokenised examples of a split, from the cache when they are there: no text is tokenised twice."""
     folder = table_folder(rows, head, model, context, limit, seed, settings)
-    return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
+    found = find_examples(folder)
+    if found is not None:
+        return found
+    with Locks.of(settings).wait("examples", folder.name, f"tokenises {rows.dataset.name}/{rows.split}"):
+        return build_examples(folder, select(rows.open(), limit, seed), head, tokenizer, context)
 
 
 def training_vocabulary(tables: list[ExampleTable], recipe: Recipe, size: int, pad_id: int) -> tuple[Vocabulary, str]:
