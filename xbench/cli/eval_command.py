@@ -67,7 +67,8 @@ def command(
     from .progress import make_reporter
 
     check_out(out)
-    _check_device(device)
+    if executor == "local":
+        _check_device(device)
     where = make_executor(executor)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}

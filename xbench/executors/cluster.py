@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def connect() -> None:
     """
     address = os.environ.get("RAY_ADDRESS") or "auto"
     if "://" in address or address == "local":
-        raise UserError(f"RAY_ADDRESS={address}: name a cluster's head as HOST:PORT, and run xbench on one of its nodes")
+        raise UserError(f"RAY_ADDRESS={address}: name the head as HOST:PORT, and run xbench on one of its nodes")
     if address != "auto":
         _reach(address)
     heard = signal.getsignal(signal.SIGTERM)
@@ -141,7 +141,8 @@ def _line(error: Exception) -> str:
 
 def alive() -> list[Node]:
     """The nodes that work, by name; those that share a host's name with another have a part of their id in theirs."""
-    found: list[Mapping[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
+    list_nodes: Callable[[], list[Mapping[str, Any]]] = ray.nodes  # it has no types
+    found = [node for node in list_nodes() if node["Alive"]]
     hosts = [node["NodeManagerHostname"] for node in found]
     nodes = []
     for node, host in zip(found, hosts, strict=True):
