@@ -6,12 +6,15 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 from ray.cluster_utils import Cluster
+
+from .processes import LONGEST_S
 
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -62,3 +65,11 @@ def destroy(node: Any) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     return len(processes)
+
+
+def wait_idle(cluster: Any, seconds: float = LONGEST_S) -> None:
+    """Wait until no node does anything."""
+    until = time.monotonic() + seconds
+    while busy := [name for node in (cluster.head_node, *cluster.worker_nodes) for name in doing(node)]:
+        assert time.monotonic() < until, f"goes on after {seconds} s: {busy}"
+        time.sleep(0.1)
