@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..errors import UserError
 from ..work import Turn, Work
 from .events import PRINTED, Event, Lines, Telling, Told
 from .turn import Job, TurnResult, do_turn
@@ -152,7 +153,10 @@ def _do(errand: Errand, reporter: Telling) -> TurnResult | str:
 
     torch.set_num_threads(errand.threads)
     reporter.hushed = True
-    work = errand.job.prepare(reporter)
+    try:
+        work = errand.job.prepare(reporter)
+    except UserError as error:
+        return f"cannot do a turn: {error}"
     reporter.hushed = False
     wrong = _other_keys(errand, work)
     if wrong:

@@ -226,6 +226,8 @@ class _Run:
 
     def _stop(self) -> None:
         """End all turns: first they may tidy up, then their processes are ended."""
+        if not self._running:
+            return
         with contextlib.suppress(RayError):
             for ref in self._running:
                 ray.cancel(ref)
