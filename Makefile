@@ -13,7 +13,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,ray,dev]'
 	touch $@
 
 # The four tasks on the small corpora and the embedded models: no data, no network. `--tasks mini` runs all curricula.
@@ -41,7 +41,7 @@ docs: install
 
 # What a user would run instead, and xbench, side by side on this machine; see tests/bench/README.md.
 bench: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,ray,dev,bench]'
 	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m tests.bench
 
 # Damaged and hostile files, thousands of each kind; see tests/fuzz/README.md.

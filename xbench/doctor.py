@@ -33,6 +33,7 @@ GIVES = {
     "publish": "index.html, the leaderboard's page",
     "lora": "adapters: recipe.tuning = \"lora\"",
     "track": "--track tensorboard, wandb, mlflow",
+    "ray": "--executor ray, a cluster",
 }  # fmt: skip
 """What each extra is good for; those for working on xbench itself aside."""
 SPACE_GB = 5.0

@@ -75,7 +75,8 @@ def command(
     from .progress import make_reporter, telling
 
     check_out(out)
-    _check_device(device)
+    if executor == "local":
+        _check_device(device)
     where = make_executor(executor, workers)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}

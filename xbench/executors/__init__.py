@@ -47,6 +47,8 @@ def make_executor(name: str, workers: int = 0) -> Executor:
     try:
         module = importlib.import_module(address)
     except ModuleNotFoundError as error:
+        if error.name == name:
+            raise UserError(f"--executor {name} needs more than xbench itself: pip install 'xbench[{name}]'") from None
         if error.name != address:
             raise
         raise UserError(f"--executor {name} is not in this version of xbench: use --executor local") from None
