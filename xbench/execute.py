@@ -17,10 +17,17 @@ from .work import Work, floors_left, found_records, prepare_work, stage_stands, 
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no record, and why."""
+    """A cell without a score, and why.
+
+    Attributes:
+        cell: The cell.
+        reason: In one line.
+        record: Where its training has come to nothing, which is recorded; else None.
+    """
 
     cell: Cell
     reason: str
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -68,10 +75,10 @@ def execute(
     _run(work, records, reasons)
     outcome = Outcome()
     for cell in plan.cells:
-        if cell in records:
-            outcome.records.append(records[cell])
+        if cell in reasons:
+            outcome.failures.append(Failure(cell, reasons[cell], records.get(cell)))
         else:
-            outcome.failures.append(Failure(cell, reasons[cell]))
+            outcome.records.append(records[cell])
     return outcome
 
 
@@ -88,6 +95,7 @@ def _run(work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell,
         for group in turn.groups:
             if stage is not None and stage.id in broken:
                 reasons.update(dict.fromkeys(group, broken[stage.id]))
+                _record_failed(group, work, records, reasons)
             else:
                 _score(group, work, records, reasons)
 
@@ -105,6 +113,12 @@ def _ensure_stage(stage: Stage, candidates: int, work: Work, broken: dict[str, s
     if found is not None:
         work.reporter.stage_done(stage, found["timing"]["train_s"], found=True)
         return
+    before = work.store.failed(key)
+    if before is not None:
+        broken[stage.id] = before["reason"]
+        again = f"delete {work.store.failed_path(key)} to try again"
+        work.reporter.failed(f"stage {stage.label}", f"failed before ({before['reason']}): {again}")
+        return
     from .training.stage import train_stage
 
     if work.store.stage(key) is not None:
@@ -113,6 +127,16 @@ def _ensure_stage(stage: Stage, candidates: int, work: Work, broken: dict[str, s
         train_stage(stage, key, work, candidates)
     except Exception as error:  # noqa: BLE001  # one stage's failure must not take the others with it
         broken[stage.id] = _explain(f"stage {stage.label}", error, work)
+
+
+def _record_failed(
+    group: Mapping[Cell, str], work: Work, records: dict[Cell, Mapping[str, Any]], reasons: dict[Cell, str]
+) -> None:
+    """Record the cells of a stage that is broken, where that is for its training."""
+    from .training.failed import failed_records
+
+    for cell, record in failed_records(group, work):
+        records[cell], reasons[cell] = record, record["reason"]
 
 
 def _score(

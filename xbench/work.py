@@ -17,7 +17,7 @@ from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .registry import Registry
 from .settings import Settings
-from .store import Store
+from .store import DONE, Store
 from .types import Floor, Head, Scalar
 
 if TYPE_CHECKING:
@@ -256,13 +256,13 @@ def fit_rows(cell: Cell) -> Drawn:
 
 
 def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
-    """The records of cells that are already done."""
+    """The records of cells that are already done; one of a failed training is none, the cache knows of that."""
     records: dict[Cell, Mapping[str, Any]] = {}
     for cell, key in work.cell_keys.items():
         record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
         # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
         figures = work.registry.tasks.get(cell.task).figures
-        if record is not None and not (figures and work.store.lost(record)):
+        if record is not None and record["status"] == DONE and not (figures and work.store.lost(record)):
             records[cell] = record
     return records
 

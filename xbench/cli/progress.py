@@ -160,6 +160,7 @@ class RichReporter(ShownReporter):
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A bar of its own."""
         super().stage_started(stage, examples, steps)
+        self._take_away()  # a second try begins anew
         self._stage = self._bars.add_task(stage.label, total=steps, about="")
 
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:

@@ -30,7 +30,7 @@ OnUpdate = Callable[[int], None]
 
 
 class TrainingFailedError(RuntimeError):
-    """The loss is no longer a number."""
+    """The training has come to nothing: a loss or a gradient that is no number, or the same output for every input."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def train(
         Losses and timing.
 
     Raises:
-        TrainingFailedError: The loss became NaN or infinite.
+        TrainingFailedError: The loss or the gradient became NaN or infinite.
         UserError: Memory does not hold a single example.
     """
     started = time.perf_counter()
@@ -94,11 +94,12 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), run.dropout:
         torch.manual_seed(seed)
         for coming, examples in held_back(run.steps(), behind(device)):
-            loss = float(coming())
+            loss, norm = coming().tolist()
             losses.append(loss)
             passed += examples
-            if not math.isfinite(loss):
-                raise TrainingFailedError(f"the loss is {loss} at step {len(losses)} of {run.feed.steps}")
+            for what, value in (("loss", loss), ("gradient's norm", norm)):
+                if not math.isfinite(value):
+                    raise TrainingFailedError(f"the {what} is {value} at step {len(losses)} of {run.feed.steps}")
             on_step(len(losses), run.feed.steps, loss, passed)
     module.eval()
     return TrainingResult(losses, passed, time.perf_counter() - started, run.precision, micro_batch.tokens)
@@ -119,7 +120,7 @@ class _Run:
     on_update: OnUpdate
 
     def steps(self) -> Iterator[tuple[Callable[[], torch.Tensor], int]]:
-        """Make all steps; gives of each the mean loss, on its way to the host, and the number of examples."""
+        """Make all steps; gives of each mean loss and gradient's norm, on their way to the host, and its examples."""
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
         rate, heap = schedule(recipe, self.feed.steps), Heap(device)
         done = 0
@@ -133,10 +134,10 @@ class _Run:
                         too_large = total
                         break
                     self.micro_batch.fits()
-                    self.optimizer.step(recipe.lr * rate(step))
+                    norm = self.optimizer.step(recipe.lr * rate(step))
                     done += 1
                     self.on_update(done)
-                    yield to_host(total), examples
+                    yield to_host(torch.stack((total, norm))), examples
             if too_large is not None:
                 self.optimizer.clear()
                 self.micro_batch.halve(too_large, device)

@@ -44,7 +44,7 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[Scored]:
         return
     candidates = _candidates(first, work)
     if first.selection == AVERAGE:
-        selected = {cell: _selected(cell, candidates, None, (), work) for cell in cells}
+        selected = {cell: describe_choice(cell, candidates, None, (), work) for cell in cells}
         yield from _score(cells, [one.path for one in candidates], selected, work)
         return
     scores = _dev_scores(cells, candidates, work)
@@ -165,10 +165,10 @@ def _choose(
     if best is None:
         where = ", ".join(f"{one.dataset}/{one.split}" for one in cell.chosen_on)
         raise UserError(f"no checkpoint has a defined score on {where}: there is nothing to choose by")
-    return best, _selected(cell, candidates, candidates[best], table, work)
+    return best, describe_choice(cell, candidates, candidates[best], table, work)
 
 
-def _selected(
+def describe_choice(
     cell: Cell, candidates: Sequence[Candidate], chosen: Candidate | None, scores: Sequence[Sequence[float | None]],
     work: Work,
 ) -> dict[str, Any]:  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,12 @@ from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
-from .device import choose_device
+from .collapse import find_collapse
+from .device import choose_device, choose_precision
 from .examples import ExampleTable, build_examples, head_context, table_folder
+from .failed import keep_failure
 from .heap import start_afresh
-from .loop import train
+from .loop import TrainingFailedError, train
 from .weights import build_module, save_weights
 
 if TYPE_CHECKING:
@@ -31,9 +34,15 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from ..work import Work
 
+SAFE = "fp32"
+"""The precision in which a training that has come to nothing is tried once more."""
+
 
 def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None:
     """Fine-tune one stage and put it into the store.
+
+    A training that comes to nothing is tried once more in fp32, unless it ran in that already; what fails then is kept
+    as failed, so that nobody trains it again in vain.
 
     Args:
         stage: What to train.
@@ -42,16 +51,40 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
         candidates: How many checkpoints to keep, the last one among them.
 
     Raises:
-        TrainingFailedError: The loss became NaN or infinite.
+        TrainingFailedError: The loss or the gradient became NaN or infinite, or the outputs are all the same.
         UserError: The model or the data cannot be used.
     """
+    started, device = time.perf_counter(), choose_device(work.settings.device)
+    precision, retried = choose_precision(stage.recipe.precision, device), ""
+    try:
+        try:
+            _train(stage, stage.recipe, key, work, candidates)
+        except TrainingFailedError as error:
+            if precision == SAFE:
+                raise
+            retried, precision = f"in {precision} {error}", SAFE
+            work.reporter.note(f"{stage.label}: {retried}: trained once more, in {SAFE}")
+            _train(stage, replace(stage.recipe, precision=SAFE), key, work, candidates, retried)
+    except TrainingFailedError as error:
+        reason = f"in {SAFE} {error}" + (f"; before, {retried}" if retried else "")
+        manifest = {
+            "reason": reason, **({"retried": retried} if retried else {}),
+            "timing": {"train_s": time.perf_counter() - started, **peak_memory(device)},
+            "environment": environment(device, precision),
+        }  # fmt: skip
+        keep_failure(stage, key, manifest, work)
+        raise TrainingFailedError(reason) from error
+
+
+def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, retried: str = "") -> None:
+    """Train a stage and keep it; the recipe is the stage's own, or one in another precision."""
     started = time.perf_counter()
     device = choose_device(work.settings.device)
     start_afresh(device)
     registry, settings = work.registry, work.settings
     model, head = work.models[stage.model], registry.heads.get(stage.head)
     datasets = [registry.datasets.get(name) for name in stage.mixture]
-    context = head_context(stage.recipe, model, datasets[0])
+    context = head_context(recipe, model, datasets[0])
     tables, pad_id = _tables(stage, head, context, work)
     vocabulary, why = training_vocabulary(
         tables, stage.recipe, table_size(model.folder, settings.trust_remote_code), pad_id
@@ -70,10 +103,13 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
 
     keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
     result = train(
-        module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
+        module, tables, recipe, stage.seed, vocabulary, pad_id,
         lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
         work.micro_batch("train", stage, device), keeper.passed,
     )  # fmt: skip
+    collapse = find_collapse(module, tables, stage.seed, vocabulary, pad_id, work.micro_batch("read", stage, device))
+    if collapse:
+        raise TrainingFailedError(collapse)
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
         "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
@@ -86,7 +122,7 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
             "train_s": result.seconds, "train_examples": result.examples, "whole_s": time.perf_counter() - started,
             **peak_memory(device),
         },
-        "environment": environment(device, result.precision),
+        "environment": environment(device, result.precision), **({"retried": retried} if retried else {}),
     }  # fmt: skip
     written = work.store.save_stage(key, manifest, write)
     keeper.finish(written, work.store.stage(key) or written)
