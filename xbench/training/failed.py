@@ -11,8 +11,7 @@ from ..plan import Cell, Stage
 from ..recipe import LAST
 from ..scoring import name_scores
 from ..store import DONE, FAILED
-from .record import origin, split_of
-from .select import describe_choice
+from .record import describe_choice, origin, split_of
 
 if TYPE_CHECKING:
     from ..work import Work

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ..candidates import Candidate
 from ..forms import MOST
 from ..measures import MetricContext
 from ..plan import Cell, Stage
@@ -17,7 +18,7 @@ from ..sampling import sample_scores
 from ..scoring import chance_scores, compute_scores, score_bounds
 from ..store import DONE
 from ..types import HeadContext, Prediction, Row
-from ..work import cell_limits, cell_recipe
+from ..work import cell_limits, cell_recipe, cell_selection
 from .device import choose_precision
 from .diagnose import diagnose
 from .examples import ExampleTable
@@ -156,6 +157,32 @@ def split_of(work: Work, name: str, split: str) -> dict[str, Any]:
     rows = work.rows[name, split]
     language = rows.dataset.language
     return {"dataset": name, "language": language, "split": split, "rows": rows.rows, "rows_sha256": rows.rows_sha256}
+
+
+def describe_choice(
+    cell: Cell, candidates: Sequence[Candidate], chosen: Candidate | None, scores: Sequence[Sequence[float | None]],
+    work: Work,
+) -> dict[str, Any]:  # fmt: skip
+    """Which checkpoint it is, of which, and why, as a record says it; the mean of all is none of them.
+
+    Args:
+        cell: Whose checkpoint.
+        candidates: Those that there were; none where the training failed.
+        chosen: One of them, or None.
+        scores: By candidate, on the rows of each dataset that it is chosen by.
+        work: Resolved names, rows and keys.
+    """
+    dev = []
+    for one in cell_selection(cell, work).chosen_on:
+        split = split_of(work, one.dataset, one.split)
+        name, version = one.metric
+        rows = split["rows"] if one.limit is None else one.limit
+        dev.append({**split, "rows": rows, "limit": one.limit, "metric": name, "metric_version": version})
+    return {
+        "candidates": cell.recipe.kept, "steps": [one.step for one in candidates],
+        "epochs": [one.epoch for one in candidates], "step": None if chosen is None else chosen.step, "dev": dev,
+        "scores": [list(own) for own in scores],
+    }  # fmt: skip
 
 
 def _trained_on(chain: Sequence[Stage], manifests: Sequence[Mapping[str, Any]], work: Work) -> list[dict[str, Any]]:
