@@ -111,6 +111,11 @@ class Candidates:
             wanted |= {int(step) for step in before["files"]}
         return Keeper(self, key, steps, epochs, frozenset(wanted) if count > 1 or before else frozenset(), write)
 
+    def forget(self, key: str) -> None:
+        """Take away what a training that failed has left: nothing says that it is whole."""
+        if not (self._folder / key / MANIFEST).exists():
+            shutil.rmtree(self._folder / key, ignore_errors=True)
+
     # Scores
 
     def score(self, content: Mapping[str, Any]) -> float | None:

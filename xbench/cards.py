@@ -23,6 +23,7 @@ from .leaderboard.orders import orders
 from .leaderboard.table import build_tables
 from .recipe import LAST
 from .registry import Registry
+from .store import DONE
 from .types import Dataset, Hub
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def model_index(
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
     known = orders(registry)
-    found = entries(build_tables(list(records), known), known)
+    found = [entry for entry in entries(build_tables(list(records), known), known) if not entry.failed]
     models = list(dict.fromkeys(entry.table.model for entry in found))
     if len(models) > 1:
         raise UserError(f"a card is of one model, and these records are of {', '.join(models)}: name one of them")
@@ -92,7 +93,10 @@ def records_of(
     Raises:
         UserError: There are none, or a floor is asked for.
     """
-    named = [record for record in records if record["status"] == "done" and model in _names(record)]
+    every = [record for record in records if model in _names(record)]
+    named = [record for record in every if record["status"] == DONE]
+    if every and not named:
+        raise UserError(f"every record of {model} is of a training that failed: there is no score for a card")
     if not named:
         known = sorted({record["model"]["name"] for record in records})
         raise UserError(f"there are no records of the model {model!r}{did_you_mean(model, known)}")

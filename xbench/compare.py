@@ -89,8 +89,9 @@ def pairs(sides: Sides, entries: Sequence[Entry]) -> list[Pair]:
         entries: Those that may take part.
 
     Returns:
-        In the entries' order, each with its difference.
+        In the entries' order, each with its difference; none of cells whose every seed failed.
     """
+    entries = [entry for entry in entries if not entry.failed]
     found: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for entry in entries:
         side = entry.table.model if sides.kind == "model" else entry.row.curriculum

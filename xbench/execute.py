@@ -17,15 +17,22 @@ from .progress import Reporter
 from .record_files import RecordFiles
 from .registry import Registry
 from .settings import Settings
-from .work import Turn, floors_left, found_records, prepare_work, turns
+from .work import Turn, Work, floors_left, found_records, prepare_work, turns
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no record, and why."""
+    """A cell without a score, and why.
+
+    Attributes:
+        cell: The cell.
+        reason: In one line.
+        record: Where its training has come to nothing, which is recorded; else None.
+    """
 
     cell: Cell
     reason: str
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -90,10 +97,27 @@ def _execute(
         check_writable(settings.cache, settings.out / "results")
         executor = executor or make_executor("local")
         executor.run(schedule, work, Job.of(plan, registry, settings))
+    failed = _record_failed(schedule.reasons, work)
     outcome = Outcome(files=work.store.files)
     for cell in plan.cells:
         if cell in schedule.records:
             outcome.records.append(schedule.records[cell])
         else:
-            outcome.failures.append(Failure(cell, schedule.reasons[cell]))
+            reason, record = schedule.reasons[cell], failed.get(cell)
+            outcome.failures.append(Failure(cell, reason if record is None else record["reason"], record))
     return outcome
+
+
+def _record_failed(reasons: Mapping[Cell, str], work: Work) -> dict[Cell, Mapping[str, Any]]:
+    """Record the cells of stages whose training has come to nothing, also of those that would go on from them."""
+    groups: dict[str, dict[Cell, str]] = {}
+    for cell in reasons:
+        if cell.stage is not None and cell in work.cell_keys:
+            groups.setdefault(cell.stage, {})[cell] = work.cell_keys[cell]
+    records: dict[Cell, Mapping[str, Any]] = {}
+    for stage, group in groups.items():
+        if any(work.store.failed(work.stage_keys[one.id]) is not None for one in work.chain(stage)):
+            from .training.failed import failed_records
+
+            records.update(failed_records(group, work))
+    return records

@@ -26,6 +26,7 @@ SAID = 3
 FAMILY = "xbench.record/"
 NO_RESULT = frozenset({
     "schema", "checksum", "timing", "environment", "kept", "ceilings", "chance", "bounds", "sampling", "overlap",
+    "reason",
 })  # fmt: skip
 """Where and when it was measured, and what is computed beside the result: two records of one key may differ here."""
 

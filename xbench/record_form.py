@@ -18,7 +18,7 @@ from .recipe import AVERAGE, CHOICES, LAST, ORACLE, SOURCE_DEV
 from .registry import NAME
 from .sampling import STEPS
 from .selection import best_candidate
-from .store import READABLE, RECORD_SCHEMA, sign
+from .store import DONE, FAILED, READABLE, RECORD_SCHEMA, sign
 
 TRANSFERS = ("zero-shot", "in-language", "mixed", "frozen", FLOOR)
 MOST_DRAWS = 100_000
@@ -66,10 +66,10 @@ _ENVIRONMENT: Mapping[str, Form] = {
 }  # fmt: skip
 
 
-def _form(old: bool) -> Form:
-    """What a record holds; records of the second form lack some of it."""
+def _form(old: bool, failed: bool = False) -> Form:
+    """What a record holds; those of the second form lack some of it, and those of failed trainings all predictions."""
     fields: Mapping[str, Form] = {
-        "schema": one_of(*READABLE), "key": _sha256, "checksum": _sha256, "status": one_of("done"),
+        "schema": one_of(*READABLE), "key": _sha256, "checksum": _sha256, "status": one_of(DONE),
         "task": _name, "task_version": _version, "head": _name, "head_version": _version,
         "curriculum": text(LONGEST_CURRICULUM), "reading": _label, "seed": whole(0, 2**64 - 1),
         "transfer": one_of(*TRANSFERS),
@@ -88,10 +88,14 @@ def _form(old: bool) -> Form:
         "environment": table(_ENVIRONMENT, [name for name in _ENVIRONMENT if old and name.startswith("training_")]),
         "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
     }  # fmt: skip
+    if failed:
+        fields = {name: form for name, form in fields.items() if name not in ("predictions_sha256", "sampling")}
+        return table({**fields, "status": one_of(FAILED), "reason": text()}, ("bounds", "selected"))
     return table(fields, ("bounds", "selected", *(("chance", "sampling", "overlap", "ceilings") if old else ())))
 
 
 _FORMS = {schema: _form(old=schema != RECORD_SCHEMA) for schema in READABLE}
+_FAILED = _form(old=False, failed=True)
 
 
 def record_errors(value: object) -> list[str]:
@@ -107,7 +111,10 @@ def record_errors(value: object) -> list[str]:
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, str) and schema not in _FORMS:
         return [f"schema: {shown(schema)} is none that is read here ({', '.join(READABLE)})"]
-    errors = list(islice(_FORMS[schema if isinstance(schema, str) else RECORD_SCHEMA](value, ""), MOST_ERRORS))
+    form = _FORMS[schema if isinstance(schema, str) else RECORD_SCHEMA]
+    if form is _FORMS[RECORD_SCHEMA] and isinstance(value, dict) and value.get("status") == FAILED:
+        form = _FAILED
+    errors = list(islice(form(value, ""), MOST_ERRORS))
     if errors or not isinstance(value, dict):
         return errors
     if sign(value)["checksum"] != value["checksum"]:
@@ -242,27 +249,50 @@ def _chosen(record: Mapping[str, Any]) -> Iterator[str]:
     if not record["stages"]:
         yield f"selection: {protocol}, and nothing was trained"
         return
+    last = [split["dataset"] for split in record["train"] if split["stage"] == len(record["stages"]) - 1]
+    wanted = {SOURCE_DEV: last, ORACLE: [record["eval"]["dataset"]], AVERAGE: []}[protocol]
+    fits = [split["dataset"] for split in selected["dev"]] == wanted
+    if not fits:
+        yield f"selected.dev: is not of {', '.join(wanted) or 'nothing'}, by which {protocol} chooses"
+    if record["status"] == FAILED:
+        if any(selected[name] for name in ("steps", "epochs", "step", "scores")):
+            yield f"selected: names checkpoints, and status is {FAILED}"
+    else:
+        yield from _choice(protocol, selected, wanted if fits else None)
+    for index, split in enumerate(selected["dev"]):
+        if split["limit"] is not None and split["rows"] != split["limit"]:
+            yield f"selected.dev[{index}].rows: {split['rows']}, and its limit is {split['limit']}"
+
+
+def _choice(protocol: str, selected: Mapping[str, Any], wanted: list[str] | None) -> Iterator[str]:
+    """The checkpoints that there were, and the one chosen; ``wanted`` names the dev sets where those are right."""
     steps, scores = selected["steps"], selected["scores"]
     if not steps or steps != sorted(set(steps)) or len(steps) > selected["candidates"]:
         yield f"selected.steps: are not at most {selected['candidates']} steps, one after the other"
     if len(selected["epochs"]) != len(steps):
         yield f"selected.epochs: {len(selected['epochs'])} of them, and there are {len(steps)} steps"
-    last = [split["dataset"] for split in record["train"] if split["stage"] == len(record["stages"]) - 1]
-    wanted = {SOURCE_DEV: last, ORACLE: [record["eval"]["dataset"]], AVERAGE: []}[protocol]
-    if [split["dataset"] for split in selected["dev"]] != wanted:
-        yield f"selected.dev: is not of {', '.join(wanted) or 'nothing'}, by which {protocol} chooses"
-    elif protocol == AVERAGE:
+    if wanted is None:
+        return
+    if protocol == AVERAGE:
         if scores or selected["step"] is not None:
             yield "selected: names scores or a step, and the average is of all checkpoints"
     elif len(scores) != len(steps) or any(len(own) != len(wanted) for own in scores):
         yield "selected.scores: are not one a step and dataset"
     elif (best := best_candidate(scores)) is None or steps[best] != selected["step"]:
         yield f"selected.step: {shown(selected['step'])} is not the step with the best of these scores"
-    for index, split in enumerate(selected["dev"]):
-        if split["limit"] is not None and split["rows"] != split["limit"]:
-            yield f"selected.dev[{index}].rows: {split['rows']}, and its limit is {split['limit']}"
+
+
+def _failed(record: Mapping[str, Any]) -> Iterator[str]:
+    """A training that has come to nothing: there was one, and there is no score."""
+    if record["status"] != FAILED:
+        return
+    if not record["stages"]:
+        yield f"status: {FAILED}, and nothing was trained"
+    for name, value in record["scores"].items():
+        if value is not None:
+            yield f"scores.{ascii_safe(name)}: {value}, and status is {FAILED}"
 
 
 _RULES: tuple[Callable[[Mapping[str, Any]], Iterator[str]], ...] = (
-    _learned, _chosen, _counted, _measured, _sampled, _overlapping,
+    _learned, _failed, _chosen, _counted, _measured, _sampled, _overlapping,
 )  # fmt: skip

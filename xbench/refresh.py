@@ -14,7 +14,7 @@ from .registry import Registry
 from .sampling import sample_scores
 from .scoring import chance_scores, compute_scores, score_bounds
 from .settings import Settings
-from .store import RECORD_SCHEMA, Store, read_records
+from .store import DONE, RECORD_SCHEMA, Store, read_records
 from .work import EVAL_DRAW_SEED
 
 NEW_FIELDS = ("chance", "bounds", "sampling", "overlap")
@@ -46,7 +46,7 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
     """
     store, rows, overlaps = Store(settings), dict[tuple[str, str], RowSet](), Overlaps(registry, settings)
     for path, record in read_records(settings.out):
-        if record is None or (record["schema"] == RECORD_SCHEMA and all(name in record for name in NEW_FIELDS)):
+        if record is None or record["status"] != DONE or _is_whole(record):
             continue
         try:
             metrics = [_metric(name, version, registry) for name, version in record["metric_version"].items()]
@@ -59,6 +59,10 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
             yield Refreshed(path, str(error))
         else:
             yield Refreshed(path, "")
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    return record["schema"] == RECORD_SCHEMA and all(name in record for name in NEW_FIELDS)
 
 
 def _drawn(

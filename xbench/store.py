@@ -32,6 +32,9 @@ RECORD_SCHEMA = "xbench.record/3"
 READABLE = ("xbench.record/2", RECORD_SCHEMA)
 """The second form lacks ``chance``, ``sampling`` and ``overlap``, and early ones of the third lack ``bounds``:
 `xbench.refresh` adds them."""
+DONE, FAILED = "done", "failed"
+"""What a record's ``status`` is. Where the training has come to nothing, ``reason`` says why, the scores are None, and
+there are no predictions and no draws; older readers of the third form pass over such records or refuse them."""
 ROWS_AT_ONCE = 10_000
 """Predictions in one row group of their file."""
 WEIGHTS = "weights.safetensors"
@@ -155,7 +158,32 @@ class Store:
             if beside:
                 whole["beside_sha256"] = beside
             write_json(folder / MANIFEST, sign(whole))
+        self.failed_path(key).unlink(missing_ok=True)
         return whole
+
+    # Failed stages
+
+    def failed(self, key: str) -> dict[str, Any] | None:
+        """What is kept of a stage whose training has come to nothing, or None; see `save_failed`."""
+        signed = read_signed(self.failed_path(key))
+        return signed if signed is not None and signed.get("key") == key else None
+
+    def failed_path(self, key: str) -> Path:
+        """Where it lies: without this file the stage is trained again."""
+        return self._cache / "failed" / f"{key}.json"
+
+    def save_failed(self, key: str, manifest: Mapping[str, Any]) -> Path:
+        """Keep that a stage has failed: the same key is the same work, and would fail again.
+
+        Args:
+            key: Its content key.
+            manifest: What it says of itself, with a ``reason``.
+
+        Returns:
+            The file.
+        """
+        write_json(self.failed_path(key), sign({**manifest, "key": key}))
+        return self.failed_path(key)
 
     # Records
 

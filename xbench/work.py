@@ -20,7 +20,7 @@ from .progress import Reporter
 from .recipe import Recipe
 from .registry import Registry
 from .settings import Settings
-from .store import Store
+from .store import DONE, Store
 from .types import Floor, Head, Scalar
 
 if TYPE_CHECKING:
@@ -278,11 +278,13 @@ def found_records(work: Work) -> dict[Cell, Mapping[str, Any]]:
 
 
 def found_record(cell: Cell, key: str, work: Work) -> Mapping[str, Any] | None:
-    """A cell's record, when the cell is already done."""
+    """A cell's record, when the cell is already done: that of a failed training is none, the cache knows of that."""
     record = work.store.record(cell, key, "" if cell.is_floor else work.models[cell.model].name)
+    if record is None or record["status"] != DONE:
+        return None
     # A figure needs what the cell's head kept; where that is gone, the cell is scored again.
     figures = work.registry.tasks.get(cell.task).figures
-    if record is None or not (figures and work.store.lost(record)):
+    if not (figures and work.store.lost(record)):
         return record
     if record["kept"] is not None:
         work.store.tell(f"{cell.label}: what its head kept is not whole in the cache: it is scored again")

@@ -126,7 +126,7 @@ def test_records_of_a_run_can_be_taken(made: dict[str, dict[str, Any]], check: R
         ("overlap", [], "overlap: is of other datasets than train and fit"),
         ("overlap.0.texts", 25, "overlap[0].texts: 25, and eval.rows is 24"),
         ("overlap.0.rows", 24, "overlap[0].rows: 24, and overlap[0].texts is"),
-        ("status", "failed", "status: 'failed' is not done"),
+        ("status", "lost", "status: 'lost' is not done"),
         ("schema", "xbench.record/9", "schema: 'xbench.record/9' is none that is read here"),
         ("schema", [], "schema: a list of 0 is not xbench.record/2 or xbench.record/3"),
         ("environment.threads", 0, "environment.threads: 0 does not lie between 1"),

@@ -59,15 +59,24 @@ def command(
         raise UserError(f"there are no records in {out / 'results'} (--out names the folder that holds it)")
     chosen = _chosen(entries(material.tables, material.orders), tasks, datasets)
     sides = choose_sides(first, second, chosen)
-    found = pairs(sides, _narrowed(chosen, sides, model, train))
+    narrowed = _narrowed(chosen, sides, model, train)
+    found = pairs(sides, narrowed)
     if not found:
-        raise UserError(f"{first} and {second} were not scored alike on any dataset: there is nothing to compare")
+        failed = _failed(narrowed, sides)
+        why = f"; every seed of {' and '.join(failed)} failed somewhere" if failed else ""
+        raise UserError(f"{first} and {second} were not scored alike on any dataset{why}: there is nothing to compare")
     settings = make_settings(data, cache, offline, out=out)
     shown = [(pair, _rows_of(pair, rows, registry, settings)) for pair in found]
     if as_json:
         click.echo(json.dumps([_as_json(pair, own) for pair, own in shown], indent=2, ensure_ascii=False))
     else:
         _print(sides, shown, registry)
+
+
+def _failed(found: Sequence[Entry], sides: Sides) -> list[str]:
+    """Which sides have cells whose every seed failed."""
+    names = {entry.table.model if sides.kind == "model" else entry.row.curriculum for entry in found if entry.failed}
+    return [name for name in (sides.first, sides.second) if name in names]
 
 
 def _rows_of(pair: Pair, most: int, registry: Registry, settings: Settings) -> list[Disagreement]:

@@ -17,7 +17,7 @@ from ..plan import Plan, make_plan
 from ..record_files import RecordFiles
 from ..registry import Registry
 from ..settings import Settings
-from ..store import Store
+from ..store import FAILED, Store
 from .json_stream import echo_json
 from .listing import open_registry
 from .options import json_option, make_settings, out_option, place_options, plugin_option
@@ -156,12 +156,14 @@ def _publish(plan: Plan, registry: Registry, settings: Settings, files: RecordFi
 def _print_outcome(outcome: Outcome, registry: Registry, out: Path, as_json: bool) -> None:
     if as_json:
         failed: list[dict[str, Any]] = [
-            {"status": "failed", "error": failure.reason, **_cell_names(failure.cell)} for failure in outcome.failures
+            {"status": FAILED, **(failure.record or _cell_names(failure.cell)), "error": failure.reason}
+            for failure in outcome.failures
         ]
         echo_json([*outcome.records, *failed])
     from .tables import failure_table, print_tables
 
-    print_tables(outcome.records, registry, to_stderr=as_json)
+    failed_records = [failure.record for failure in outcome.failures if failure.record is not None]
+    print_tables([*outcome.records, *failed_records], registry, to_stderr=as_json)
     if outcome.failures:
         failure_table(outcome.failures)
     print(f"results in {out}/results, leaderboard in {out}/README.md", file=sys.stderr)

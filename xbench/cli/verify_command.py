@@ -29,7 +29,8 @@ def command(
     """Hold records against published numbers, and ask of them what was found.
 
     A record is held only against a number of the same model, metric and protocol. Exit status 1 when one differs by
-    more than its tolerance, or a record is damaged; a finding that is refuted is none.
+    more than its tolerance, or a record is damaged; a finding that is refuted is none, and neither is a training that
+    failed: it is named, and held against nothing.
 
     \b
     xbench verify

@@ -32,6 +32,8 @@ def print_report(report: Report, whole: bool, printed: bool) -> None:
     console = wide_console(to_stderr=False)
     if not printed:
         _print_numbers(report, whole, console)
+    for line in report.failed:
+        console.print(escape(line), style="red")
     if report.outcomes:
         _print_findings(report.outcomes, whole, console)
         console.print(

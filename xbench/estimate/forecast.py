@@ -25,7 +25,7 @@ from ..store import read_signed, sign
 from ..training import TRAINING_VERSION
 from ..training.examples import build_examples, find_examples, head_context, table_folder
 from ..types import Dataset
-from ..work import Drawn, Work, eval_rows, fit_rows, found_records, prepare_work, stage_stands, turns
+from ..work import Drawn, Turn, Work, eval_rows, fit_rows, found_records, prepare_work, stage_stands, turns
 from .costs import MB, Calibration, Estimate, pass_estimate, stage_estimate
 from .counts import Cut, Part, pass_counts, training_counts, vocabulary_rows
 from .machine import Machine, this_machine
@@ -118,7 +118,7 @@ def _fill(found: Forecast, work: Work, say: Callable[[str], None]) -> None:
     """Find what is done, and estimate the rest."""
     found.reasons += _reasons(work)
     found.done_cells = set(found_records(work))
-    todo = turns(work, found.done_cells)
+    todo = _without_failed(turns(work, found.done_cells), work, found)
     found.done_stages = _done_stages(work, found.done_cells)
     waiting = {turn.stage.id for turn in todo if turn.stage is not None} - found.done_stages
     if not waiting and not any(turn.groups for turn in todo):
@@ -131,6 +131,22 @@ def _fill(found: Forecast, work: Work, say: Callable[[str], None]) -> None:
         for group in turn.groups:
             forecaster.attempt(partial(forecaster.choices, tuple(group)))
             forecaster.attempt(partial(forecaster.passes, tuple(group)))
+
+
+def _without_failed(todo: Sequence[Turn], work: Work, found: Forecast) -> list[Turn]:
+    """What is left without stages that failed before, and those that go on from them: a run does not try them again."""
+    left = []
+    for turn in todo:
+        chain = work.chain(None if turn.stage is None else turn.stage.id)
+        marks = {stage.label: work.store.failed(work.stage_keys[stage.id]) for stage in chain}
+        label = next((label for label, mark in marks.items() if mark is not None), None)
+        if label is None:
+            left.append(turn)
+        elif turn.stage is not None:
+            path = work.store.failed_path(work.stage_keys[turn.stage.id])
+            again = f"delete {path} to try again" if label == turn.stage.label else "it goes on from one that failed"
+            found.reasons.append(f"{turn.stage.label} failed before: {again}")
+    return left
 
 
 def _done_stages(work: Work, done: Container[Cell]) -> set[str]:

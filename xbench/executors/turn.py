@@ -136,8 +136,9 @@ def _ensure_stage(stage: Stage, candidates: int, work: Work, told: bool) -> bool
         with lock:
             found = stage_stands(stage, candidates, work)  # another process may just have ended
             if found is None:
-                from ..training.stage import train_stage
+                from ..training.stage import refuse_failed, train_stage
 
+                refuse_failed(key, work)
                 if work.store.stage(key) is not None:
                     work.reporter.note(f"{stage.label}: trained once more, to keep {candidates} checkpoints of it")
                 train_stage(stage, key, work, candidates)

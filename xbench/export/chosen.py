@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UserError, did_you_mean
 from ..recipe import LAST
-from ..store import Store, read_record, read_records
+from ..store import DONE, Store, read_record, read_records
 
 Record = Mapping[str, Any]
 KEY = re.compile("[0-9a-f]{6,64}")
@@ -48,7 +48,12 @@ class Chosen:
 
 def stages(out: Path) -> list[Chosen]:
     """Every stage that a record tells of, in the order of the records' files."""
-    return _stages([record for _, record in read_records(out) if record is not None])
+    return _stages(_trained(out))
+
+
+def _trained(out: Path) -> list[dict[str, Any]]:
+    """The records of trainings that have not failed."""
+    return [record for _, record in read_records(out) if record is not None and record["status"] == DONE]
 
 
 def choose_stage(text: str, out: Path, store: Store) -> Chosen:
@@ -65,7 +70,7 @@ def choose_stage(text: str, out: Path, store: Store) -> Chosen:
     Raises:
         UserError: None is meant, or several are.
     """
-    records = [record for _, record in read_records(out) if record is not None]
+    records = _trained(out)
     path = Path(text)
     if path.suffix == ".json" or path.is_file():
         record = read_record(path)
@@ -88,8 +93,8 @@ def choose_stage(text: str, out: Path, store: Store) -> Chosen:
     if found:
         meant = "; ".join(f"{one.key[:SHORT]} ({one.label})" for one in found)
         raise UserError(f"{text} is the beginning of several: {meant}")
-    for record in of_text:
-        _check_last(text, record)
+    for one in of_text:
+        _check_last(text, one)
     here = [one.key[:SHORT] for one in every if store.stage_weights(one.key).is_file()]
     raise UserError(
         f"no record in {out / 'results'} has, or tells of a stage with, a key that begins with {text}"
@@ -104,6 +109,8 @@ def _check_last(text: str, record: Record) -> None:
         UserError: Nothing was trained, or another checkpoint was scored.
     """
     name = record["model"]["name"]
+    if record["status"] != DONE:
+        raise UserError(f"{text} is the record of a training that failed: there is nothing to export")
     if not record["model"]["weights_sha256"]:
         raise UserError(f"{text} is the record of the floor {name}: it has no weights to export")
     if not record["stages"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..keys import canonical
 from ..recipe import ORACLE
+from ..store import DONE
 
 if TYPE_CHECKING:
     from ..stats import Estimate
@@ -30,7 +31,8 @@ class TableCell:
         fitted_here: Whether the reading was fitted on rows of the very split that it was scored on.
         peeks: Why its checkpoint was chosen with more knowledge than others': by the target's own dev rows (an oracle),
             or by the very split that it was scored on. It is shown, and held against nothing. Empty for no such reason.
-        records: One a seed, in their order; none in tables that are made by hand.
+        records: One a seed, in their order; none in tables that are made by hand, and none where every seed failed.
+        failed: Records of seeds whose training has come to nothing, one a seed: no part of any score.
         marks: What a reader must know of it, a few words each.
     """
 
@@ -41,6 +43,7 @@ class TableCell:
     fitted_here: bool = False
     peeks: str = ""
     records: tuple[Record, ...] = ()
+    failed: tuple[Record, ...] = ()
     marks: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -59,11 +62,12 @@ def make_cell(records: Sequence[Record]) -> TableCell:
     Args:
         records: Of one row and column, one or more a seed, in any order.
     """
-    done = [record for record in records if record["status"] == "done"]
+    done = [record for record in records if record["status"] == DONE]
     of_seed: dict[int, list[Record]] = {}
     for record in sorted(done, key=lambda one: (one["schema"], one["key"])):
         of_seed.setdefault(record["seed"], []).append(record)
     stands = [of_seed[seed][-1] for seed in sorted(of_seed)]  # the newest form; of equal ones any, but always the same
+    failed = _failed(records, of_seed)
     names = sorted({name for record in stands for name in record["scores"]})
     values = {name: [record["scores"].get(name) for record in stands] for name in names}
     defined = {name: [value for value in found if value is not None] for name, found in values.items()}
@@ -78,7 +82,8 @@ def make_cell(records: Sequence[Record]) -> TableCell:
         fitted_here=any(_fitted_here(record) for record in stands),
         peeks=next(filter(None, map(peeks, stands)), ""),
         records=tuple(stands),
-        marks=(*_several(of_seed), *_failed(records, of_seed)),
+        failed=tuple(failed),
+        marks=(*_several(of_seed), *_failed_marks(failed)),
     )
 
 
@@ -87,9 +92,22 @@ def _several(of_seed: Mapping[int, Sequence[Record]]) -> list[str]:
     return [f"one of {len(found)} records of seed {seed}" for seed, found in sorted(of_seed.items()) if len(found) > 1]
 
 
-def _failed(records: Sequence[Record], of_seed: Mapping[int, Any]) -> list[str]:
-    failed = sorted({record["seed"] for record in records if record["status"] != "done"} - set(of_seed))
-    return [f"seed{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))} failed"] if failed else []
+def _failed(records: Sequence[Record], of_seed: Container[int]) -> list[Record]:
+    """Of each seed that failed, and has not ended well in another run, one record; the newest form, as above."""
+    ordered = sorted(records, key=lambda one: (one["schema"], one["key"]))
+    found = {one["seed"]: one for one in ordered if one["status"] != DONE and one["seed"] not in of_seed}
+    return [found[seed] for seed in sorted(found)]
+
+
+def _failed_marks(failed: Sequence[Record]) -> list[str]:
+    """``seeds 1, 4 failed``, and why, where the records say so: seeds of one reason together."""
+    of_reason: dict[str, list[str]] = {}
+    for record in failed:
+        of_reason.setdefault(str(record.get("reason", "")), []).append(str(record["seed"]))
+    return [
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} failed" + (f" ({reason})" if reason else "")
+        for reason, seeds in of_reason.items()
+    ]
 
 
 def learned_from(cell: TableCell) -> str:

@@ -36,11 +36,21 @@ class Entry:
     gap: Gap | None
 
     @property
+    def records(self) -> tuple[Record, ...]:
+        """One a seed; where every seed failed, those that say so."""
+        return self.cell.records or self.cell.failed
+
+    @property
+    def failed(self) -> bool:
+        """Whether the training of every seed has come to nothing, so that there is no score."""
+        return not self.cell.records
+
+    @property
     def regime(self) -> str:
         """``frozen``, ``single``, ``sequential``, ``mixed``, or ``floor``; a sequence with a mixture is sequential."""
         if self.cell.transfer == "floor":
             return "floor"
-        trained = [part["stage"] for part in self.cell.records[0]["train"]]
+        trained = [part["stage"] for part in self.records[0]["train"]]
         if len(set(trained)) < 2:
             return "frozen" if not trained else "mixed" if len(trained) > 1 else "single"
         return "sequential"
@@ -48,7 +58,7 @@ class Entry:
     @property
     def sources(self) -> list[str]:
         """The languages that were trained on, each once, in order."""
-        return list(dict.fromkeys(part["language"] for part in self.cell.records[0]["train"]))
+        return list(dict.fromkeys(part["language"] for part in self.records[0]["train"]))
 
     @property
     def interval(self) -> Estimate | None:
@@ -58,7 +68,7 @@ class Entry:
     @property
     def unit(self) -> str:
         """What the interval's bootstrap drew, such as ``1379 rows``; empty without one."""
-        sampling = self.cell.records[0].get("sampling")
+        sampling = self.records[0].get("sampling")
         if not sampling or self.interval is None:
             return ""
         return f"{sampling['units']} {sampling['unit']}s"
@@ -66,7 +76,7 @@ class Entry:
     @property
     def ceilings(self) -> dict[str, float]:
         """The best that any prediction could reach, by score."""
-        return {name: value for name, value in self.cell.records[0].get("ceilings", {}).items() if value is not None}
+        return {name: value for name, value in self.records[0].get("ceilings", {}).items() if value is not None}
 
 
 def entries(tables: Sequence[Table], orders: Mapping[str, Order]) -> list[Entry]:
@@ -75,6 +85,9 @@ def entries(tables: Sequence[Table], orders: Mapping[str, Order]) -> list[Entry]
     Args:
         tables: In order.
         orders: For the tasks' in-language curricula.
+
+    Returns:
+        One a cell that has records, those whose every seed failed among them.
     """
     found = []
     for table in tables:
@@ -83,8 +96,9 @@ def entries(tables: Sequence[Table], orders: Mapping[str, Order]) -> list[Entry]
         for row in table.rows:
             for column, language in table.columns:
                 cell = row.cells.get(column)
-                if cell is not None and cell.records:
-                    name = content_key("entry", {"keys": [record["key"] for record in cell.records]})[:12]
+                records = (cell.records or cell.failed) if cell is not None else ()
+                if cell is not None and records:
+                    name = content_key("entry", {"keys": [record["key"] for record in records]})[:12]
                     found.append(Entry(name, table, row, column, language, cell, lost.get((id(row), column))))
     return found
 
@@ -96,7 +110,7 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
         entry: The cell.
         paths: Each record's file, from the leaderboard's folder, by key.
     """
-    first = entry.cell.records[0]
+    first = entry.records[0]
     model, evaluated, about = first["model"], first["eval"], first["environment"]
     trained = [
         f"stage {part['stage'] + 1}: {part['dataset']}/{part['split']}, {part['rows']} rows, {part['rows_sha256'][:12]}"
@@ -118,20 +132,20 @@ def provenance(entry: Entry, paths: Mapping[str, PurePosixPath]) -> list[tuple[s
         ("Checkpoint", _checkpoint(entry) if first["train"] else ""),
         ("Recipe", ", ".join(f"{name}={value}" for name, value in first["recipe"].items())),
         ("Interval", f"{entry.interval.method}; {entry.unit}" if entry.interval else "none: the records hold no draws"),
-        ("Stages", ", ".join(key[:12] for record in entry.cell.records for key in record["stages"])),
+        ("Stages", ", ".join(key[:12] for record in entry.records for key in record["stages"])),
         ("Made with", environment_text(about, python=True)),
-        ("Time", _timing(entry.cell.records)),
-        ("Records", ", ".join(str(paths[record["key"]]) for record in entry.cell.records if record["key"] in paths)),
+        ("Time", _timing(entry.records)),
+        ("Records", ", ".join(str(paths[record["key"]]) for record in entry.records if record["key"] in paths)),
     ]
     return [(name, text) for name, text in found if text]
 
 
 def _checkpoint(entry: Entry) -> str:
     """How it was chosen, which one it is of each seed, and by what: ``source-dev of 4 (step 360) by stsb/dev``."""
-    first = entry.cell.records[0]
+    first = entry.records[0]
     if "selected" not in first:
         return str(first["selection"])
-    steps = [str(record["selected"]["step"]) for record in entry.cell.records if record["selected"]["step"]]
+    steps = [str(record["selected"]["step"]) for record in entry.records if record["selected"]["step"]]
     by = ", ".join(f"{one['dataset']}/{one['split']} ({one['metric']})" for one in first["selected"]["dev"])
     return entry.row.protocol + (f" (step {', '.join(steps)})" if steps else "") + (f" by {by}" if by else "")
 

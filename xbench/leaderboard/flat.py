@@ -43,9 +43,9 @@ def render_csv(found: Sequence[Entry], paths: Mapping[str, PurePosixPath]) -> st
 
 
 def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[str, Any]]:
-    first, table, cell = entry.cell.records[0], entry.table, entry.cell
+    first, table, cell = entry.records[0], entry.table, entry.cell
     for score in table.metrics:
-        if score not in cell.scores:
+        if score not in cell.scores and not (entry.failed and score == table.metrics[0]):
             continue
         interval = cell.estimates.get(score)
         yield {
@@ -55,7 +55,7 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "regime": entry.regime, "sources": " ".join(entry.sources), "variant": _variant(entry),
             "selection": entry.row.selection, "dataset": entry.column, "split": first["eval"]["split"],
             "language": entry.language, "rows": first["eval"]["rows"], "transfer": cell.transfer, "score": score,
-            "primary": score == table.metrics[0], "value": cell.scores[score],
+            "primary": score == table.metrics[0], "value": cell.scores.get(score),
             **_ends("", interval), "se": interval.se if interval else None,
             "interval_method": interval.method if interval else "", "units": entry.unit,
             "deviation": cell.deviations.get(score), "seeds": " ".join(map(str, cell.seeds)),
@@ -63,7 +63,7 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits),
             "marks": "; ".join(filter(None, (*cell.marks, cell.peeks))),
             "overlap": "; ".join(overlap_notes_of(entry.column, cell)), "task_version": table.task_version,
-            "records": " ".join(str(paths[record["key"]]) for record in cell.records if record["key"] in paths),
+            "records": " ".join(str(paths[record["key"]]) for record in entry.records if record["key"] in paths),
         }  # fmt: skip
 
 

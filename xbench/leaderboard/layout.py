@@ -20,6 +20,8 @@ KIND_MARKS = {"zero-shot": ZERO_SHOT, "in-language": "•", "mixed": "◦"}
 PEEKS = "§"
 PEEKS_MEANS = "its checkpoint was chosen with rows of what it is scored on, as an oracle would: held against nothing"
 MARKED = "*"
+FAILED = "failed"
+"""Stands in the place of a score where the training of every seed has come to nothing."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[st
         styles: How they are written.
 
     Returns:
-        The text; a score that is not defined is ``undefined``, one that the cell does not have a dash.
+        The text; a score that is not defined is ``undefined``, one that the cell does not have a dash; ``failed`` where
+        every seed failed.
     """
     if cell is None:
         return NONE
@@ -153,6 +156,8 @@ def any_peeks(tables: Sequence[Table]) -> bool:
 
 
 def _one_score(cell: TableCell, name: str, styles: Mapping[str, ScoreStyle]) -> str:
+    if cell.failed and not cell.records:
+        return FAILED
     if name not in cell.scores:
         return NONE
     score, deviation = cell.scores[name], cell.deviations.get(name)

@@ -70,6 +70,7 @@ def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
         "curriculum": row.curriculum, "regime": entry.regime, "sources": entry.sources, "dataset": entry.column,
         "language": entry.language, "transfer": cell.transfer, "sample": table.sample,
         "scores": {name: _score(entry, name) for name in table.metrics if cell.scores.get(name) is not None},
+        **({"failed": True} if entry.failed else {}),
         "primary": table.metrics[0], "seeds": list(cell.seeds), "limits": limit_text(table.limits),
         "selection": row.protocol or row.selection, "variant": row.variant, "marks": marks,
         "gap": _span(gap.change, gap.interval) if gap else None,

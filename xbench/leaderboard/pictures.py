@@ -18,7 +18,7 @@ from ..files import write_atomic, write_json
 from ..keys import content_key, file_sha256
 from ..measures import Figure, FigureContext, Picture
 from ..registry import Registry
-from ..store import Store, slug
+from ..store import DONE, Store, slug
 from .cells import Record
 
 FOLDER = "figures"
@@ -81,7 +81,7 @@ def draw_figures(
     """
     drawn, undrawn = False, []
     for task in tasks:
-        own = [record for record in records if record["task"] == task]
+        own = [record for record in records if record["task"] == task and record["status"] == DONE]
         for name in registry.tasks.get(task).figures if own else ():
             try:
                 drawn |= _draw(registry.figures.get(name), own, store, out / FOLDER / slug(task))

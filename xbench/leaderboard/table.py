@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..curriculum import FLOOR
 from ..keys import canonical
 from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, LAST, SELECTION_ONLY
+from ..store import DONE
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
 from .cells import Record, TableCell, make_cell
@@ -257,8 +258,9 @@ def _metrics(records: Sequence[Record], order: Sequence[str]) -> tuple[str, ...]
 
     A score under its scorer's name (``mlqa:f1``) is a second opinion: it stays in the record.
     """
-    primary = min(record["primary"] for record in records)
-    names = {name for record in records for name in record["scores"] if ":" not in name}
+    done = [record for record in records if record["status"] == DONE]  # of others the names are what metrics declare
+    primary = min(record["primary"] for record in done or records)
+    names = {name for record in done or records for name in record["scores"] if ":" not in name}
     return (primary, *sorted(names - {primary}, key=lambda name: _rank(name, order)))
 
 

@@ -76,7 +76,7 @@ def train(
         Losses and timing.
 
     Raises:
-        TrainingFailedError: The loss became NaN or infinite.
+        TrainingFailedError: The loss or the gradient became NaN or infinite.
         UserError: Memory does not hold a single example.
     """
     started = time.perf_counter()
@@ -95,8 +95,8 @@ def train(
             tally.go_on(kept)
             micro_batch.tokens = min(micro_batch.tokens, kept.micro_batch_tokens)
             started -= kept.seconds
-        for loss, examples in run.steps(tally.step):
-            tally.owe(to_host(loss), examples)
+        for measured, examples in run.steps(tally.step):
+            tally.owe(to_host(measured), examples)
             on_update(tally.step)
             tally.settle(behind(device))
             if checkpoints and checkpoints.due():
@@ -127,10 +127,13 @@ class _Run:
     micro_batch: MicroBatch
 
     def steps(self, done: int = 0) -> Iterator[tuple[torch.Tensor, int]]:
-        """Make the steps that are left; gives of each, when the weights have taken it, mean loss and examples.
+        """Make the steps that are left; gives of each, when the weights have taken it, what it has to show.
 
         Args:
             done: How many were made before.
+
+        Yields:
+            (2,) The mean loss and the gradient's norm; and the number of examples.
         """
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
         rate, heap = schedule(recipe, self.feed.steps), Heap(device)
@@ -144,9 +147,9 @@ class _Run:
                         too_large = total
                         break
                     self.micro_batch.fits()
-                    self.optimizer.step(recipe.lr * rate(step))
+                    norm = self.optimizer.step(recipe.lr * rate(step))
                     done += 1
-                    yield total, examples
+                    yield torch.stack((total, norm)), examples
             if too_large is not None:
                 self.optimizer.clear()
                 self.micro_batch.halve(too_large, device)

@@ -27,11 +27,15 @@ BLOCK = 1 << 19
 class Optimizer(Protocol):
     """What the training loop asks of an optimizer."""
 
-    def step(self, lr: float) -> None:
+    def step(self, lr: float) -> torch.Tensor:
         """Clip the gradient, change the weights, clear the gradient.
 
         Args:
             lr: The learning rate of this step.
+
+        Returns:
+            () The gradient's global norm before it was clipped, float32, where the weights are. Where it is no finite
+            number, nothing good can come of the step: the weights are then of no use, or as they were.
         """
 
     def clear(self) -> None:
@@ -88,13 +92,14 @@ class TorchOptimizer:
         else:
             self._optimizer = torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=device.type == "cuda")
 
-    def step(self, lr: float) -> None:
-        """See `Optimizer`."""
-        torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+    def step(self, lr: float) -> torch.Tensor:
+        """See `Optimizer`. The norm is not looked at here: a GPU would have to wait for it."""
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
         self.clear()
+        return norm.float()
 
     def clear(self) -> None:
         """See `Optimizer`."""
@@ -155,10 +160,14 @@ class BlockedOptimizer:
         self._steps = 0
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """See `Optimizer`."""
+    def step(self, lr: float) -> torch.Tensor:
+        """See `Optimizer`. After a gradient that is no number the weights are as they were."""
         self._steps += 1
-        scale = self._scale()
+        norm = self._norm()
+        if not torch.isfinite(norm):
+            self.clear()
+            return norm
+        scale = min(1.0, self._recipe.max_grad_norm / (float(norm) + 1e-6))  # 1e-6 as torch
         update = self._radam if self._recipe.optimizer == "radam" else self._adamw
         for block in self._blocks:
             if block.parameter.grad is None:
@@ -169,6 +178,7 @@ class BlockedOptimizer:
             update(block, gradient, lr)
             # Cleared in place: new gradients would lie amid the next pieces' activations.
             gradient.zero_()
+        return norm
 
     def clear(self) -> None:
         """See `Optimizer`."""
@@ -194,11 +204,10 @@ class BlockedOptimizer:
                 # A weight that has had a gradient goes on moving by its moments where a batch gives it none.
                 parameter.grad = torch.zeros_like(parameter)
 
-    def _scale(self) -> float:
-        """What the gradient is multiplied with, so that its global norm is the recipe's at most."""
+    def _norm(self) -> torch.Tensor:
+        """() The gradient's global norm."""
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients, foreach=True))
-        return min(1.0, self._recipe.max_grad_norm / (norm + 1e-6))  # 1e-6 as torch
+        return torch.nn.utils.get_total_norm(gradients, foreach=True)
 
     def _root(self, block: _Block, gradient: torch.Tensor) -> torch.Tensor:
         """Move both moments; gives the second one's square root, in a buffer."""

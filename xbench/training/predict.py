@@ -112,23 +112,24 @@ class Predictor:
     on_batch: OnBatch = lambda passed, share: None
     micro_batch: MicroBatch | None = None
 
-    def predict(self, table: ExampleTable) -> list[npt.NDArray[np.float32]]:
-        """Raw outputs for all examples.
+    def predict(self, table: ExampleTable, some: npt.NDArray[np.int64] | None = None) -> list[npt.NDArray[np.float32]]:
+        """Raw outputs for all examples, or for some.
 
         Args:
             table: The examples.
+            some: (n,) Which of them, rising; None for all.
 
         Returns:
             One array an example, in the table's order, padding cut off where the module says so.
         """
-        outputs: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * table.count
+        outputs: dict[int, npt.NDArray[np.float32]] = {}
 
         def take(indices: npt.NDArray[np.int64], raw: npt.NDArray[np.float32]) -> None:
-            for index, output in zip(indices, raw, strict=True):
+            for index, output in zip(indices.tolist(), raw, strict=True):
                 outputs[index] = output[..., : table.lengths[index, 0]] if self.module.trims else output
 
-        self._run(table, take)
-        return outputs
+        self._run(table, take, some)
+        return [outputs[index] for index in sorted(outputs)]
 
     def predict_to_file(self, table: ExampleTable, path: Path) -> OutputFile:
         """Raw outputs for all examples, in a file: as many as there are, in a batch's memory.
@@ -145,13 +146,19 @@ class Predictor:
             self._run(table, writer.take)
         return writer.finish(path, table.count)
 
-    def _run(self, table: ExampleTable, take: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], None]) -> None:
+    def _run(
+        self, table: ExampleTable, take: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], None],
+        some: npt.NDArray[np.int64] | None = None,
+    ) -> None:  # fmt: skip
         """Give each batch's examples and their outputs (n, ...); examples of like length together."""
         device = next(self.module.parameters()).device
         micro_batch = self.micro_batch or MicroBatch(token_budget(self.budget, device))
         tokens = table.lengths.sum(1)  # (examples,)
-        heap, total = Heap(device), max(1, int(tokens.sum()))
-        passed, done, left = 0, 0, np.ones(table.count, np.bool_)
+        left = np.full(table.count, some is None)
+        if some is not None:
+            left[some] = True
+        heap, total = Heap(device), max(1, int(tokens[left].sum()))
+        passed, done = 0, 0
         self.on_batch(0, 0.0)
         self.module.eval()
         # One autocast for all batches: it keeps the cast weights until it ends.

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ..candidates import Candidate
 from ..forms import MOST
 from ..measures import MetricContext
 from ..plan import Cell, Stage
 from ..provenance import environment, peak_memory
 from ..sampling import sample_scores
 from ..scoring import chance_scores, compute_scores, score_bounds
+from ..store import DONE
 from ..types import HeadContext, Prediction, Row
-from ..work import cell_limits, cell_recipe
+from ..work import cell_limits, cell_recipe, cell_selection
 from .device import choose_precision
 from .diagnose import diagnose
 from .examples import ExampleTable
@@ -84,7 +86,7 @@ def make_record(
     """
     registry, store = work.registry, work.store
     rows, predictions = measured.rows, measured.predictions
-    task, reader = registry.tasks.get(cell.task), work.reader(cell)
+    reader = work.reader(cell)
     if len(predictions) != len(rows):
         kind = "floor" if cell.is_floor else "head"
         raise RuntimeError(f"the {kind} {reader.name} gave {len(predictions)} predictions for {len(rows)} rows")
@@ -98,27 +100,18 @@ def make_record(
     diagnostics, ceilings = diagnose(cell, measured, work)
     chain = work.chain(cell.stage)
     manifests = [manifest for stage in chain if (manifest := store.stage(work.stage_keys[stage.id])) is not None]
-    used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
     precision = "" if cell.is_floor else choose_precision(cell.recipe.eval_precision, device)
     trained = manifests[-1]["environment"] if manifests else {}
     record = {
-        "status": "done",
-        "task": task.name, "task_version": task.version, "head": reader.name, "head_version": reader.version,
-        "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
-        "model": _model(cell, work),
+        "status": DONE,
+        **origin(cell, work),
         "train": _trained_on(chain, manifests, work),
         "fit": None if cell.fit is None else {**split_of(work, *cell.fit), "rows": len(measured.fit_rows)},
         "eval": {**split_of(work, cell.dataset, cell.split), "rows": len(rows)},
-        "stages": [work.stage_keys[stage.id] for stage in chain],
-        "limits": cell_limits(cell, work),
-        "sample": any(registry.datasets.get(name).sample for name in used),
         "scores": scores, "primary": next(iter(scores)),
         "chance": chance_scores(metrics, references, about), "bounds": score_bounds(metrics),
         "sampling": sample_scores(metrics, predictions, references, about, schema, scores),
-        "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
-        "diagnostics": diagnostics, "ceilings": ceilings,
-        "recipe": cell.recipe.stated() if chain else cell_recipe(cell, reader),
-        "selection": cell.selection, **({} if selected is None else {"selected": selected}),
+        "diagnostics": diagnostics, "ceilings": ceilings, **({} if selected is None else {"selected": selected}),
         "predictions_sha256": store.save_predictions(key, (row["id"] for row in rows), predictions, references),
         "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
         "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
@@ -128,6 +121,23 @@ def make_record(
         },
     }  # fmt: skip
     return store.save_record(cell, key, {**record, "overlap": work.overlaps.of_record(record)})
+
+
+def origin(cell: Cell, work: Work) -> dict[str, Any]:
+    """What a record says of how its cell was asked for, and by what: the same whether it came to a score or not."""
+    registry, reader, chain = work.registry, work.reader(cell), work.chain(cell.stage)
+    task = registry.tasks.get(cell.task)
+    used = [cell.dataset, *(cell.fit or ())[:1], *(name for stage in chain for name in stage.mixture)]
+    return {
+        "task": task.name, "task_version": task.version, "head": reader.name, "head_version": reader.version,
+        "curriculum": cell.curriculum, "reading": cell.reading, "seed": cell.seed, "transfer": cell.transfer,
+        "model": _model(cell, work),
+        "stages": [work.stage_keys[stage.id] for stage in chain],
+        "limits": cell_limits(cell, work),
+        "sample": any(registry.datasets.get(name).sample for name in used),
+        "metric_version": {name: registry.metrics.get(name).version for name in cell.metrics},
+        "recipe": cell.recipe.stated() if chain else cell_recipe(cell, reader), "selection": cell.selection,
+    }  # fmt: skip
 
 
 def _model(cell: Cell, work: Work) -> dict[str, Any]:
@@ -147,6 +157,32 @@ def split_of(work: Work, name: str, split: str) -> dict[str, Any]:
     rows = work.rows[name, split]
     language = rows.dataset.language
     return {"dataset": name, "language": language, "split": split, "rows": rows.rows, "rows_sha256": rows.rows_sha256}
+
+
+def describe_choice(
+    cell: Cell, candidates: Sequence[Candidate], chosen: Candidate | None, scores: Sequence[Sequence[float | None]],
+    work: Work,
+) -> dict[str, Any]:  # fmt: skip
+    """Which checkpoint it is, of which, and why, as a record says it; the mean of all is none of them.
+
+    Args:
+        cell: Whose checkpoint.
+        candidates: Those that there were; none where the training failed.
+        chosen: One of them, or None.
+        scores: By candidate, on the rows of each dataset that it is chosen by.
+        work: Resolved names, rows and keys.
+    """
+    dev = []
+    for one in cell_selection(cell, work).chosen_on:
+        split = split_of(work, one.dataset, one.split)
+        name, version = one.metric
+        rows = split["rows"] if one.limit is None else one.limit
+        dev.append({**split, "rows": rows, "limit": one.limit, "metric": name, "metric_version": version})
+    return {
+        "candidates": cell.recipe.kept, "steps": [one.step for one in candidates],
+        "epochs": [one.epoch for one in candidates], "step": None if chosen is None else chosen.step, "dev": dev,
+        "scores": [list(own) for own in scores],
+    }  # fmt: skip
 
 
 def _trained_on(chain: Sequence[Stage], manifests: Sequence[Mapping[str, Any]], work: Work) -> list[dict[str, Any]]:

@@ -13,10 +13,10 @@ from ..plan import Cell
 from ..recipe import AVERAGE, LAST
 from ..scoring import compute_scores
 from ..selection import best_candidate
-from ..work import cell_recipe, cell_selection
+from ..work import cell_recipe
 from .device import choose_device
 from .evaluate import read_cells
-from .record import Measured, make_record, split_of
+from .record import Measured, describe_choice, make_record
 
 if TYPE_CHECKING:
     from ..work import Work
@@ -44,7 +44,7 @@ def score_cells(cells: Mapping[Cell, str], work: Work) -> Iterator[Scored]:
         return
     candidates = _candidates(first, work)
     if first.selection == AVERAGE:
-        selected = {cell: _selected(cell, candidates, None, (), work) for cell in cells}
+        selected = {cell: describe_choice(cell, candidates, None, (), work) for cell in cells}
         yield from _score(cells, [one.path for one in candidates], selected, work)
         return
     scores = _dev_scores(cells, candidates, work)
@@ -175,22 +175,4 @@ def _choose(
     if best is None:
         where = ", ".join(f"{one.dataset}/{one.split}" for one in cell.chosen_on)
         raise UserError(f"no checkpoint has a defined score on {where}: there is nothing to choose by")
-    return best, _selected(cell, candidates, candidates[best], table, work)
-
-
-def _selected(
-    cell: Cell, candidates: Sequence[Candidate], chosen: Candidate | None, scores: Sequence[Sequence[float | None]],
-    work: Work,
-) -> dict[str, Any]:  # fmt: skip
-    """Which checkpoint it is, of which, and why, as a record says it; the mean of all is none of them."""
-    dev = []
-    for one in cell_selection(cell, work).chosen_on:
-        split = split_of(work, one.dataset, one.split)
-        name, version = one.metric
-        rows = split["rows"] if one.limit is None else one.limit
-        dev.append({**split, "rows": rows, "limit": one.limit, "metric": name, "metric_version": version})
-    return {
-        "candidates": cell.recipe.kept, "steps": [one.step for one in candidates],
-        "epochs": [one.epoch for one in candidates], "step": None if chosen is None else chosen.step, "dev": dev,
-        "scores": [list(own) for own in scores],
-    }  # fmt: skip
+    return best, describe_choice(cell, candidates, candidates[best], table, work)

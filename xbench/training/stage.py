@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,15 @@ from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
-from ..unfinished import folder_of
+from ..unfinished import drop_finished, folder_of
 from . import TRAINING_VERSION
 from .checkpoint import Checkpoints
+from .collapse import find_collapse
 from .device import choose_device, choose_precision
 from .examples import ExampleTable, build_examples, find_examples, head_context, table_folder
+from .failed import keep_failure
 from .heap import start_afresh
-from .loop import train
+from .loop import TrainingFailedError, train
 from .weights import build_module, save_weights
 
 if TYPE_CHECKING:
@@ -39,9 +42,15 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from ..work import Work
 
+SAFE = "fp32"
+"""The precision in which a training that has come to nothing is tried once more."""
+
 
 def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None:
     """Fine-tune one stage and put it into the store.
+
+    A training that comes to nothing is tried once more in fp32, unless it ran in that already; what fails then is kept
+    as failed, so that nobody trains it again in vain.
 
     Args:
         stage: What to train.
@@ -50,16 +59,54 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
         candidates: How many checkpoints to keep, the last one among them.
 
     Raises:
-        TrainingFailedError: The loss became NaN or infinite.
+        TrainingFailedError: The loss or the gradient became NaN or infinite, or the outputs are all the same.
         UserError: The model or the data cannot be used.
     """
+    started, device = time.perf_counter(), choose_device(work.settings.device)
+    precision, retried = choose_precision(stage.recipe.precision, device), ""
+    try:
+        try:
+            _train(stage, stage.recipe, key, work, candidates)
+        except TrainingFailedError as error:
+            if precision == SAFE:
+                raise
+            retried, precision = f"in {precision} {error}", SAFE
+            drop_finished(work.settings.cache, key)  # what led to nothing is not gone on from
+            work.reporter.note(f"{stage.label}: {retried}: trained once more, in {SAFE}")
+            _train(stage, replace(stage.recipe, precision=SAFE), key, work, candidates, retried)
+    except TrainingFailedError as error:
+        drop_finished(work.settings.cache, key)
+        reason = f"in {SAFE} {error}" + (f"; before, {retried}" if retried else "")
+        manifest = {
+            "reason": reason, **({"retried": retried} if retried else {}),
+            "timing": {"train_s": time.perf_counter() - started, **peak_memory(device)},
+            "environment": environment(device, precision),
+        }  # fmt: skip
+        keep_failure(stage, key, manifest, work)
+        raise TrainingFailedError(reason) from error
+
+
+def refuse_failed(key: str, work: Work) -> None:
+    """See that a stage has not come to nothing before: it would again.
+
+    Raises:
+        TrainingFailedError: It has.
+    """
+    before = work.store.failed(key)
+    if before is not None:
+        again = f"delete {work.store.failed_path(key)} to try again"
+        raise TrainingFailedError(f"failed before ({before['reason']}): {again}")
+
+
+def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, retried: str = "") -> None:
+    """Train a stage and keep it; the recipe is the stage's own, or one in another precision."""
     started = time.perf_counter()
     device = choose_device(work.settings.device)
     start_afresh(device)
     registry, settings = work.registry, work.settings
     model, head = work.models[stage.model], registry.heads.get(stage.head)
     datasets = [registry.datasets.get(name) for name in stage.mixture]
-    context = head_context(stage.recipe, model, datasets[0])
+    context = head_context(recipe, model, datasets[0])
     tables, pad_id = _tables(stage, head, context, work)
     vocabulary, why = training_vocabulary(
         tables, stage.recipe, table_size(model.folder, settings.trust_remote_code), pad_id
@@ -77,13 +124,16 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
         save_weights(module, vocabulary, parent, path)
 
     keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
-    checkpoints = _checkpoints(stage, key, work, keeper, device, len(vocabulary.ids))
-    with stopping.at_steps() if stage.recipe.checkpoint_minutes else nullcontext():
+    checkpoints = _checkpoints(stage, recipe, key, work, keeper, device, len(vocabulary.ids))
+    with stopping.at_steps() if recipe.checkpoint_minutes else nullcontext():
         result = train(
-            module, tables, stage.recipe, stage.seed, vocabulary, pad_id,
+            module, tables, recipe, stage.seed, vocabulary, pad_id,
             lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
             work.micro_batch("train", stage, device), keeper.passed, checkpoints,
         )  # fmt: skip
+    collapse = find_collapse(module, tables, stage.seed, vocabulary, pad_id, work.micro_batch("read", stage, device))
+    if collapse:
+        raise TrainingFailedError(collapse)
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
         "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
@@ -97,7 +147,7 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
             "whole_s": checkpoints.seconds + time.perf_counter() - started,
             **peak_memory(device),
         },
-        "environment": environment(device, result.precision),
+        "environment": environment(device, result.precision), **({"retried": retried} if retried else {}),
     }  # fmt: skip
     written = work.store.save_stage(key, manifest, write)
     keeper.finish(written, work.store.stage(key) or written)
@@ -105,9 +155,11 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 
-def _checkpoints(stage: Stage, key: str, work: Work, keeper: Keeper, device: torch.device, held: int) -> Checkpoints:
+def _checkpoints(
+    stage: Stage, recipe: Recipe, key: str, work: Work, keeper: Keeper, device: torch.device, held: int
+) -> Checkpoints:
     """A stage's checkpoints; ``held`` is how many embedding rows its training holds."""
-    recipe, reporter = stage.recipe, work.reporter
+    reporter = work.reporter
     about = environment(device, choose_precision(recipe.precision, device))
     return Checkpoints(
         folder_of(work.settings.cache, key), key, recipe.checkpoint_minutes,

@@ -14,7 +14,7 @@ OnStep = Callable[[int, int, float, int], None]
 
 
 class TrainingFailedError(RuntimeError):
-    """The loss is no longer a number."""
+    """The training has come to nothing: a loss or a gradient that is no number, or the same output for every input."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,21 @@ class Tally:
         self.losses, self.examples = list(position.losses), position.examples
 
     def owe(self, coming: Callable[[], torch.Tensor], examples: int) -> None:
-        """One more step: its loss, on its way to the host, and its examples."""
+        """One more step: (2,) its loss and its gradient's norm, on their way to the host, and its examples."""
         self._owed.append((coming, examples))
 
     def settle(self, owed: int = 0) -> None:
         """Read losses until no more than so many are owed.
 
         Raises:
-            TrainingFailedError: One is NaN or infinite.
+            TrainingFailedError: One is NaN or infinite, or a gradient's norm is.
         """
         while len(self._owed) > owed:
             coming, examples = self._owed.popleft()
-            loss = float(coming())
+            loss, norm = coming().tolist()
             self.losses.append(loss)
             self.examples += examples
-            if not math.isfinite(loss):
-                raise TrainingFailedError(f"the loss is {loss} at step {len(self.losses)} of {self._steps}")
+            for what, value in (("loss", loss), ("gradient's norm", norm)):
+                if not math.isfinite(value):
+                    raise TrainingFailedError(f"the {what} is {value} at step {len(self.losses)} of {self._steps}")
             self._on_step(len(self.losses), self._steps, loss, self.examples)

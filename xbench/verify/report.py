@@ -9,6 +9,7 @@ from typing import Any
 
 from ..leaderboard.orders import orders
 from ..registry import Registry
+from ..store import DONE
 from .anchors import Anchor, read_anchors
 from .findings import read_findings
 from .match import AGREES, DIFFERS, OPEN, Comparison, Unmatched, compare, unknown_names
@@ -28,6 +29,7 @@ class Report:
         unasked: Models without fine-tuned cells, of which no finding can be asked.
         decimals: Digits behind the point, by task and score.
         warnings: One line each.
+        failed: Of each record of a training that has come to nothing, a line: it is held against nothing.
     """
 
     anchors: int
@@ -37,6 +39,7 @@ class Report:
     unasked: tuple[str, ...]
     decimals: Mapping[tuple[str, str], int]
     warnings: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
     def of(self, verdict: str) -> list[Comparison]:
         """The comparisons that came out so."""
@@ -57,6 +60,7 @@ class Report:
             "unmatched": [{**_anchor(one.anchor), "near": list(one.near)} for one in self.unmatched],
             "findings": [_outcome(one) for one in self.outcomes],
             "unasked": list(self.unasked),
+            "failed": list(self.failed),
         }
 
 
@@ -64,7 +68,7 @@ def verify(records: Iterable[Record], folder: Path, registry: Registry) -> Repor
     """Hold records against a folder of anchors and findings.
 
     Args:
-        records: Finished ones, in any order.
+        records: In any order.
         folder: Of TOML files.
         registry: For the tasks' baselines, and for names.
 
@@ -72,7 +76,8 @@ def verify(records: Iterable[Record], folder: Path, registry: Registry) -> Repor
         UserError: The folder holds no anchors, or a file of it is not understood.
     """
     anchors, findings = read_anchors(folder), read_findings(folder)
-    results = from_records(records)
+    whole = list(records)
+    results = from_records(record for record in whole if record["status"] == DONE)
     baselines = {task.name: task.baselines for task in registry.tasks}
     comparisons, unmatched = compare(anchors, results)
     trained = {result.model for result in results if result.chain and not result.sample}
@@ -86,6 +91,15 @@ def verify(records: Iterable[Record], folder: Path, registry: Registry) -> Repor
         tuple(sorted(outcomes, key=lambda one: order[one.finding.name])),  # the order within a finding stays
         tuple(dict.fromkeys(result.model for result in results if result.model not in trained)),
         styles, tuple(unknown_names(anchors, registry)),
+        tuple(sorted(_failed(record) for record in whole if record["status"] != DONE)),
+    )  # fmt: skip
+
+
+def _failed(record: Record) -> str:
+    return (
+        f"{record['task']}: {record['model']['name']} {record['head']} {record['curriculum']} on "
+        f"{record['eval']['dataset']}/{record['eval']['split']}, seed {record['seed']}: failed"
+        + (f" ({record['reason']})" if "reason" in record else "")
     )  # fmt: skip
 
 

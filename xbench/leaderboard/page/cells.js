@@ -42,7 +42,10 @@ function intervalText(found, decimals) {
 function primaryCell(entry) {
   const [score, style] = [scoreOf(entry, entry.primary), scoreStyle(entry.task, entry.primary)];
   const title = make("span", { class: "small" }, style.title);
-  if (!score) return make("div", { class: "score" }, make("span", { class: "value" }, NONE), title);
+  if (!score) {
+    const nothing = make("span", { class: entry.failed ? "small" : "value" }, entry.failed ? "failed" : NONE);
+    return make("div", { class: "score" }, nothing, title);
+  }
   if (!known(score.value)) {
     return make("div", { class: "score" }, make("span", { class: "small" }, "undefined"), title);
   }
