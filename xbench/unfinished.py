@@ -28,3 +28,13 @@ def drop_finished(cache: Path, key: str) -> None:
     manifests = [read_signed(path) for path in folder.glob(f"[!.]*/{MANIFEST}")]
     if folder.exists() and not any(manifest is not None and manifest.get("wanted") for manifest in manifests):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def drop(cache: Path, key: str) -> None:
+    """Take away the checkpoints of a training that has come to nothing.
+
+    Args:
+        cache: The cache's folder.
+        key: The stage's.
+    """
+    shutil.rmtree(folder_of(cache, key), ignore_errors=True)

@@ -21,7 +21,7 @@ from ..plan import Stage
 from ..provenance import environment, peak_memory
 from ..recipe import Recipe
 from ..types import Head, HeadContext
-from ..unfinished import drop_finished, folder_of
+from ..unfinished import drop, folder_of
 from . import TRAINING_VERSION
 from .checkpoint import Checkpoints
 from .collapse import find_collapse
@@ -71,11 +71,11 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
             if precision == SAFE:
                 raise
             retried, precision = f"in {precision} {error}", SAFE
-            drop_finished(work.settings.cache, key)  # what led to nothing is not gone on from
+            drop(work.settings.cache, key)  # what led to nothing is not gone on from
             work.reporter.note(f"{stage.label}: {retried}: trained once more, in {SAFE}")
             _train(stage, replace(stage.recipe, precision=SAFE), key, work, candidates, retried)
     except TrainingFailedError as error:
-        drop_finished(work.settings.cache, key)
+        drop(work.settings.cache, key)
         reason = f"in {SAFE} {error}" + (f"; before, {retried}" if retried else "")
         manifest = {
             "reason": reason, **({"retried": retried} if retried else {}),
