@@ -21,7 +21,9 @@ from xbench.curriculum import parse_curriculum
 from xbench.errors import DataError, UserError
 from xbench.files import Digests
 from xbench.models.encoder import load_encoder, load_tokenizer, table_size
+from xbench.models.folder import most_tokens
 from xbench.models.vocabulary import full_vocabulary, restricted_vocabulary
+from xbench.scaffold.own_rows import collect
 from xbench.settings import Settings
 from xbench.store import Store, sign
 
@@ -85,6 +87,20 @@ def test_a_curriculum_without_an_end_is_a_short_message() -> None:
 
 def test_a_metrics_address_in_too_many_lists() -> None:
     assert Address.parse(f"f1?a={DEEP}").options == {"a": DEEP}
+
+
+def test_a_table_whose_columns_are_called_at_length_is_a_short_message(tmp_path: Path) -> None:
+    for header in ("x" * 50_000 + ",score", "x" * 50_000 + "," + "x" * 50_000):
+        (tmp_path / "train.csv").write_text(header + "\n1,2\n", encoding="utf-8")
+        with pytest.raises(UserError) as caught:
+            collect([tmp_path / "train.csv"], "pair-score", ["en"])
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_model_of_a_kind_that_is_no_text_has_no_length(tmp_path: Path) -> None:
+    config = {"model_type": ["bert"], "max_position_embeddings": 512}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert most_tokens(tmp_path) == 512
 
 
 # Weights

@@ -156,7 +156,7 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     absolute = config.get("position_biased_input", True) and config.get("position_embedding_type") != "rotary"
     if positions is None or not absolute:
         return None
-    if kind in OFFSET_POSITIONS:
+    if isinstance(kind, str) and kind in OFFSET_POSITIONS:
         padding = config.get("pad_token_id")
         return _whole(positions - 1 - (padding if type(padding) is int else 1))
     return positions

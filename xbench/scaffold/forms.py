@@ -89,12 +89,12 @@ def columns_of(form: Form, header: list[str], where: str, extra: Mapping[str, tu
         exact = [column for column in free if plain(column) == field] or free
         if len(exact) > 1:
             raise UserError(
-                f"{where}: the columns {' and '.join(map(repr, exact))} could both be {field!r}: rename one of them"
+                f"{where}: the columns {' and '.join(map(repr, exact)):.300} could both be {field!r}: rename one"
             )
         if exact:
             found[field] = exact[0]
         elif field not in form.optional:
-            raise UserError(f"{where}: no column for {field!r} among {', '.join(header)}; name it {field}")
+            raise UserError(f"{where}: no column for {field!r} among {', '.join(header):.300}; name it {field}")
     return found
 
 

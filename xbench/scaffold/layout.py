@@ -74,7 +74,9 @@ class Layout:
         if not LANGUAGE.fullmatch(language):
             raise UserError(f"{language!r:.60} is no language code, such as en or ko")
         if self.languages and language not in self.languages:
-            raise UserError(f"the language {language} is not among those of --language: {', '.join(self.languages)}")
+            raise UserError(
+                f"the language {language:.60} is not among those of --language: {', '.join(self.languages)}"
+            )
         return language
 
 

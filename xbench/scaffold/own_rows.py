@@ -102,7 +102,7 @@ def _read(path: Path, schema: str, languages: Sequence[str]) -> Iterator[_Found]
         try:
             missing = next((column for column in layout.columns() if column not in values), None)
             if missing is not None:
-                raise UserError(f"no {missing!r}, which the first row has")
+                raise UserError(f"no {missing!r:.100}, which the first row has")
             row = row_of(schema, {name: values[column] for name, column in layout.fields.items()})
             split, language = layout.split_of(values), layout.language_of(values)
         except UserError as error:

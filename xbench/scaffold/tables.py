@@ -86,7 +86,7 @@ def _header(path: Path, names: list[str]) -> list[str]:
     header = [name.strip() for name in names]
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        raise UserError(f"{path}: the column {twice!r} stands twice in the first line")
+        raise UserError(f"{path}: the column {twice!r:.100} stands twice in the first line")
     return header
 
 
