@@ -69,7 +69,11 @@ def execute(
     records = found_records(work)
     for cell, record in records.items():
         reporter.cell_done(cell, record, found=True)
-    schedule = Schedule([Turn(None, [floors_left(work, records)]), *turns(work, records)], records, reasons)
+
+    def ended(turn: Turn) -> None:
+        reporter.turn_done(turn.stage, [cell for group in turn.groups for cell in group])
+
+    schedule = Schedule([Turn(None, [floors_left(work, records)]), *turns(work, records)], records, reasons, ended)
     if not schedule.finished:
         executor = executor or make_executor("local")
         executor.run(schedule, work, Job.of(plan, registry, settings))

@@ -33,6 +33,12 @@ class Reporter(Listener):
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
         """A cell has its record: scored just now, or found among the results."""
 
+    def turn_done(self, stage: Stage | None, cells: Sequence[Cell]) -> None:
+        """What belongs together has ended, or is put off: a stage with cells that read it, or cells without a stage.
+
+        Between two such calls several stages may be heard of side by side.
+        """
+
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
         """A stage or cell failed; the traceback is there when it was not the user's doing."""
 

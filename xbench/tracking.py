@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,19 @@ class _Current:
     told: float = -math.inf
 
 
+@dataclass
+class _Later:
+    """What was heard of a run while another one was being written.
+
+    Attributes:
+        heard: When, and what writes it.
+        ended: Whether that was all.
+    """
+
+    heard: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    ended: bool = False
+
+
 class TrackingReporter(Reporter):
     """A run a stage, and one for each frozen encoder and floor; what was found finished is not written again.
 
@@ -65,6 +78,8 @@ class TrackingReporter(Reporter):
         self._store, self._say, self._every_s = store, say, every_s
         self._keys: Mapping[str, str] = {}
         self._current: _Current | None = None
+        self._later: dict[str, _Later] = {}
+        self._heard_at: float | None = None
         self.written: list[str] = []
 
     def prepared(self, stage_keys: Mapping[str, str]) -> None:
@@ -73,12 +88,51 @@ class TrackingReporter(Reporter):
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """Begin a run."""
-        self._begin(stage.id, _stage_run(stage, self._keys, {"examples": examples, "steps": steps}), steps)
+        self._in_turn(stage.id, lambda: self._stage_started(stage, examples, steps))
 
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """A point now and then."""
-        current, now = self._current, time.perf_counter()
-        if current is None or not self._openers:
+        if self._openers:
+            self._in_turn(stage.id, lambda: self._stage_step(stage, step, steps, loss, passed))
+
+    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
+        """The scores of a cell, at the end of its stage's run."""
+        if not found and self._openers:
+            self._in_turn(_owner(cell), lambda: self._cell_done(cell, record))
+
+    def turn_done(self, stage: Stage | None, cells: Sequence[Cell]) -> None:
+        """Finish its run, and write those that came after it meanwhile."""
+        for owner in dict.fromkeys([_owner(cell) for cell in cells] if stage is None else [stage.id]):
+            if self._current is not None and self._current.owner == owner:
+                self._close()
+            elif owner in self._later:
+                self._later[owner].ended = True
+        while self._current is None and self._later:
+            owner = next(iter(self._later))
+            later = self._later.pop(owner)
+            for self._heard_at, write in later.heard:
+                write()
+            self._heard_at = None
+            if later.ended:
+                self._close()
+
+    def _in_turn(self, owner: str, write: Callable[[], None]) -> None:
+        """The tools write one run at a time: what is heard of another one is written when that has ended."""
+        if self._current is None or self._current.owner == owner:
+            write()
+        else:
+            self._later.setdefault(owner, _Later()).heard.append((time.perf_counter(), write))
+
+    def _now(self) -> float:
+        """When what is being written was heard."""
+        return time.perf_counter() if self._heard_at is None else self._heard_at
+
+    def _stage_started(self, stage: Stage, examples: int, steps: int) -> None:
+        self._begin(stage.id, _stage_run(stage, self._keys, {"examples": examples, "steps": steps}), steps)
+
+    def _stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
+        current, now = self._current, self._now()
+        if current is None:
             return
         current.losses.append(loss)
         if step in (1, steps) or now - current.told >= self._every_s:
@@ -91,12 +145,9 @@ class TrackingReporter(Reporter):
                 "train/examples_per_s": passed / max(now - current.started, 1e-9),
             }, step)  # fmt: skip
 
-    def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
-        """The scores of a cell, at the end of its stage's run."""
-        if found or not self._openers:
-            return
+    def _cell_done(self, cell: Cell, record: Mapping[str, Any]) -> None:
         if cell.stage is None:
-            self._begin(f"{cell.model} {cell.head}", _unstaged_run(cell), 0)
+            self._begin(_owner(cell), _unstaged_run(cell), 0)
         elif self._current is None or self._current.owner != cell.stage:
             stage = self._stages[cell.stage]
             steps = self._steps(stage)
@@ -113,7 +164,13 @@ class TrackingReporter(Reporter):
         self._log(scores, self._current.steps)
 
     def close(self) -> None:
-        """Finish the run that is open; every run must end so."""
+        """Finish the run that is open, and those that wait for it; every run must end so."""
+        self._close()
+        for later in self._later.values():
+            later.ended = True
+        self.turn_done(None, ())
+
+    def _close(self) -> None:
         current, self._current = self._current, None
         if current is not None:
             for name, run in current.runs.items():
@@ -121,17 +178,16 @@ class TrackingReporter(Reporter):
                     self._try(name, lambda run=run: run.finish(current.scores))  # type: ignore[misc]
 
     def _begin(self, owner: str, run: RunInfo, steps: int) -> None:
-        """Open a run with each tool, unless it is the one that is open."""
-        if self._current is not None and self._current.owner == owner:
+        """Open a run with each tool, unless it is open."""
+        if self._current is not None:
             return
-        self.close()
         self._current = current = _Current(owner, steps)
         self.written.append(run.name)
         for name, opener in list(self._openers.items()):
             opened = self._try(name, lambda opener=opener: opener(run))  # type: ignore[misc]
             if opened is not None:
                 current.runs[name] = opened
-        current.started = time.perf_counter()  # imports of tools are no part of the rate
+        current.started = self._now()  # imports of tools are no part of the rate
 
     def _steps(self, stage: Stage) -> int:
         """How many steps a stage that is there has taken."""
@@ -157,6 +213,11 @@ class TrackingReporter(Reporter):
             line = " ".join(str(error).split())
             self._say(f"tracking with {name} ends here, the run goes on: {type(error).__name__}: {line:.300}")
             return None
+
+
+def _owner(cell: Cell) -> str:
+    """Whose run a cell's scores belong to: its stage's, a frozen encoder's or a floor's."""
+    return cell.stage if cell.stage is not None else f"{cell.model} {cell.head}"
 
 
 def _stage_run(stage: Stage, keys: Mapping[str, str], more: Mapping[str, Value]) -> RunInfo:

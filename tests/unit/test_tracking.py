@@ -229,6 +229,43 @@ def test_scores_of_two_checkpoints_of_one_stage_stay_apart(
     assert logged == ["mini-sts/mini-sts-en/test/spearman", "mini-sts/mini-sts-en/test/source-dev/spearman"]
 
 
+def test_stages_that_train_side_by_side_are_written_one_after_the_other(
+    tmp_path: Path, registry: Registry, tiny_folder: Path
+) -> None:
+    written: list[str] = []
+
+    class Kept(OpenRun):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def log(self, values: Mapping[str, float], step: int) -> None:
+            written.append(f"{self.name} {step} {values.get('train/loss', 'scores')}")
+
+        def finish(self, scores: Mapping[str, float]) -> None:
+            written.append(f"{self.name} ends with {len(scores)}")
+
+    plan = planned(registry, tiny_folder, "mini-sts-en", "mini-sts-ko", "none")
+    one, two = plan.stages
+    of = {stage: [cell for cell in plan.cells if cell.stage == stage] for stage in (one.id, two.id, None)}
+    openers = {"kept": lambda run: Kept(str(run.config["curriculum"]))}
+    tracked = TrackingReporter(openers, plan, Store(Settings(cache=tmp_path)), print, every_s=0.0)
+    tracked.stage_started(one, 48, 2)
+    tracked.stage_started(two, 48, 2)
+    for step in (1, 2):
+        tracked.stage_step(one, step, 2, 0.1 * step, 24 * step)
+        tracked.stage_step(two, step, 2, 0.2 * step, 24 * step)
+    for cell in (*of[two.id], *of[None], *of[one.id]):
+        tracked.cell_done(cell, {"scores": {"spearman": 1.0}}, found=False)
+    tracked.turn_done(two, of[two.id])
+    tracked.turn_done(one, of[one.id])
+    tracked.close()
+    assert written == [
+        "mini-sts-en 1 0.1", "mini-sts-en 2 0.2", *["mini-sts-en 2 scores"] * 2, "mini-sts-en ends with 2",
+        "mini-sts-ko 1 0.2", "mini-sts-ko 2 0.4", *["mini-sts-ko 2 scores"] * 2, "mini-sts-ko ends with 2",
+        *["none 0 scores"] * 2, "none ends with 2",
+    ]  # fmt: skip
+
+
 def test_points_far_apart_are_the_mean_of_the_steps_between(
     tmp_path: Path, registry: Registry, tiny_folder: Path
 ) -> None:

@@ -34,6 +34,12 @@ from .track_options import track_options, tracking
     "--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True,
     help="Where the work is done: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
 )  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, metavar="N",
+    show_default="one a CUDA device, else 1; on a cluster what fits",
+    help="How many fine-tuning runs or passes go on side by side. They share the processor's threads, whose number can "
+    "change a score's last digits; rounded scores are the same.",
+)  # fmt: skip
 @track_options
 @click.option("--strict", is_flag=True, help="Stop before any work when something is missing.")
 @click.option("--trust-remote-code", is_flag=True, help="Let the repository of a model or metric run its code here.")
@@ -42,7 +48,8 @@ from .track_options import track_options, tracking
 @json_option
 def command(
     data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, strict: bool, trust_remote_code: bool,
-    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, executor: str, **asked: Any,
+    plugins: tuple[Path, ...], dry_run: bool, as_json: bool, track: str, track_dir: Path, executor: str,
+    workers: int, **asked: Any,
 ) -> int:  # fmt: skip
     """Fine-tune and score a model on tasks, and write the leaderboard.
 
@@ -67,9 +74,9 @@ def command(
     from .progress import make_reporter
 
     check_out(out)
-    if executor == "local":
+    if executor == "local":  # elsewhere, others know
         _check_device(device)
-    where = make_executor(executor)
+    where = make_executor(executor, workers)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,27 @@ LINE_EVERY_S = 30.0
 SMOOTHING = 0.95
 
 
+@dataclass
+class _Clock:
+    """Of a stage that trains, or a pass that runs; there may be several side by side.
+
+    Attributes:
+        started: When it began.
+        said: When a line was last said of it.
+        loss: The exponential mean, not yet free of its start at 0.
+    """
+
+    started: float
+    said: float
+    loss: float = 0.0
+
+    @classmethod
+    def begin(cls) -> _Clock:
+        """A clock that starts now."""
+        now = time.perf_counter()
+        return cls(now, now)
+
+
 class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
     """What both kinds share: a smoothed loss and the rate.
 
@@ -35,7 +57,7 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.records: list[Mapping[str, Any]] = []
-        self._loss = self._started = self._said = 0.0
+        self._clocks: dict[str, _Clock] = {}
 
     def say(self, text: str) -> None:
         """One line."""
@@ -47,14 +69,15 @@ class ShownReporter(Reporter, AbstractContextManager["ShownReporter"]):
 
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """Start the clock."""
-        self._started, self._loss = time.perf_counter(), 0.0
+        self._clocks[stage.id] = _Clock.begin()
         self.say(f"train {stage.label}: {examples} examples in {steps} steps")
 
-    def smoothed(self, step: int, loss: float, passed: int) -> tuple[float, float]:
+    def smoothed(self, stage: Stage, step: int, loss: float, passed: int) -> tuple[float, float]:
         """The exponential mean of the loss, free of its start at 0, and examples a second."""
-        self._loss = SMOOTHING * self._loss + (1 - SMOOTHING) * loss
-        spent = time.perf_counter() - self._started
-        return self._loss / (1 - SMOOTHING**step), passed / max(spent, 1e-9)
+        clock = self._clocks.setdefault(stage.id, _Clock.begin())
+        clock.loss = SMOOTHING * clock.loss + (1 - SMOOTHING) * loss
+        spent = time.perf_counter() - clock.started
+        return clock.loss / (1 - SMOOTHING**step), passed / max(spent, 1e-9)
 
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
         """How long it took."""
@@ -92,29 +115,35 @@ def _chosen(record: Mapping[str, Any]) -> str:
 class PlainReporter(ShownReporter):
     """One line now and then."""
 
-    def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
-        """Start the clock for lines too."""
-        super().stage_started(stage, examples, steps)
-        self._said = self._started
-
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """A line every half minute."""
-        smooth, rate = self.smoothed(step, loss, passed)
-        self._now_and_then(f"step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s", step / steps)
+        smooth, rate = self.smoothed(stage, step, loss, passed)
+        text = f"step {step}/{steps}, loss {smooth:.4f}, {rate:.1f} examples/s"
+        if len(self._clocks) > 1:
+            text = f"{stage.label}: {text}"
+        self._now_and_then(self._clocks[stage.id], text, step / steps)
+
+    def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
+        """Its clock has done."""
+        super().stage_done(stage, seconds, found)
+        self._clocks.pop(stage.id, None)
 
     def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
         """A line every half minute."""
         if passed == 0:
-            self._started = self._said = time.perf_counter()
-        rate = passed / max(time.perf_counter() - self._started, 1e-9)
-        self._now_and_then(f"{label}: {passed} of {examples} examples, {rate:.1f} examples/s", share)
+            self._clocks[label] = _Clock.begin()
+        clock = self._clocks.setdefault(label, _Clock.begin())
+        rate = passed / max(time.perf_counter() - clock.started, 1e-9)
+        self._now_and_then(clock, f"{label}: {passed} of {examples} examples, {rate:.1f} examples/s", share)
+        if passed == examples:
+            self._clocks.pop(label)
 
-    def _now_and_then(self, text: str, share: float) -> None:
+    def _now_and_then(self, clock: _Clock, text: str, share: float) -> None:
         """A line with the time that is left, if half a minute went by since the last one."""
         now = time.perf_counter()
-        if now - self._said >= LINE_EVERY_S:
-            self._said = now
-            self.say(f"  {text}, {(now - self._started) * (1 - share) / max(share, 1e-9):.0f} s left")
+        if now - clock.said >= LINE_EVERY_S:
+            clock.said = now
+            self.say(f"  {text}, {(now - clock.started) * (1 - share) / max(share, 1e-9):.0f} s left")
 
 
 class RichReporter(ShownReporter):
@@ -133,8 +162,8 @@ class RichReporter(ShownReporter):
             TextColumn("{task.fields[about]}"), TimeRemainingColumn(),
         )  # fmt: skip
         self._cells = self._bars.add_task("cells", total=len(plan.cells), about=f"0/{len(plan.cells)}")
-        self._stage: TaskID | None = None
-        self._pass: TaskID | None = None
+        self._stages: dict[str, TaskID] = {}
+        self._passes: dict[str, TaskID] = {}
         self._live = Live(
             console=Console(stderr=True, highlight=False), get_renderable=self._draw, refresh_per_second=4
         )
@@ -160,38 +189,41 @@ class RichReporter(ShownReporter):
     def stage_started(self, stage: Stage, examples: int, steps: int) -> None:
         """A bar of its own."""
         super().stage_started(stage, examples, steps)
-        self._stage = self._bars.add_task(stage.label, total=steps, about="")
+        self._take_away(self._stages, stage.id)
+        self._stages[stage.id] = self._bars.add_task(stage.label, total=steps, about="")
 
     def stage_step(self, stage: Stage, step: int, steps: int, loss: float, passed: int) -> None:
         """Move the bar."""
-        smooth, rate = self.smoothed(step, loss, passed)
-        if self._stage is not None:
-            self._bars.update(self._stage, completed=step, about=f"loss {smooth:.4f}, {rate:.1f} examples/s")
+        smooth, rate = self.smoothed(stage, step, loss, passed)
+        if stage.id in self._stages:
+            about = f"loss {smooth:.4f}, {rate:.1f} examples/s"
+            self._bars.update(self._stages[stage.id], completed=step, about=about)
 
     def stage_done(self, stage: Stage, seconds: float, found: bool) -> None:
         """Take the bar away."""
         super().stage_done(stage, seconds, found)
-        self._take_away()
+        self._take_away(self._stages, stage.id)
 
     def pass_step(self, label: str, passed: int, examples: int, share: float) -> None:
         """A bar of its own, until all is done."""
-        if self._pass is None:
-            self._pass = self._bars.add_task(label, total=1.0, about="")
-        self._bars.update(self._pass, completed=share, about=f"{passed}/{examples} examples")
+        if label not in self._passes:
+            self._passes[label] = self._bars.add_task(label, total=1.0, about="")
+        self._bars.update(self._passes[label], completed=share, about=f"{passed}/{examples} examples")
         if passed == examples:
-            self._take_away()
+            self._take_away(self._passes, label)
 
     def failed(self, label: str, reason: str, traceback: str = "") -> None:
-        """Take the bar away too."""
+        """Take its bar away too; whose pass it was is not said, and one that still runs shows again."""
         super().failed(label, reason, traceback)
-        self._take_away()
+        for stage in self.plan.stages:
+            if label == f"stage {stage.label}":
+                self._take_away(self._stages, stage.id)
+        for one in list(self._passes):
+            self._take_away(self._passes, one)
 
-    def _take_away(self) -> None:
-        """No bar but that of all cells."""
-        for bar in (self._stage, self._pass):
-            if bar is not None:
-                self._bars.remove_task(bar)
-        self._stage = self._pass = None
+    def _take_away(self, bars: dict[str, TaskID], owner: str) -> None:
+        if owner in bars:
+            self._bars.remove_task(bars.pop(owner))
 
     def cell_done(self, cell: Cell, record: Mapping[str, Any], found: bool) -> None:
         """Let the table grow."""

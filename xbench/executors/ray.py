@@ -25,7 +25,7 @@ from ..files import write_atomic
 from ..work import Turn, Work, found_record, stage_stands
 from . import Executor
 from .cluster import Node, Share, alive, connect, share_of
-from .events import PRINTED, Letterbox, Told
+from .events import Letterbox, Told
 from .node import Errand, Shared, Unfit, do_errand, look, versions
 from .parts import Parts
 from .patience import Patience
@@ -191,9 +191,6 @@ class _Run:
                 if running.number == told.number:
                     running.node = told.node
         for name, values, named in told.events:
-            if name == PRINTED:
-                reporter.note(f"{node}: {values[0]}")
-                continue
             if name == "stage_done":
                 self._schedule.stands(values[0].id)
             if name == "failed" and len(values) > 2 and values[2]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..plan import Cell
@@ -17,6 +17,7 @@ class Schedule:
         turns: A stage's parent stands before it, as `turns` gives them.
         records: Of cells that are done already.
         reasons: Of cells that cannot be done.
+        ended: Told of each turn whose result is there.
 
     Attributes:
         records: Of all cells that are done.
@@ -25,10 +26,12 @@ class Schedule:
     """
 
     def __init__(
-        self, turns: Iterable[Turn], records: Mapping[Cell, Mapping[str, Any]], reasons: Mapping[Cell, str]
-    ) -> None:
+        self, turns: Iterable[Turn], records: Mapping[Cell, Mapping[str, Any]], reasons: Mapping[Cell, str],
+        ended: Callable[[Turn], None] = lambda turn: None,
+    ) -> None:  # fmt: skip
         self.records, self.reasons = dict(records), dict(reasons)
         self.waits_for: dict[str, None] = {}
+        self._ended = ended
         self._waiting = [one for turn in turns for one in _apart(turn)]
         self._postponed: list[Turn] = []
         self._running: list[Turn] = []
@@ -39,6 +42,11 @@ class Schedule:
     def finished(self) -> bool:
         """Whether nothing is left to do, and nothing is being done."""
         return not (self._waiting or self._postponed or self._running)
+
+    @property
+    def left(self) -> int:
+        """How many turns are not done."""
+        return len(self._waiting) + len(self._postponed) + len(self._running)
 
     def take(self) -> Turn | None:
         """The next turn that is ready, to be done now; None where there is none at the moment.
@@ -86,6 +94,7 @@ class Schedule:
         if result.left is not None:
             self._postponed.append(result.left)
             self.waits_for[result.waits_for] = None
+        self._ended(turn)
 
     def give_back(self, turn: Turn) -> None:
         """A turn was taken and could not be begun: it comes again.

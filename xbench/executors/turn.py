@@ -100,6 +100,11 @@ def do_turn(work: Work, turn: Turn, told: bool = False) -> TurnResult:
         What came of it; no failure of a stage or a cell is raised.
     """
     stage = turn.stage
+    cells = {cell: key for group in turn.groups for cell, key in group.items()}
+    if any(work.cell_keys.get(cell) != key for cell, key in cells.items()):
+        changed = UserError("its rows, its model or a plugin has changed since this run began: run this again")
+        reason = _explain(next(iter(cells)).label, changed, work)
+        return TurnResult({}, dict.fromkeys(cells, reason), stage is None, reason if stage is not None else "")
     if stage is not None:
         try:
             if not _ensure_stage(stage, turn.candidates, work, told):
@@ -110,8 +115,8 @@ def do_turn(work: Work, turn: Turn, told: bool = False) -> TurnResult:
     left = [rest for group in turn.groups if (rest := _score_free(group, work, done))]
     if not left:
         return TurnResult(done.records, done.reasons)
-    cells = sum(len(group) for group in left)
-    waits_for = f"scores {next(iter(left[0])).label}" + (f" and {cells - 1} more cells" if cells > 1 else "")
+    others = sum(len(group) for group in left) - 1
+    waits_for = f"scores {next(iter(left[0])).label}" + (f" and {others} more cells" if others else "")
     return TurnResult(done.records, done.reasons, left=Turn(stage, left), waits_for=waits_for)
 
 
