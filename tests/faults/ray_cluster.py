@@ -21,6 +21,10 @@ SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": 
 """Of a node: one turn at a time, and little shared memory, which no turn needs."""
 
 
+BUSY = "ray::xbench "
+"""Begins the title of a process that does a turn."""
+
+
 @contextlib.contextmanager
 def cluster_of(count: int) -> Iterator[Cluster]:
     """Start a cluster of so many nodes; none of its processes is left at the end."""
@@ -52,8 +56,8 @@ def doing(node: Any) -> list[str]:
         for process in raylet(node).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 title = " ".join(process.cmdline())
-                if title.startswith("ray::") and not title.startswith(("ray::IDLE", "ray::Letterbox")):
-                    names.append(title.removeprefix("ray::").strip())
+                if title.startswith(BUSY):
+                    names.append(title.removeprefix(BUSY).strip())
     return names
 
 

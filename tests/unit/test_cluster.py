@@ -12,7 +12,7 @@ import pytest
 from xbench.errors import UserError
 from xbench.executors import make_executor
 from xbench.executors.cluster import Node, Share, share_of
-from xbench.executors.events import PRINTED, Event, Lines, Telling
+from xbench.executors.events import Lines
 from xbench.executors.node import Shared, versions
 from xbench.executors.parts import Parts
 from xbench.plan import Plan, Request, make_plan
@@ -95,28 +95,6 @@ def test_a_part_of_a_plan_has_the_keys_of_the_whole(plan: Plan, registry: Regist
         seen.update(cells)
     assert seen == {cell for cell in asked if not cell.is_floor}
     assert any(turn.stage is not None and not turn.groups for turn in given)
-
-
-def test_nothing_that_is_told_is_left_out_and_steps_are_told_together() -> None:
-    told: list[list[Event]] = []
-    telling = Telling(told.append, every_s=3600.0)
-    telling.note("first")
-    for step in range(1, 1001):
-        telling.pass_step("p", step, 1000, step / 1000)
-    assert len(told) == 1
-    telling.hushed = True
-    telling.note("dropped")
-    telling.hushed = False
-    telling.failed("x", reason="y")
-    telling.pass_step("q", 0, 1, 0.0)
-    assert len(told) == 2
-    telling.flush()
-    telling.flush()
-    assert [len(events) for events in told] == [1, 1001, 1]
-    assert told[0] == [Event("note", ("first",), {})]
-    assert [event.values[1] for event in told[1][:-1]] == list(range(1, 1001))
-    assert told[1][-1] == Event("failed", ("x",), {"reason": "y"})
-    assert PRINTED not in dir(Reporter)
 
 
 def test_lines_are_told_whole_and_bars_are_not() -> None:

@@ -37,7 +37,8 @@ from .track_options import track_options, tracking
     help="Where the work is done: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(0), default=0, metavar="N", show_default="one a CUDA device, else 1",
+    "--workers", type=click.IntRange(0), default=0, metavar="N",
+    show_default="one a CUDA device, else 1; on a cluster what fits",
     help="How many fine-tuning runs or passes go on side by side. They share the processor's threads, whose number can "
     "change a score's last digits; rounded scores are the same.",
 )  # fmt: skip
@@ -75,7 +76,7 @@ def command(
     from .progress import make_reporter, telling
 
     check_out(out)
-    if executor == "local":
+    if executor == "local":  # elsewhere, the executor knows what is there
         _check_device(device)
     where = make_executor(executor, workers)
     if offline:

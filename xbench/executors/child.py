@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..progress import Reporter
 from .turn import Job, do_turn
@@ -20,6 +20,8 @@ READY, HEARD, DONE, CRASHED = "ready", "heard", "done", "crashed"
 """What a child sends, each with something: that it waits for a turn, what a reporter is to hear, a turn's result, and a
 traceback when it cannot go on."""
 TOLD_EVERY_S = 0.2
+Heard: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""What a reporter hears: its method's name, and the arguments."""
 _OFTEN = ("stage_step", "pass_step", "fetched")
 
 
@@ -45,7 +47,7 @@ class SentReporter(Reporter):
 
     def __init__(self, send: Callable[[tuple[str, Any]], None]) -> None:
         self._send, self._lock = send, threading.Lock()  # downloads tell from threads of their own
-        self._kept: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self._kept: list[Heard] = []
         self._sent = 0.0
         self.muted = True
         for name in (name for name in dir(Reporter) if not name.startswith("_")):

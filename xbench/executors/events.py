@@ -6,32 +6,10 @@ No lost node takes the actor along, and what was told before a loss has been tol
 from __future__ import annotations
 
 import io
-import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
 
-from ..progress import Reporter
-
-TELL_S = 0.5
-"""Seconds between two messages about steps; nothing is left out: a loss is smoothed over all of them."""
-STEPS = ("stage_step", "pass_step", "fetched")
-PRINTED = "printed"
-"""The event of a line that was printed; all others are called as a `Reporter`'s methods."""
-
-
-class Event(NamedTuple):
-    """Something that a reporter hears.
-
-    Attributes:
-        name: Of its method, or `PRINTED`.
-        values: The method's arguments, or the line.
-        named: The method's arguments that were given by name.
-    """
-
-    name: str
-    values: tuple[Any, ...]
-    named: Mapping[str, Any]
+from .child import Heard
 
 
 class Told(NamedTuple):
@@ -45,7 +23,7 @@ class Told(NamedTuple):
 
     number: int
     node: str
-    events: list[Event]
+    events: list[Heard]
 
 
 class Letterbox:
@@ -62,52 +40,6 @@ class Letterbox:
         """Take everything out."""
         told, self._told = self._told, []
         return told
-
-
-class Telling(Reporter):
-    """Tells everything that it hears, steps several at once.
-
-    Args:
-        tell: Takes events; must not wait.
-        every_s: Seconds between two calls for steps alone, at least.
-
-    Attributes:
-        hushed: Whether notes are dropped: the driver has heard them before, from itself.
-    """
-
-    def __init__(self, tell: Callable[[list[Event]], object], every_s: float = TELL_S) -> None:
-        self._tell, self._every_s = tell, every_s
-        self._kept: list[Event] = []
-        self._last = time.monotonic()
-        self._lock = threading.Lock()  # downloads are heard from several threads
-        self.hushed = False
-        for name in (name for name in dir(Reporter) if not name.startswith("_")):
-            setattr(self, name, self._hearing(name))
-
-    def _hearing(self, name: str) -> Callable[..., None]:
-        def hear(*values: Any, **named: Any) -> None:
-            if not (self.hushed and name == "note"):
-                self.hear(Event(name, values, named))
-
-        return hear
-
-    def hear(self, event: Event) -> None:
-        """Take one event."""
-        with self._lock:
-            self._kept.append(event)
-            if event.name not in STEPS or time.monotonic() - self._last >= self._every_s:
-                self._send()
-
-    def flush(self) -> None:
-        """Tell what is left."""
-        with self._lock:
-            self._send()
-
-    def _send(self) -> None:
-        if self._kept:
-            self._tell(self._kept)
-            self._kept = []
-        self._last = time.monotonic()
 
 
 class Lines(io.TextIOBase):

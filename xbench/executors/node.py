@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import UserError
 from ..work import Turn, Work
-from .events import PRINTED, Event, Lines, Telling, Told
+from .child import Heard, SentReporter
+from .events import Lines, Told
 from .turn import Job, TurnResult, do_turn
 
 if TYPE_CHECKING:
@@ -127,37 +129,41 @@ def do_errand(errand: Errand, letterbox: ActorHandle[Any]) -> TurnResult | Unfit
     problem = errand.shared.problem()
     if problem:
         return Unfit(node, problem)
-    reporter = Telling(lambda events: last.append(letterbox.tell.remote(Told(errand.number, node, events))))
+
+    def send(said: tuple[str, list[Heard]]) -> None:
+        last[0] = letterbox.tell.remote(Told(errand.number, node, said[1]))
+
+    reporter = SentReporter(send)
     os.chdir(errand.job.folder)
     with _printing(reporter):
         result = _do(errand, reporter)
     reporter.flush()
-    ray.get(last[-1])  # the driver hears all of a turn before its result
+    ray.get(last[0])  # the driver hears all of a turn before its result
     return Unfit(node, result) if isinstance(result, str) else result
 
 
 @contextlib.contextmanager
-def _printing(reporter: Telling) -> Iterator[None]:
+def _printing(reporter: SentReporter) -> Iterator[None]:
     """Let the driver hear what is printed."""
+    host = platform.node()
 
     def say(line: str) -> None:
-        reporter.hear(Event(PRINTED, (line,), {}))
+        reporter.note(f"{host}: {line}")
 
     with contextlib.redirect_stdout(Lines(sys.stdout, say)), contextlib.redirect_stderr(Lines(sys.stderr, say)):
         yield
 
 
-def _do(errand: Errand, reporter: Telling) -> TurnResult | str:
+def _do(errand: Errand, reporter: SentReporter) -> TurnResult | str:
     """Do a turn, or say why this node cannot."""
     import torch
 
     torch.set_num_threads(errand.threads)
-    reporter.hushed = True
     try:
         work = errand.job.prepare(reporter)
     except UserError as error:
         return f"cannot do a turn: {error}"
-    reporter.hushed = False
+    reporter.muted = False  # the driver has told of what is to be said of the work itself
     wrong = _other_keys(errand, work)
     if wrong:
         return wrong

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -25,13 +26,15 @@ from ..files import write_atomic
 from ..work import Turn, Work, found_record, stage_stands
 from . import Executor
 from .cluster import Node, Share, alive, connect, share_of
-from .events import PRINTED, Letterbox, Told
+from .events import Letterbox, Told
 from .node import Errand, Shared, Unfit, do_errand, look, versions
 from .parts import Parts
 from .patience import Patience
 from .schedule import Schedule
 from .turn import Job, TurnResult
 
+TASK = "xbench "
+"""Begins the names of tasks, as `ray list tasks` and the nodes' processes show them."""
 TRIES = 3
 """How often a turn is begun at most: the machines under it may be lost, and it may be its own doing."""
 AHEAD = 2
@@ -88,7 +91,8 @@ class RayExecutor(Executor):
             share = share_of(nodes, job.settings.device, self._workers, self._threads)
             device = "cuda" if share.gpus else "cpu" if job.settings.device == "auto" else job.settings.device
             job = replace(job, settings=replace(job.settings, device=device))
-            with _marked(job) as shared:
+            # A thread of Ray's prints what becomes of nodes to stdout, which is for results.
+            with contextlib.redirect_stdout(sys.stderr), _marked(job) as shared:
                 _check(nodes, shared)
                 fits = min(share.fits(nodes), self._workers or share.fits(nodes))
                 work.reporter.note(
@@ -159,7 +163,7 @@ class _Run:
         errand = Errand(running.number, job, running.turn, told, keys, self._share.cpus, self._shared)
         # With a GPU Ray ends the process after the task, as is its default: another task may be given another GPU.
         task = ray.remote(do_errand).options(
-            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_retries=0, name=running.label
+            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_retries=0, name=f"{TASK}{running.label}"
         )
         self._running[task.remote(errand, self._letterbox)] = running
 
@@ -191,9 +195,6 @@ class _Run:
                 if running.number == told.number:
                     running.node = told.node
         for name, values, named in told.events:
-            if name == PRINTED:
-                reporter.note(f"{node}: {values[0]}")
-                continue
             if name == "stage_done":
                 self._schedule.stands(values[0].id)
             if name == "failed" and len(values) > 2 and values[2]:
@@ -206,7 +207,7 @@ class _Run:
     def _lost(self, running: _Running, error: RayError) -> None:
         """The node under a turn is gone, or its process: do it again, or say that it cannot be done."""
         where = f" on {self._name(running.node)}" if running.node else ""
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        why = " ".join(str(error).split()).partition(". ")[0][:200]
         if running.tries < TRIES:
             self._work.reporter.note(f"{running.label}: lost{where} ({why}); it is done again")
             self._submit(replace(running, tries=running.tries + 1, node=""))
