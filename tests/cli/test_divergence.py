@@ -6,7 +6,9 @@ import csv
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.fragile import SAME_OUTPUT, write_fragile
+from xbench.cli import main
 
 from .conftest import Program
 
@@ -30,7 +33,7 @@ def ran(
     """Two seeds, of which one fails, of two curricula; and a row whose only seed fails, at another learning rate."""
     program = Program(tmp_path_factory.mktemp("failed"))
     write_fragile(program.folder)
-    (program.folder / "model").symlink_to(tiny("bert"))
+    shutil.copytree(tiny("bert"), program.folder / "model")  # a link would give records another name
     two = program(*EVAL, "--seeds", "0,1", "--train", "one", "--train", "two", "--json")
     none = program(*EVAL, "--train", "one", "--set", "recipe.lr=10")
     return program, two, none
@@ -39,8 +42,34 @@ def ran(
 @pytest.fixture
 def program(ran: tuple[Program, Any, Any], tmp_path: Path) -> Program:
     """What the run has left, to do anything with."""
-    folder = Path(shutil.copytree(ran[0].folder, tmp_path / "copy", symlinks=True))
+    folder = Path(shutil.copytree(ran[0].folder, tmp_path / "copy"))
     return Program(folder)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def reader(
+    program: Program, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Said]:
+    """The program in this process: what reads records starts in no time here."""
+    monkeypatch.chdir(program.folder)
+    monkeypatch.setenv("XBENCH_CACHE", str(program.folder / "cache"))
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["xbench", *arguments, *ON])
+        status = main()
+        said = capsys.readouterr()
+        return Said(status, said.out, said.err)
+
+    return run
 
 
 def files(program: Program) -> dict[str, bytes]:
@@ -60,7 +89,7 @@ def test_the_run_ends_with_1_and_says_which_seeds_failed(ran: tuple[Program, Any
     assert f"seed 1 failed ({NAN})" in " ".join(two.stderr.split())
     assert "kept as failed: delete " in two.stderr
     assert "Traceback" not in two.stderr + none.stderr
-    assert re.search(r"one +│ +failed • \* +│ +failed † \*", none.stdout), none.stdout
+    assert re.search(r"│ one \[lr=10.0\] +│ +failed • \* +│ +failed † \* │", none.stdout), none.stdout
     assert SAME_OUTPUT in none.stderr
 
 
@@ -76,25 +105,27 @@ def test_the_same_run_again_trains_nothing_and_ends_alike(program: Program) -> N
     assert "unlucky one seed 1 failed before: delete " in " ".join(dry.stdout.split())
 
 
-def test_the_leaderboard_marks_them_and_counts_them_nowhere(program: Program) -> None:
-    built = program("leaderboard", "build", *ON)
+def test_the_leaderboard_marks_them_and_counts_them_nowhere(program: Program, reader: Callable[..., Said]) -> None:
+    built = reader("leaderboard", "build")
     assert built.returncode == 0, built.stderr
-    assert program("leaderboard", "check", *ON).returncode == 0
+    assert reader("leaderboard", "check").returncode == 0
     out = program.folder / "leaderboard"
     records = [json.loads(content) for content in files(program).values()]
     page = (out / "README.md").read_text(encoding="utf-8")
-    shown = {
-        f"{one['curriculum']} {one['eval']['dataset']}": f"{one['scores']['spearman']:.2f}"
-        for one in records
-        if one["status"] == "done"
+    page = page.replace("&#91;", "[").replace("&#93;", "]").replace("&#42;", "*")
+    rows = {
+        line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ") and "*" in line
     }
-    rows = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
-    for curriculum in ("one", "two"):
-        for dataset in ("one", "two"):
-            assert f"{shown[f'{curriculum} {dataset}']} (" in rows[curriculum]
-    assert rows["one &#91;lr=10.0&#93;" if "one &#91;lr=10.0&#93;" in rows else "one [lr=10.0]"].count("failed") == 2
+    for record in records:
+        if record["status"] == "done":
+            name = "one [lr=0.001]" if record["curriculum"] == "one" else "two"
+            assert f"| {record['scores']['spearman']:.2f} (" in rows[name]
+            assert rows[name].endswith("| last | 0 |")
+    assert rows["one [lr=10.0]"] == "| one [lr=10.0] | failed • * | failed † * | last | – |"
     assert f"- two, one: seed 1 failed ({NAN})" in page
-    assert f"- one [lr=10.0], two: seed 0 failed ({SAME_OUTPUT})" in page.replace("&#91;", "[").replace("&#93;", "]")
+    assert f"- one [lr=10.0], two: seed 0 failed ({SAME_OUTPUT})" in page
+    assert "| one [lr=10.0] | – | – |" in page  # among the ranks
+    assert page.count("| one [lr=10.0] |") == 2  # and in no gap
     lines = list(csv.DictReader((out / "leaderboard.csv").read_text(encoding="utf-8").splitlines()))
     of_failed = [line for line in lines if "lr=10" in line["variant"]]
     assert [(line["value"], line["seeds"], line["gap"]) for line in of_failed] == [("", "", "")] * 2
@@ -112,32 +143,34 @@ def test_the_leaderboard_marks_them_and_counts_them_nowhere(program: Program) ->
     assert len(entries) == 6
 
 
-def test_a_card_leaves_them_out(program: Program) -> None:
-    card = program("card", "./model", "--json", *ON)
+def test_a_card_leaves_them_out(program: Program, reader: Callable[..., Said]) -> None:
+    card = reader("card", "model", "--json")
     assert card.returncode == 0, card.stderr
     (index,) = json.loads(card.stdout)["model-index"]
     metrics = [metric for result in index["results"] for metric in result["metrics"]]
     assert len(metrics) == 4
     assert all(metric["args"]["seeds"] == [0] for metric in metrics)
     (path, *_) = [name for name, content in files(program).items() if json.loads(content)["status"] == "failed"]
-    alone = program("card", f"leaderboard/results/{path}", *ON)
+    alone = reader("card", f"leaderboard/results/{path}")
     assert alone.returncode == 2
     assert "is of a training that failed: there is no score for a card" in alone.stderr
 
 
-def test_verify_names_them(program: Program) -> None:
-    done = program("verify", "--anchors", str(ROOT / "leaderboard" / "anchors"), "--json", *ON)
+def test_verify_names_them(program: Program, reader: Callable[..., Said]) -> None:
+    done = reader("verify", "--anchors", str(ROOT / "leaderboard" / "anchors"), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert len(told["failed"]) == 6
-    assert f"pairs-unlucky: ./model unlucky one on two/test, seed 1: failed ({NAN})" in told["failed"]
+    assert f"pairs-unlucky: model unlucky one on two/test, seed 1: failed ({NAN})" in told["failed"]
     assert told["comparisons"] == []
-    plain = program("verify", "--anchors", str(ROOT / "leaderboard" / "anchors"), *ON)
+    plain = reader("verify", "--anchors", str(ROOT / "leaderboard" / "anchors"))
     assert plain.stdout.count(": failed (") == 6
 
 
-def test_compare_does_not_count_them_and_says_so_where_nothing_is_left(program: Program) -> None:
-    done = program("compare", "one", "two", "--json", *ON)
+def test_compare_does_not_count_them_and_says_so_where_nothing_is_left(
+    program: Program, reader: Callable[..., Said]
+) -> None:
+    done = reader("compare", "one", "two", "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 2
     results = program.folder / "leaderboard" / "results"
@@ -145,28 +178,28 @@ def test_compare_does_not_count_them_and_says_so_where_nothing_is_left(program: 
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["status"] == "done" and record["curriculum"] == "two":
             path.unlink()
-    left = program("compare", "one", "two", *ON)
+    left = reader("compare", "one", "two")
     assert left.returncode == 2
     assert left.stderr.count("\n") == 1
     assert "every seed of " in left.stderr
     assert "two failed somewhere: there is nothing to compare" in left.stderr
 
 
-def test_there_is_nothing_to_export_and_nothing_to_refresh(program: Program) -> None:
+def test_there_is_nothing_to_export_and_nothing_to_refresh(program: Program, reader: Callable[..., Said]) -> None:
     (path, *_) = [name for name, content in files(program).items() if json.loads(content)["status"] == "failed"]
-    done = program("export", f"leaderboard/results/{path}", "--to", "folder", *ON)
+    done = reader("export", f"leaderboard/results/{path}", "--to", "folder")
     assert done.returncode == 2
     assert "is the record of a training that failed: there is nothing to export" in done.stderr
     before = files(program)
-    assert program("leaderboard", "refresh", *ON).returncode == 0
+    assert reader("leaderboard", "refresh").returncode == 0
     assert files(program) == before
 
 
-def test_others_take_them_as_they_are(program: Program) -> None:
-    done = program("leaderboard", "merge", "leaderboard", "--out", "theirs", *ON)
+def test_others_take_them_as_they_are(program: Program, reader: Callable[..., Said]) -> None:
+    done = reader("leaderboard", "merge", "leaderboard", "--out", "theirs")
     assert done.returncode == 0, done.stderr
     taken = {str(path.relative_to(program.folder / "theirs" / "results")): path.read_bytes()
              for path in (program.folder / "theirs" / "results").rglob("*.json")}  # fmt: skip
     assert taken == files(program)
-    again = program("leaderboard", "merge", "leaderboard", "--out", "theirs", *ON)
+    again = reader("leaderboard", "merge", "leaderboard", "--out", "theirs")
     assert again.returncode == 0
