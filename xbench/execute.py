@@ -103,8 +103,8 @@ def _execute(
         if cell in schedule.records:
             outcome.records.append(schedule.records[cell])
         else:
-            reason, record = schedule.reasons[cell], failed.get(cell)
-            outcome.failures.append(Failure(cell, reason if record is None else record["reason"], record))
+            kept = failed.get(cell)
+            outcome.failures.append(Failure(cell, schedule.reasons[cell] if kept is None else kept["reason"], kept))
     return outcome
 
 
