@@ -64,26 +64,33 @@ def train_stage(stage: Stage, key: str, work: Work, candidates: int = 1) -> None
     """
     started, device = time.perf_counter(), choose_device(work.settings.device)
     precision, retried = choose_precision(stage.recipe.precision, device), ""
-    try:
-        try:
-            _train(stage, stage.recipe, key, work, candidates)
-        except TrainingFailedError as error:
-            if precision == SAFE:
-                raise
-            retried, precision = f"in {precision} {error}", SAFE
-            drop(work.settings.cache, key)  # what led to nothing is not gone on from
-            work.reporter.note(f"{stage.label}: {retried}: trained once more, in {SAFE}")
-            _train(stage, replace(stage.recipe, precision=SAFE), key, work, candidates, retried)
-    except TrainingFailedError as error:
-        drop(work.settings.cache, key)
-        reason = f"in {SAFE} {error}" + (f"; before, {retried}" if retried else "")
+    failed = _attempt(stage, stage.recipe, key, work, candidates)
+    if failed and precision != SAFE:
+        retried = f"in {precision} {failed}"
+        work.reporter.note(f"{stage.label}: {retried}: trained once more, in {SAFE}")
+        failed = _attempt(stage, replace(stage.recipe, precision=SAFE), key, work, candidates, retried)
+    if failed:
+        reason = f"in {SAFE} {failed}" + (f"; before, {retried}" if retried else "")
         manifest = {
             "reason": reason, **({"retried": retried} if retried else {}),
             "timing": {"train_s": time.perf_counter() - started, **peak_memory(device)},
-            "environment": environment(device, precision),
+            "environment": environment(device, SAFE),
         }  # fmt: skip
         keep_failure(stage, key, manifest, work)
-        raise TrainingFailedError(reason) from error
+        raise TrainingFailedError(reason)
+
+
+def _attempt(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, retried: str = "") -> str:
+    """Train a stage and keep it; gives why it came to nothing, or an empty text.
+
+    The error does not get out: its traceback holds the module, and a second try needs that memory.
+    """
+    try:
+        _train(stage, recipe, key, work, candidates, retried)
+    except TrainingFailedError as error:
+        drop(work.settings.cache, key)  # what led to nothing is not gone on from
+        return str(error)
+    return ""
 
 
 def refuse_failed(key: str, work: Work) -> None:
