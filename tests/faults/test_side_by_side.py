@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import readme_plugin, write_rows
 
-from .processes import Ended, Running, essentials, run, start, temporaries, wait_until, weights
+from .processes import ROOT, Ended, Running, essentials, run, start, temporaries, wait_until, weights
 
 EVAL = (
     "eval", "--plugin", "my_task.py", "--model", "./model", "--tasks", "my-pairs", "--seeds", "0,1", "--json",
@@ -177,3 +177,38 @@ def test_children_end_with_their_parent(make_project: Callable[[str], Path], alo
     assert again.status == 0, again.stderr
     assert not any(Path(f"/proc/{child}/cmdline").exists() for child in children)
     assert essentials(folder) == essentials(alone)
+
+
+DEADLY = """
+import dataclasses, os
+from tests.tiny import WORDS
+from xbench.api import hookimpl
+from xbench.registry import load_registry
+
+@hookimpl
+def xbench_heads():
+    whole = load_registry().heads.get("siamese")
+    def examples(rows, first, tokenizer, context):
+        if not {word for row in rows for word in row["sentence1"].split()}.isdisjoint(WORDS[128:]):
+            os._exit(7)
+        return whole.examples(rows, first, tokenizer, context)
+    return [dataclasses.replace(whole, name="deadly", examples=examples)]
+"""
+
+
+def test_what_kills_its_process_twice_fails_alone(make_project: Callable[[str], Path]) -> None:
+    folder = make_project("deadly")
+    (folder / "deadly.py").write_text(DEADLY, encoding="utf-8")
+    ended = run(
+        folder, *EVAL[:7], "--plugin", "deadly.py", "--head", "deadly", "--workers", "2", "--json",
+        "--train", "my-pairs-en", "--train", "my-pairs-de", "--train", "my-pairs-de:my-pairs-en",
+        "--eval", "my-pairs-en", PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    )  # fmt: skip
+    assert ended.status == 1, ended.stderr
+    records = json.loads(ended.stdout)
+    assert [(record["status"], record["curriculum"]) for record in records] == [
+        ("done", "my-pairs-en"), ("failed", "my-pairs-de"), ("failed", "my-pairs-de:my-pairs-en"),
+    ]  # fmt: skip
+    assert {record.get("error") for record in records[1:]} == {"its process ended with status 7, 2 times"}
+    assert ended.stderr.count("it is done once more") == 1
+    assert "Traceback" not in ended.stderr
