@@ -121,11 +121,11 @@ def no_mark(shared: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [other_content, no_mark])
 def test_a_node_says_what_it_does_not_see(spoil: Callable[[Path], None], tmp_path: Path) -> None:
-    (tmp_path / "mark").write_text("token", encoding="utf-8")
-    shared = Shared((tmp_path / "mark",), "token", (tmp_path,), versions())
+    (tmp_path / "mark").write_text("mark", encoding="utf-8")
+    shared = Shared((tmp_path / "mark",), (tmp_path,), versions())
     assert shared.problem() == ""
-    assert "does not see" in Shared(shared.marks, "token", (tmp_path / "data",), versions()).problem()
-    old = Shared(shared.marks, "token", (), {**versions(), "torch": "1.0"})
+    assert "does not see" in Shared(shared.marks, (tmp_path / "data",), versions()).problem()
+    old = Shared(shared.marks, (), {**versions(), "torch": "1.0"})
     assert "the driver 1.0: install the same" in old.problem()
     spoil(tmp_path)
     assert f"does not see the driver's {tmp_path}" in shared.problem()

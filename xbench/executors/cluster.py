@@ -118,8 +118,9 @@ def connect() -> None:
         raise UserError(f"no Ray cluster is there ({_line(error)}): {START}") from None
     except RuntimeError as error:
         raise UserError(f"the Ray cluster cannot be used: {_line(error)}") from None
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, heard)  # Ray has set its own
+    # Ray has set its own, which at least lets all be tidied up.
+    if heard is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, heard)
 
 
 def _reach(address: str) -> None:

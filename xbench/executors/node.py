@@ -38,14 +38,13 @@ class Shared:
     """What all nodes must see, and what they must be.
 
     Attributes:
-        marks: Files that the driver has written, in each folder that all nodes write to.
-        content: Of these files: nobody else's.
+        marks: Files that the driver has written, in folders that all nodes write to; each holds its own name, which
+            no other file has.
         read: What else the user has named: plugins, the data root, models' folders, and the working folder.
         versions: Of xbench and what it computes with.
     """
 
     marks: tuple[Path, ...]
-    content: str
     read: tuple[Path, ...]
     versions: Mapping[str, str]
 
@@ -57,7 +56,7 @@ class Shared:
         for mark in self.marks:
             folder = mark.parent
             try:
-                seen = mark.read_text(encoding="utf-8") == self.content
+                seen = mark.read_text(encoding="utf-8") == mark.name
             except OSError:
                 seen = False
             if not seen:

@@ -92,8 +92,10 @@ class RayExecutor(Executor):
             device = "cuda" if share.gpus else "cpu" if job.settings.device == "auto" else job.settings.device
             job = replace(job, settings=replace(job.settings, device=device))
             # A thread of Ray's prints what becomes of nodes to stdout, which is for results.
-            with contextlib.redirect_stdout(sys.stderr), _marked(job) as shared:
-                _check(nodes, shared)
+            with contextlib.redirect_stdout(sys.stderr), _marked(job.settings.cache) as mark:
+                shared = Shared((mark,), tuple(_named(job)), versions())
+                with _marked(job.settings.out) as other:  # not for longer: others see this folder
+                    _check(nodes, replace(shared, marks=(mark, other)))
                 fits = min(share.fits(nodes), self._workers or share.fits(nodes))
                 work.reporter.note(
                     f"Ray cluster of {len(nodes)} nodes ({', '.join(node.name for node in nodes)}): "
@@ -238,18 +240,15 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _marked(job: Job) -> Iterator[Shared]:
-    """Put a file into each folder that all nodes must write to, for as long as nodes come and look."""
-    content = uuid.uuid4().hex
-    marks = [folder / f".ray-{content}" for folder in dict.fromkeys((job.settings.cache, job.settings.out))]
+def _marked(folder: Path) -> Iterator[Path]:
+    """Put a file into a folder that all nodes must write to, for as long as nodes come and look; it holds its name."""
+    mark = folder / f".ray-{uuid.uuid4().hex}"
     try:
-        for mark in marks:
-            write_atomic(mark, content.encode())
-        yield Shared(tuple(marks), content, tuple(_named(job)), versions())
+        write_atomic(mark, mark.name.encode())
+        yield mark
     finally:
-        for mark in marks:
-            with contextlib.suppress(OSError):
-                mark.unlink()
+        with contextlib.suppress(OSError):
+            mark.unlink()
 
 
 def _named(job: Job) -> Iterable[Path]:
