@@ -16,9 +16,9 @@ from tests.tiny import Bench, TinyRun, tiny_rows
 from xbench.estimate.forecast import forecast
 from xbench.execute import Outcome
 from xbench.plan import Request, make_plan
+from xbench.recipe import build_recipe
 from xbench.record_check import RecordCheck
 from xbench.record_form import record_errors
-from xbench.recipe import build_recipe
 from xbench.registry import Registry, load_registry
 from xbench.settings import Settings
 from xbench.store import DONE, FAILED, Store, read_signed, sign

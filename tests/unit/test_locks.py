@@ -158,5 +158,5 @@ def test_a_name_from_outside_stays_in_the_folder(own: Locks, tmp_path: Path) -> 
 
 def test_a_cache_that_takes_no_lock_is_named_in_one_line(own: Locks, tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("")
-    with pytest.raises(UserError, match=r"locks cannot be written to \(.*\): see to it, or name another place with --cache"):
+    with pytest.raises(UserError, match=r"locks cannot be written to \(.*\): see to it, or name another place"):
         own.attempt("stage", "key")
