@@ -7,7 +7,7 @@ XBENCH_DATA ?= ../shared/data
 # Processes that run the tests, a file in one of them.
 WORKERS ?= 2
 
-.PHONY: demo test lint docs bench fuzz clean install
+.PHONY: demo test lint docs bench faults fuzz clean install
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,14 @@ docs: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,figures,publish,lora,track,ray,dev,bench]'
 	XBENCH_DATA=$(XBENCH_DATA) $(BIN)/python -m tests.bench
+
+# Runs that are killed, starved and damaged on purpose, many times; the table that docs/faults.md shows comes last.
+KILLS ?= 5
+FAULT_LOG := build/faults.jsonl
+faults: install
+	mkdir -p build && rm -f $(FAULT_LOG)
+	XBENCH_DATA=$(XBENCH_DATA) XBENCH_KILLS=$(KILLS) XBENCH_FAULT_LOG=$(abspath $(FAULT_LOG)) $(BIN)/python -m pytest -n 0 tests/faults
+	$(BIN)/python -m tests.faults $(FAULT_LOG)
 
 # Damaged and hostile files, thousands of each kind; see tests/fuzz/README.md.
 FUZZ ?= 1000

@@ -12,13 +12,14 @@ from .log import Recovered, read_log
 
 def table(tries: Iterable[Recovered]) -> str:
     """A markdown table, a line for each fault: how often it was tried, and how long it took to be at work again."""
-    by_fault: dict[str, list[float]] = {}
+    by_fault: dict[str, list[float | None]] = {}
     for one in tries:
         by_fault.setdefault(one.fault, []).append(one.recovery_s)
-    lines = ["| Fault | Times | Lost | At work again, median | longest |", "|---|---:|---|---:|---:|"]
+    lines = ["| Fault | Times | Lost | At work again after, median | longest |", "|---|---:|---|---:|---:|"]
     for fault, seconds in sorted(by_fault.items()):
-        middle, longest = statistics.median(seconds), max(seconds)
-        lines.append(f"| {fault} | {len(seconds)} | nothing | {middle:.1f} s | {longest:.1f} s |")
+        measured = [one for one in seconds if one is not None]
+        times = [f"{one:.1f} s" for one in (statistics.median(measured), max(measured))] if measured else ["", ""]
+        lines.append(f"| {fault} | {len(seconds)} | nothing | {' | '.join(times)} |")
     return "\n".join(lines)
 
 

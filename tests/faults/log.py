@@ -18,11 +18,11 @@ class Recovered:
 
     Attributes:
         fault: What was done to the run.
-        recovery_s: Seconds from the next start until the run was at work again.
+        recovery_s: Seconds from the next start until the run was at work again; None where that was not measured.
     """
 
     fault: str
-    recovery_s: float
+    recovery_s: float | None
 
 
 def write_down(recovered: Recovered) -> None:
