@@ -17,8 +17,8 @@ from .disk import writing
 from .keys import canonical, file_sha256, text_sha256
 
 OWN_FOLDERS = (
-    "calibrations", "candidates", "ceilings", "datasets", "dev-scores", "digests", "downloads", "estimates", "examples",
-    "kept", "machines", "models", "predictions", "stages", "unfinished",
+    "calibrations", "candidates", "ceilings", "checked", "datasets", "dev-scores", "digests", "downloads", "estimates",
+    "examples", "failed", "kept", "machines", "models", "predictions", "published", "stages", "unfinished",
 )  # fmt: skip
 """The folders of a cache."""
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}", re.DOTALL)

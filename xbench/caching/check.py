@@ -169,9 +169,13 @@ def _json(path: Path) -> Any:
     return None
 
 
+def _unchecked(item: Item) -> None:
+    """It has no checksum: a damaged one costs time, nothing else, or it is looked at elsewhere."""
+
+
 _CHECKS: Mapping[str, Callable[[Item], str | None]] = {
     "stages": _stage, "unfinished": _unfinished, "candidates": _candidates, "datasets": _rows, "examples": _examples,
-    "models": _model, "digests": _digest, "locks": lambda item: None, "downloads": lambda item: None,
+    "models": _model, "digests": _digest, **dict.fromkeys(("locks", "downloads", "checked", "published"), _unchecked),
 }  # fmt: skip
 
 

@@ -54,6 +54,8 @@ _ALL = (
     Kind("estimates", rf"{KEY}\.json", "what stages were estimated to cost", "it is estimated again"),
     Kind("machines", rf"{SHORT}\.json", "what torch says of this machine", _MEASURED),
     Kind("digests", rf"{SHORT}\.json", "remembered checksums of files", "the checksum is computed again"),
+    Kind("checked", "records", "which records were found whole", "they are all checked again"),
+    Kind("published", rf"{SHORT}\.json", "what leaderboards were last made from", "they are made anew"),
     Kind("locks", r".+\.lock", "what running processes hold", "", prunes=False),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
