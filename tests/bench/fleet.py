@@ -18,7 +18,7 @@ from typing import Any
 
 from xbench.plan import Cell, Plan, Request, Stage, make_plan
 from xbench.registry import Registry, load_registry
-from xbench.schedule import Job, Run, least_seconds, longest_first, remaining, simulate
+from xbench.executors.order import Load, Run, least_seconds, longest_first, remaining, simulate
 from xbench.store import read_records
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def cells_seconds(cells: Sequence[Cell], rates: Rates, registry: Registry) -> fl
     )
 
 
-def jobs_of(plan: Plan, factors: Mapping[str, float], rates: Rates, registry: Registry) -> list[Job]:
+def jobs_of(plan: Plan, factors: Mapping[str, float], rates: Rates, registry: Registry) -> list[Load]:
     """A job for each stage with its cells, and one for the frozen encoder's cells of each model and head.
 
     Args:
@@ -125,12 +125,12 @@ def jobs_of(plan: Plan, factors: Mapping[str, float], rates: Rates, registry: Re
         factor, kind = factors[stage.model], (stage.head, stage.curriculum)
         trains = factor * once(("stage", *kind), stage_seconds, stage)
         reads = factor * once(("cells", *kind), cells_seconds, cells[stage.id]) if stage.id in cells else 0.0
-        jobs.append(Job(stage.id, trains + reads, stage.parent, trains))
+        jobs.append(Load(stage.id, trains + reads, stage.parent, trains))
     ids = {stage.id for stage in plan.stages}
     for name, frozen in cells.items():
         if name not in ids:
             reads = once(("frozen", frozen[0].head, len(frozen)), cells_seconds, frozen)
-            jobs.append(Job(name, factors[frozen[0].model] * reads))
+            jobs.append(Load(name, factors[frozen[0].model] * reads))
     return jobs
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.plans import own
 from xbench.errors import UserError
 from xbench.executors import make_executor
+from xbench.executors.effort import Effort
 from xbench.executors.schedule import Schedule
 from xbench.executors.turn import TurnResult
 from xbench.plan import Cell, Plan, Request, make_plan
@@ -122,6 +123,21 @@ def test_a_turn_that_is_given_back_is_the_next_one(plan: Plan) -> None:
     assert turn is not None
     schedule.give_back(turn)
     assert stage_of(schedule.take()) == stage_of(turn)
+
+
+def test_side_by_side_the_longest_path_to_the_end_is_begun_first(plan: Plan) -> None:
+    schedule = Schedule(turns_of(plan), {}, {})
+    seconds = {"stsb": 1.0, "korsts": 3.0, "stsb:korsts": 1.0, "korsts:stsb": 1.0, "stsb:korsts:stsb": 9.0}
+    schedule.start_longest_first(
+        lambda turn: Effort(0, 0.5) if turn.stage is None else Effort(seconds[turn.stage.curriculum], 0.5)
+    )
+    taken = []
+    while (turn := schedule.take()) is not None:
+        taken.append("none" if turn.stage is None else turn.stage.curriculum)
+        schedule.finish(turn, done(turn))
+    # stsb opens a path of 1 + 1 + 9.5, korsts one of 3 + 1.5; of two seeds each.
+    first = ["stsb"] * 2 + ["stsb:korsts"] * 2 + ["stsb:korsts:stsb"] * 2
+    assert taken == [*first, *["korsts"] * 2, *["korsts:stsb"] * 2, "none"]
 
 
 def test_nothing_to_do_is_finished() -> None:

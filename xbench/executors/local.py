@@ -6,6 +6,7 @@ import os
 
 from ..work import Work
 from . import Executor
+from .effort import effort
 from .patience import Patience
 from .schedule import Schedule
 from .turn import Job, do_turn
@@ -22,7 +23,10 @@ class LocalExecutor(Executor):
         self._workers = workers
 
     def run(self, schedule: Schedule, work: Work, job: Job) -> None:
-        """Do all turns, in the plan's order; what another process does is waited for when nothing else is left."""
+        """Do all turns: in the plan's order, or side by side and the longest path first.
+
+        What another process does is waited for when nothing else is left.
+        """
         devices = cuda_devices() if work.settings.device in ("auto", "cuda") else []
         workers = min(self._workers or max(len(devices), 1), schedule.left)
         if workers > 1:
@@ -31,6 +35,7 @@ class LocalExecutor(Executor):
 
             threads = max(1, usable_threads() // workers)
             shares = [Share(threads, devices[n % len(devices)] if devices else None) for n in range(workers)]
+            schedule.start_longest_first(lambda turn: effort(turn, work))
             Pool(schedule, work, job, shares).run()
             return
         patience = Patience(work.reporter.note)

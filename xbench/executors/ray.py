@@ -26,6 +26,7 @@ from ..files import write_atomic
 from ..work import Turn, Work, found_record, stage_stands
 from . import Executor
 from .cluster import Node, Share, alive, connect, share_of
+from .effort import effort
 from .events import Letterbox, Told
 from .node import Errand, Shared, Unfit, do_errand, look, versions
 from .parts import Parts
@@ -101,6 +102,7 @@ class RayExecutor(Executor):
                     f"Ray cluster of {len(nodes)} nodes ({', '.join(node.name for node in nodes)}): "
                     f"{fits} at a time, with {share} each"
                 )
+                schedule.start_longest_first(lambda turn: effort(turn, work))
                 _Run(schedule, work, job, shared, share, self._workers).go_on()
         finally:
             ray.shutdown()

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..plan import Cell
+from .order import Load, longest_first
 from ..work import Turn
+from .effort import Effort
 from .turn import TurnResult
 
 
@@ -64,6 +66,23 @@ class Schedule:
         self._waiting[:0] = self._postponed
         self._postponed = []
         self.waits_for = {}
+
+    def start_longest_first(self, effort: Callable[[Turn], Effort]) -> None:
+        """From now on give out turns by the longest path from each to the end, for several that work side by side.
+
+        Args:
+            effort: How much work a turn is.
+        """
+        turns = {str(place): turn for place, turn in enumerate(self._waiting)}
+        of_stage = {turn.stage.id: name for name, turn in turns.items() if turn.stage is not None}
+        jobs = []
+        for name, turn in turns.items():
+            training, reading = effort(turn)
+            after = (
+                of_stage.get(turn.stage.parent) if turn.stage is not None and turn.stage.parent is not None else None
+            )
+            jobs.append(Load(name, training + reading, after, training))
+        self._waiting = [turns[job.name] for job in longest_first(jobs)]
 
     def stood(self, turn: Turn) -> bool:
         """Whether it is known, and was told, that a turn's stage stands."""

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from xbench.schedule import Job, least_seconds, longest_first, remaining, simulate
+from xbench.executors.order import Load, least_seconds, longest_first, remaining, simulate
 
-CHAIN = [Job("a", 3), Job("b", 4, "a"), Job("c", 5), Job("d", 2)]
+CHAIN = [Load("a", 3), Load("b", 4, "a"), Load("c", 5), Load("d", 2)]
 
 
 def test_one_device_does_one_after_the_other() -> None:
@@ -26,7 +26,7 @@ def test_what_waits_begins_when_the_other_has_ended() -> None:
 
 
 def test_a_stage_opens_before_its_cells_are_scored() -> None:
-    jobs = [Job("stage", 10, opens=6), Job("next", 10, "stage"), Job("other", 1)]
+    jobs = [Load("stage", 10, opens=6), Load("next", 10, "stage"), Load("other", 1)]
     assert remaining(jobs) == {"stage": 16, "next": 10, "other": 1}
     run = simulate(jobs, 2)
     assert run.ends == {"stage": 10, "other": 1, "next": 16}
@@ -34,7 +34,7 @@ def test_a_stage_opens_before_its_cells_are_scored() -> None:
 
 
 def test_the_longest_path_first_saves_what_the_plans_order_wastes() -> None:
-    jobs = [Job("x", 2), Job("y", 2), Job("z", 2), Job("w", 2), Job("a", 1), Job("b", 3, "a"), Job("c", 3, "b")]
+    jobs = [Load("x", 2), Load("y", 2), Load("z", 2), Load("w", 2), Load("a", 1), Load("b", 3, "a"), Load("c", 3, "b")]
     assert remaining(jobs) == {"x": 2, "y": 2, "z": 2, "w": 2, "a": 7, "b": 6, "c": 3}
     assert [job.name for job in longest_first(jobs)] == ["a", "b", "c", "x", "y", "z", "w"]
     assert simulate(jobs, 2).seconds == 11  # four of 2 on two devices, then the chain of 7 alone
@@ -49,19 +49,19 @@ def test_nothing_takes_no_time() -> None:
 
 def test_what_waits_for_nothing_that_is_there_is_told() -> None:
     with pytest.raises(ValueError, match="wait for what is not there"):
-        simulate([Job("a", 1, "b")], 1)
+        simulate([Load("a", 1, "b")], 1)
     with pytest.raises(ValueError, match="wait for what is not there"):
-        simulate([Job("a", 1, "b"), Job("b", 1, "a")], 1)
+        simulate([Load("a", 1, "b"), Load("b", 1, "a")], 1)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_device_does_two_things_and_no_bound_is_broken(seed: int) -> None:
     draw = random.Random(seed)
-    jobs: list[Job] = []
+    jobs: list[Load] = []
     for number in range(60):
         seconds = draw.randint(1, 9)
         after = draw.choice([None, *(job.name for job in jobs)])
-        jobs.append(Job(str(number), seconds, after, draw.choice([None, draw.randint(0, seconds)])))
+        jobs.append(Load(str(number), seconds, after, draw.choice([None, draw.randint(0, seconds)])))
     named = {job.name: job for job in jobs}
     for devices in (1, 3, 7):
         for order in (jobs, longest_first(jobs), draw.sample(jobs, len(jobs))):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Job:
+class Load:
     """What keeps one device busy.
 
     Attributes:
@@ -45,7 +45,7 @@ class Run:
     ends: Mapping[str, float]
 
 
-def remaining(jobs: Sequence[Job]) -> dict[str, float]:
+def remaining(jobs: Sequence[Load]) -> dict[str, float]:
     """How long each job keeps the whole waiting, if devices are many: its longest path to the end.
 
     No order that leaves no device idle takes more than twice the best one's time (Graham 1966); that by the longest
@@ -66,7 +66,7 @@ def remaining(jobs: Sequence[Job]) -> dict[str, float]:
     return {job.name: longest[job.name] for job in jobs}
 
 
-def longest_first(jobs: Sequence[Job]) -> list[Job]:
+def longest_first(jobs: Sequence[Load]) -> list[Load]:
     """The jobs in the order in which they should be started as soon as they can be.
 
     Args:
@@ -76,7 +76,7 @@ def longest_first(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: -longest[job.name])
 
 
-def least_seconds(jobs: Sequence[Job], devices: int) -> float:
+def least_seconds(jobs: Sequence[Load], devices: int) -> float:
     """What no order can go below: the longest path, and the work shared evenly.
 
     Args:
@@ -86,7 +86,7 @@ def least_seconds(jobs: Sequence[Job], devices: int) -> float:
     return max(max(remaining(jobs).values(), default=0.0), sum(job.seconds for job in jobs) / devices)
 
 
-def simulate(jobs: Sequence[Job], devices: int) -> Run:
+def simulate(jobs: Sequence[Load], devices: int) -> Run:
     """Let every free device take the first job of the list that can begin.
 
     Args:
