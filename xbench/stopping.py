@@ -22,12 +22,13 @@ class Interrupted(BaseException):  # no error, as KeyboardInterrupt is none
 
     Attributes:
         number: The signal's; 128 more is the exit status.
+        why: What happened, in a few words for the user.
         standing: What is done, in a few words for the user.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.number, self.standing = number, ""
+        self.number, self.why, self.standing = number, "interrupted", ""
 
 
 class _Wish:

@@ -12,6 +12,7 @@ import click
 
 from .. import __version__, stopping
 from ..errors import UserError, did_you_mean
+from ..launch import launched
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -121,7 +122,7 @@ def _interrupted(stop: stopping.Interrupted) -> int:
     """Say what stands, and how to go on."""
     stopping.die_by_the_next()
     what = stop.standing or "finished work is kept"
-    print(f"xbench: interrupted: {what}; the same command goes on from there", file=sys.stderr)
+    print(f"xbench: {stop.why}: {what}; the same command goes on from there", file=sys.stderr)
     return 128 + stop.number
 
 
@@ -136,5 +137,6 @@ def _from_project(error: click.UsageError) -> str:
 
 
 def _complain(message: str) -> int:
-    print("xbench: " + " ".join(message.split()), file=sys.stderr)
+    if not launched().silent:
+        print("xbench: " + " ".join(message.split()), file=sys.stderr)
     return 2
