@@ -122,7 +122,8 @@ def _interrupted(stop: stopping.Interrupted) -> int:
     """Say what stands, and how to go on."""
     stopping.die_by_the_next()
     what = stop.standing or "finished work is kept"
-    print(f"xbench: {stop.why}: {what}; the same command goes on from there", file=sys.stderr)
+    if not launched().follows:
+        print(f"xbench: {stop.why}: {what}; the same command goes on from there", file=sys.stderr)
     return 128 + stop.number
 
 
