@@ -8,13 +8,14 @@ import math
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from xbench.files import Digests, new_folder, write_atomic, write_json
+from xbench.files import Digests, atomic_file, new_folder, stale_temporaries, write_atomic, write_json
 
 
 class FullDiskError(OSError):
@@ -225,3 +226,53 @@ def test_without_a_memory_every_checksum_is_still_right(tmp_path: Path) -> None:
     (tmp_path / "memory").write_bytes(b"a file where the folder should be")
     change(tmp_path / "file", b"one")
     assert Digests(tmp_path / "memory").sha256(tmp_path / "file") == hashlib.sha256(b"one").hexdigest()
+
+
+# What killed processes have left
+
+OWN = [
+    ".outputs.k3_9abcd", ".calibration.abcdefgh", "stages/.0a1b2c.abcdefgh", "stages/0a1b2c/.stage.json.abcd1234",
+    "unfinished/0a1b2c/.step-7-18ab.abcdefgh", "candidates/0a1b2c/.step-3.abcdefgh", "kept/0a1b2c/.net.npy._bcdefg_",
+    "predictions/.0a1b2c.parquet.abcdefgh", "digests/.0a1b.json.abcdefgh", "datasets/.stsb-train-0a.abcdefgh",
+    "models/.e5-small-q4-v1-0a.abcdefgh", "downloads/.0a1b.abcdefgh", "examples/.0a1b.abcdefgh",
+]  # fmt: skip
+OTHERS = [
+    "stages/0a1b2c/weights.safetensors", "models/hub/.locks/x.lock", "models/.gitattributes", "models/hub/.no_exist",
+    "unfinished/0a1b2c/step-7-18ab/state.safetensors", ".DS_Store", ".cache", "stages/.0a1b2c.ABCDEFGH",
+    "models/e5/.model.abcdefgh",
+]  # fmt: skip
+
+
+def age(path: Path, hours: float) -> None:
+    """Let a file or folder, with all in it, be so old."""
+    for one in (*path.rglob("*"), path):
+        os.utime(one, (time.time() - 3600 * hours,) * 2)
+
+
+def test_what_a_killed_process_has_left_is_found_when_nobody_works_on_it(tmp_path: Path) -> None:
+    for name in (*OWN, *OTHERS):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.count(".") == 2 and "/step-7" not in name:
+            path.mkdir()
+            (path / "half").write_bytes(b"half")
+        else:
+            path.write_bytes(b"half")
+        age(path, 25)
+    assert stale_temporaries(tmp_path) == sorted(tmp_path / name for name in OWN)
+    assert stale_temporaries(tmp_path, 26 * 3600) == []
+    (tmp_path / OWN[0] / "half").write_bytes(b"more")  # still at work
+    os.utime(tmp_path / OWN[3])
+    assert stale_temporaries(tmp_path) == sorted(tmp_path / name for name in OWN if name not in (OWN[0], OWN[3]))
+    assert stale_temporaries(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_written_in_earnest_has_such_a_name(tmp_path: Path, folder: bool) -> None:
+    """The names are those that writing gives while it is not done."""
+    target = tmp_path / "stages" / "0a1b2c"
+    with new_folder(target) if folder else atomic_file(target):
+        (hidden,) = target.parent.iterdir()
+        age(hidden, 25)
+        assert stale_temporaries(tmp_path) == [hidden]
+    assert stale_temporaries(tmp_path, 0.0) == []

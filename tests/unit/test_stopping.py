@@ -36,7 +36,9 @@ def test_it_stops_at_once() -> None:
 @pytest.mark.usefixtures("heard")
 def test_while_a_stage_trains_it_waits_for_the_end_of_the_step() -> None:
     done: list[str] = []
-    with pytest.raises(Interrupted), stopping.at_steps():
+
+    @stopping.at_steps()
+    def train() -> None:
         stopping.heed()
         assert not stopping.wanted()
         ask()
@@ -45,6 +47,9 @@ def test_while_a_stage_trains_it_waits_for_the_end_of_the_step() -> None:
         done.append("a checkpoint")
         stopping.heed()
         done.append("another step")
+
+    with pytest.raises(Interrupted):
+        train()
     assert done == ["the step", "a checkpoint"]
     assert not stopping.wanted()
 
@@ -57,17 +62,29 @@ def test_it_is_heeded_when_training_ends_before_another_step() -> None:
 
 @pytest.mark.usefixtures("heard")
 def test_an_error_goes_before_it() -> None:
-    with pytest.raises(ValueError, match="of its own"), stopping.at_steps():
+    @stopping.at_steps()
+    def train() -> None:
         ask()
         raise ValueError("of its own")
+
+    with pytest.raises(ValueError, match="of its own"):
+        train()
 
 
 @pytest.mark.usefixtures("heard")
 def test_a_second_one_stops_at_once() -> None:
-    with pytest.raises(Interrupted), stopping.at_steps():
+    done: list[str] = []
+
+    @stopping.at_steps()
+    def train() -> None:
         ask()
+        done.append("the first")
         ask()
-        pytest.fail("went on")
+        done.append("the second")
+
+    with pytest.raises(Interrupted):
+        train()
+    assert done == ["the first"]
 
 
 @pytest.mark.parametrize("owner", [signal.SIG_IGN, lambda number, frame: None])

@@ -146,28 +146,31 @@ class Checkpoints:
             Interrupted: A signal waited for it.
         """
         began = time.perf_counter()
+        # One of another torch may have the same step.
+        target = self.folder / _name(position.step, time.time_ns())
         try:
-            self._put(position, state)
+            self._put(target, position, state)
         except (OSError, SafetensorError) as error:
             self.note(f"the checkpoint of step {position.step} cannot be written: {error}; training goes on without")
-        else:
-            self.on_kept(position.step)
+        finally:  # Ctrl-C may come when it just stands
+            if target.exists():
+                self.on_kept(position.step)
         self._last = time.perf_counter()
         self._took = self._last - began
         stopping.heed()
 
-    def _put(self, position: Position, state: TrainingState) -> None:
-        at = datetime.now().astimezone()
-        target = self.folder / _name(position.step, time.time_ns())  # one of another torch may have the same step
+    def _put(self, target: Path, position: Position, state: TrainingState) -> None:
+        """Write a checkpoint, and then take the older ones away."""
+        losses = torch.tensor(position.losses, dtype=torch.float64)
         with new_folder(target) as folder:
-            losses = torch.tensor(position.losses, dtype=torch.float64)
             save_file(apart({**state.tensors(), LOSSES: losses}), folder / TENSORS)
             content = {
                 "key": self.key, "conditions": {**self.conditions, "form": FORM}, "noted": dict(self.noted),
                 "step": position.step, "examples": position.examples, "seconds": position.seconds,
                 "micro_batch_tokens": position.micro_batch_tokens, "resumed": self.resumed,
                 "wanted": sorted(self.keeper.wanted), "candidates": dict(self.keeper.files),
-                "at": at.isoformat(timespec="seconds"), "files": {TENSORS: file_sha256(folder / TENSORS)},
+                "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+                "files": {TENSORS: file_sha256(folder / TENSORS)},
             }  # fmt: skip
             write_json(folder / MANIFEST, sign(content))
         sync_folder(self.folder)  # on the disk before the older one goes
