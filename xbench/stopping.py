@@ -61,7 +61,8 @@ def listening() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) == _WISH.heard:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _WISH.number = None
 
 
@@ -90,6 +91,12 @@ def heed() -> None:
     number, _WISH.number = _WISH.number, None
     if number is not None:
         raise Interrupted(number)
+
+
+def hear_no_more() -> None:
+    """From here on SIGTERM does nothing: the process ends by itself, and has a last word to say."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def die_by_the_next() -> None:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ import torch.distributed as dist
 
 from ..errors import UserError
 from ..launch import LEADER, launched
-from ..stopping import Interrupted
+from ..stopping import Interrupted, hear_no_more
 from .device import choose_device
 from .dropout import WHOLE
 from .memory import TooLarge
@@ -142,7 +141,7 @@ class Group(Alone):
                     pause = min(1.5 * pause, 0.5)
                 command = json.loads(self._store.get(key))
             except RuntimeError as error:
-                raise GroupLostError(_line(error)) from error
+                raise self._lost(error) from error
             if command is None:
                 return
             yield command
@@ -160,7 +159,10 @@ class Group(Alone):
     def together(self, command: Mapping[str, Any]) -> Iterator[None]:
         """See `Alone`; an error of one process ends the training of all, and each knows whose and which it was."""
         if self.rank == LEADER:
-            self._store.set(f"command/{self._turn}", json.dumps(dict(command)))
+            try:
+                self._store.set(f"command/{self._turn}", json.dumps(dict(command)))
+            except RuntimeError as error:
+                raise self._lost(error) from error
         self._open = True
         try:
             yield
@@ -238,13 +240,14 @@ class Group(Alone):
 
     def _lost(self, error: Exception) -> GroupLostError:
         """The group cannot go on; the launcher ends what is left of it."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes any moment, and there is still something to say
+        hear_no_more()  # the launcher's comes any moment
         for rank in range(self.size):
             with contextlib.suppress(RuntimeError):
                 if rank != self.rank and self._store.check([f"error/{self._turn}/{rank}"]):
                     return GroupLostError(str(self._error_of(rank)))
-        return GroupLostError(f"another process of this launch of {self.size} has ended ({_line(error)})")
+        hangs = "timed out" in str(error).lower()
+        what = f"says nothing for {LONGEST.total_seconds() / 60:.0f} minutes" if hangs else "has ended"
+        return GroupLostError(f"another of the {self.size} processes of this launch {what}")
 
     # What is summed
 
@@ -377,8 +380,3 @@ def _weights_digest(weights: Sequence[torch.nn.Parameter]) -> int:
 def _digest(data: bytes) -> int:
     """64 bits of a checksum."""
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big", signed=True)
-
-
-def _line(error: Exception) -> str:
-    """The first line of what torch says."""
-    return str(error).partition("\n")[0]
