@@ -15,12 +15,13 @@ from xbench_plugins.sts.modules import Siamese
 HERE, THERE = "0", "1"
 SIAMESE = next(head for head in HEADS if head.name == "siamese")
 TASK = """
-name = "stumbling"
+name = "HEAD"
+groups = ["stumbling"]
 title = "t"
 version = 1
 train = ["mini-sts-en"]
 eval = ["mini-sts-en"]
-heads = ["bug-there", "bug-here", "nan-there", "other-there", "tiny-there", "small-there", "siamese"]
+heads = ["HEAD"]
 metrics = ["pearson"]
 curricula = ["mini-sts-en"]
 recipe = { lr = 1e-3, epochs = 2, batch_size = 16, max_length = 96, precision = "fp32" }
@@ -92,6 +93,12 @@ class OtherThere(_There):
                 next(self.encoder.parameters()).add_(1e-6)
 
 
+KINDS = {
+    "bug-there": BugThere, "bug-here": BugHere, "nan-there": NanThere, "other-there": OtherThere,
+    "tiny-there": TinyThere, "small-there": SmallThere,
+}  # fmt: skip
+
+
 def _head(name: str, kind: type[Siamese]) -> Head:
     return replace(SIAMESE, name=name, module=lambda encoder, context, generator: kind(encoder, context))
 
@@ -99,14 +106,10 @@ def _head(name: str, kind: type[Siamese]) -> Head:
 @hookimpl
 def xbench_heads() -> list[Head]:
     """All of them."""
-    kinds = {
-        "bug-there": BugThere, "bug-here": BugHere, "nan-there": NanThere, "other-there": OtherThere,
-        "tiny-there": TinyThere, "small-there": SmallThere,
-    }  # fmt: skip
-    return [_head(name, kind) for name, kind in kinds.items()]
+    return [_head(name, kind) for name, kind in KINDS.items()]
 
 
 @hookimpl
 def xbench_tasks() -> list[str]:
-    """One with every head."""
-    return [TASK]
+    """One for each of them, and one for the head that is well."""
+    return [TASK.replace("HEAD", name) for name in (*KINDS, SIAMESE.name)]

@@ -104,7 +104,7 @@ def test_two_processes_learn_what_one_learns(place: Callable[[str], Path]) -> No
     one, two = losses(alone), losses(together)
     assert list(one) == list(two)
     assert len({stage for stage, _ in one}) == 12
-    np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=2e-5)
+    np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=5e-5)
     ours, theirs = files(together), files(alone)
     assert ours.keys() == theirs.keys()
     for file, tensors in theirs.items():
