@@ -62,7 +62,7 @@ _TIMING: Mapping[str, Form] = {
 _ENVIRONMENT: Mapping[str, Form] = {
     **{name: text(empty=True) for name in ("xbench", "python", "torch", "transformers", "device", "precision")},
     **{name: maybe(text(empty=True)) for name in ("training_device", "training_precision")},
-    "threads": whole(1), "training_threads": maybe(whole(1)),
+    "threads": whole(1), "training_threads": maybe(whole(1)), "training_processes": whole(2),
 }  # fmt: skip
 
 
@@ -85,7 +85,9 @@ def _form(old: bool, failed: bool = False) -> Form:
         "selection": one_of(*CHOICES["selection"]), "selected": _SELECTED,
         "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
         "timing": table(_TIMING, ("decode_s", "score_s") if old else ()),
-        "environment": table(_ENVIRONMENT, [name for name in _ENVIRONMENT if old and name.startswith("training_")]),
+        "environment": table(_ENVIRONMENT, [
+            name for name in _ENVIRONMENT if (old and name.startswith("training_")) or name == "training_processes"
+        ]),
         "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
     }  # fmt: skip
     if failed:

@@ -22,12 +22,13 @@ class Interrupted(BaseException):  # no error, as KeyboardInterrupt is none
 
     Attributes:
         number: The signal's; 128 more is the exit status.
+        why: What happened, in a few words for the user.
         standing: What is done, in a few words for the user.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.number, self.standing = number, ""
+        self.number, self.why, self.standing = number, "interrupted", ""
 
 
 class _Wish:
@@ -60,7 +61,8 @@ def listening() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) == _WISH.heard:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _WISH.number = None
 
 
@@ -89,6 +91,12 @@ def heed() -> None:
     number, _WISH.number = _WISH.number, None
     if number is not None:
         raise Interrupted(number)
+
+
+def hear_no_more() -> None:
+    """From here on SIGTERM does nothing: the process ends by itself, and has a last word to say."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def die_by_the_next() -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from xbench.cli import main; sys.exit(main())"
 )
+LAUNCH = (
+    "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+    "--main_process_port", "0",
+)  # fmt: skip
 ESSENTIAL = ("key", "scores", "predictions_sha256", "stages", "recipe", "train", "eval", "diagnostics", "selected")
 """Of a record: what is the same whoever made it, and however often it was broken off."""
 
@@ -74,27 +78,38 @@ class Running:
         return self.ended()
 
 
-def start(folder: Path, *arguments: str, **environment: str) -> Running:
+def start(folder: Path, *arguments: str, program: Sequence[str] = ("-c", PROGRAM), **environment: str) -> Running:
     """Start the program on one thread, offline.
 
     Args:
         folder: Where it runs; its cache is the folder ``cache`` in it, its results go where they go by default.
         arguments: Of the command line.
+        program: What Python runs.
         environment: Added to this process's own, of which no variable of xbench's is kept.
     """
+    return _begin([sys.executable, "-P", *program, *arguments], folder, environment)
+
+
+def launch(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "xbench"), **environment: str) -> Running:
+    """Start the program as two processes on the CPU that train together, by accelerate's launcher; see `start`."""
+    launcher = [sys.executable, "-P", "-m", "accelerate.commands.launch", *LAUNCH]
+    return _begin([*launcher, *program, *arguments], folder, environment)
+
+
+def _begin(command: list[str], folder: Path, environment: Mapping[str, str]) -> Running:
     name = f"run-{len(list(folder.glob('run-*.stderr')))}"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("XBENCH_")}
     own = {"XBENCH_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment}
     with (folder / f"{name}.stdout").open("wb") as stdout, (folder / f"{name}.stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM, *arguments], cwd=folder, stdout=stdout, stderr=stderr,
-            stdin=subprocess.DEVNULL, start_new_session=True, env={**inherited, **own},
+            command, cwd=folder, stdout=stdout, stderr=stderr, stdin=subprocess.DEVNULL, start_new_session=True,
+            env={**inherited, **own},
         )  # fmt: skip
     return Running(process, folder, name)
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> Ended:
-    """Run the program to its end."""
+    """Run the program to its end; see `start`."""
     return start(folder, *arguments, **environment).ended()
 
 

@@ -13,6 +13,7 @@ import click
 
 from .. import __version__, stopping
 from ..errors import StoppedError, UserError, did_you_mean
+from ..launch import launched
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -132,7 +133,8 @@ def _interrupted(stop: stopping.Interrupted) -> int:
     """Say what stands, and how to go on."""
     stopping.die_by_the_next()
     what = stop.standing or "finished work is kept"
-    print(f"xbench: interrupted: {what}; the same command goes on from there", file=sys.stderr)
+    if not launched().follows:
+        print(f"xbench: {stop.why}: {what}; the same command goes on from there", file=sys.stderr)
     return 128 + stop.number
 
 
@@ -149,5 +151,6 @@ def _from_project(error: click.UsageError) -> str:
 def _complain(message: str, status: int = 2) -> int:
     from .terminal import seen
 
-    print("xbench: " + seen(" ".join(message.split())), file=sys.stderr)
+    if not launched().silent:
+        print("xbench: " + seen(" ".join(message.split())), file=sys.stderr)
     return status

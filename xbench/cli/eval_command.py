@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import click
 from ..errors import UserError
 from ..execute import Outcome, execute
 from ..executors import EXECUTORS, make_executor
+from ..launch import launched, leading
 from ..measures import Access
 from ..plan import Plan, make_plan
 from ..record_files import RecordFiles
-from ..registry import Registry
+from ..registry import Registry, load_registry
 from ..settings import Settings
 from ..store import FAILED, Store
 from .json_stream import echo_json
@@ -61,10 +63,15 @@ def command(
     xbench eval --model e5-small-q4 --tasks sts --train none --eval stsb,korsts
     xbench eval --model e5-small-q4 --tasks sts --train stsb --set recipe.selection=source-dev
     """  # noqa: D301  # click's mark for lines that stay as they are
-    registry = open_registry(plugins)
-    settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
-    registry.access = Access(settings.offline or dry_run, trust_remote_code)
-    plan = make_plan(make_request(asked), registry)
+
+    def ask(registry: Registry) -> tuple[Plan, Registry, Settings]:
+        settings = make_settings(data, cache, offline, out=out, device=device, trust_remote_code=trust_remote_code)
+        registry.access = Access(settings.offline or dry_run, trust_remote_code)
+        return make_plan(make_request(asked), registry), registry, settings
+
+    if launched().follows:
+        return 0 if dry_run else _follow(device, lambda: ask(load_registry(plugins)))
+    plan, registry, settings = ask(open_registry(plugins))
     for line in plan.left_out:
         say(f"note: {line}", err=True)
     if dry_run:
@@ -83,6 +90,7 @@ def command(
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
     with (
+        leading(device),
         make_reporter(plan, registry) as shown,
         telling(shown),
         tracking(track, track_dir, plan, settings, shown) as reporter,
@@ -91,6 +99,12 @@ def command(
     undrawn = _publish(plan, registry, settings, outcome.files)
     _print_outcome(outcome, registry, out, as_json)
     return 1 if outcome.failures or undrawn else 0
+
+
+def _follow(device: str, ask: Callable[[], tuple[Plan, Registry, Settings]]) -> int:
+    from ..training.follow import follow
+
+    return follow(device, ask)
 
 
 def _check_here(plan: Plan, registry: Registry, settings: Settings, fetch_all: str) -> None:

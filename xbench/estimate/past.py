@@ -87,7 +87,8 @@ def past_errors(machine: Machine, settings: Settings) -> Past | None:
         if kept is not None and manifest is not None:
             with contextlib.suppress(KeyError, TypeError, ZeroDivisionError, OSError):
                 weights_mb = store.stage_bytes(path.stem) / MB
-                if _same_place(kept, machine) and _same_place(manifest["environment"], machine):
+                alone = manifest["environment"].get("processes", 1) == 1
+                if alone and _same_place(kept, machine) and _same_place(manifest["environment"], machine):
                     found.append(_errors(kept, manifest["timing"], weights_mb))
     if not found:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..launch import launched
 from ..work import Work
 from . import Executor
 from .effort import effort
@@ -28,7 +29,8 @@ class LocalExecutor(Executor):
         What another process does is waited for when nothing else is left.
         """
         devices = cuda_devices() if work.settings.device in ("auto", "cuda") else []
-        workers = min(self._workers or max(len(devices), 1), schedule.left)
+        # Processes that were launched together share the devices of one stage after the other.
+        workers = 1 if launched().size > 1 else min(self._workers or max(len(devices), 1), schedule.left)
         if workers > 1:
             from .child import Share
             from .pool import Pool

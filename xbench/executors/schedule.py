@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..plan import Cell
-from .order import Load, longest_first
 from ..work import Turn
 from .effort import Effort
+from .order import Load, longest_first
 from .turn import TurnResult
 
 

@@ -69,6 +69,27 @@ def micro_batches(
         yield order[start:end]
 
 
+def share_out(costs: npt.NDArray[np.int64], loads: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Deal examples out to processes: the longest first, each to the one that has least so far.
+
+    So all processes get the same mixture of lengths, and about as many tokens: pieces that are cut from it are cut as
+    well as from the whole.
+
+    Args:
+        costs: (examples,) Their tokens.
+        loads: (processes,) What each has so far; added to in place.
+
+    Returns:
+        (examples,) The process of each.
+    """
+    owners = np.empty(len(costs), np.int64)
+    for example in np.argsort(-costs, kind="stable"):
+        least = int(np.argmin(loads))
+        owners[example] = least
+        loads[least] += costs[example]
+    return owners
+
+
 def _cut_full(sizes: npt.NDArray[np.int64], budget: int) -> Iterator[tuple[int, int]]:
     """Fill one piece after the other."""
     ends = np.cumsum(sizes)

@@ -22,10 +22,12 @@ from safetensors.torch import save_file
 
 from .. import stopping
 from ..candidates import Keeper
+from ..errors import UserError
 from ..files import new_folder, sync_folder, write_json
 from ..keys import file_sha256
 from ..store import read_signed, sign
 from ..unfinished import MANIFEST
+from .group import ALONE, Alone
 from .state import TrainingState
 from .tally import Position
 from .weights import apart
@@ -51,6 +53,7 @@ class Checkpoints:
         note: Takes a line for the user.
         on_resumed: Told of what is gone on from, and of when it was written.
         on_kept: Told of the step of a checkpoint that now stands.
+        group: The processes that train with this one; they go on from the same checkpoint.
         resumed: How often the training was gone on with.
         seconds: What earlier processes spent on the work that was gone on from.
     """
@@ -64,6 +67,7 @@ class Checkpoints:
     note: Callable[[str], None] = lambda text: None
     on_resumed: Callable[[Position, datetime], None] = lambda position, at: None
     on_kept: Callable[[int], None] = lambda step: None
+    group: Alone = ALONE
     resumed: int = 0
     seconds: float = 0.0
     _last: float = field(default_factory=time.perf_counter)
@@ -85,18 +89,17 @@ class Checkpoints:
             manifest = self._usable(folder)
             if manifest is None:
                 continue
-            with safe_open(folder / TENSORS, "pt") as file:
-                losses = file.get_tensor(LOSSES).tolist()
-                state.load(_Stored(file))
-            position = Position(losses, manifest["examples"], manifest["seconds"], manifest["micro_batch_tokens"])
+            position = read_checkpoint(folder, manifest, state)
             self.resumed, self.seconds = manifest["resumed"] + 1, position.seconds
+            self.group.begin(*_numbers(folder))
             self.on_resumed(position, datetime.fromisoformat(manifest["at"]))
             return position
+        self.group.begin()
         return None
 
     def _standing(self) -> list[Path]:
         """The folders of all checkpoints, the newest first."""
-        return sorted(self.folder.glob("[!.]*"), key=lambda path: (_step_of(path), path.name), reverse=True)
+        return sorted(self.folder.glob("[!.]*"), key=lambda path: (*_numbers(path), path.name), reverse=True)
 
     def _usable(self, folder: Path) -> dict[str, Any] | None:
         """A checkpoint's manifest, where it can be gone on from; else None, and the user is told why."""
@@ -144,7 +147,7 @@ class Checkpoints:
         """
         began = time.perf_counter()
         # One of another torch may have the same step.
-        target = self.folder / f"step-{position.step}-{time.time_ns():x}"
+        target = self.folder / _name(position.step, time.time_ns())
         try:
             self._put(target, position, state)
         except (OSError, SafetensorError) as error:
@@ -180,6 +183,53 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class FollowedCheckpoints:
+    """A stage's, for a process that follows: it goes on from where the leader does, and writes none.
+
+    Attributes:
+        folder: Where they lie.
+        group: The processes that train together.
+        seed: Of the training.
+    """
+
+    folder: Path
+    group: Alone
+    seed: int
+
+    def restore(self, state: TrainingState) -> Position | None:
+        """Go to the checkpoint that the leader goes on from, if it does.
+
+        Raises:
+            UserError: It is not seen from here.
+        """
+        step, at, *_ = self.group.begin()
+        if not step:
+            return None
+        folder = self.folder / _name(step, at)
+        manifest = read_signed(folder / MANIFEST)
+        if manifest is None:
+            raise UserError(f"{folder} is not here: all processes of a launch need the same cache")
+        position = read_checkpoint(folder, manifest, state)
+        torch.manual_seed(self.group.seed(self.seed, step))  # the checkpoint has the leader's random numbers
+        return position
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def write(self, position: Position, state: TrainingState) -> None:
+        """Nothing."""
+
+
+def read_checkpoint(folder: Path, manifest: Mapping[str, Any], state: TrainingState) -> Position:
+    """Put a whole checkpoint into a training's state; gives where it stands."""
+    with safe_open(folder / TENSORS, "pt") as file:
+        losses = file.get_tensor(LOSSES).tolist()
+        state.load(_Stored(file))
+    return Position(losses, manifest["examples"], manifest["seconds"], manifest["micro_batch_tokens"])
+
+
 class _Stored(Mapping[str, torch.Tensor]):
     """The tensors of an open file, each read when it is asked for: a training's state is large."""
 
@@ -200,10 +250,17 @@ class _Stored(Mapping[str, torch.Tensor]):
         return len(self._names)
 
 
-def _step_of(folder: Path) -> int:
-    with contextlib.suppress(ValueError, IndexError):
-        return int(folder.name.split("-")[1])
-    return -1
+def _name(step: int, at: int) -> str:
+    """The folder's name of a checkpoint that was begun at a time, in ns."""
+    return f"step-{step}-{at:x}"
+
+
+def _numbers(folder: Path) -> tuple[int, int]:
+    """Step and time of a checkpoint, by its folder's name; -1 each where it is none."""
+    with contextlib.suppress(ValueError):
+        _, step, at = folder.name.split("-")
+        return int(step), int(at, 16)
+    return -1, -1
 
 
 def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

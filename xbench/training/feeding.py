@@ -17,7 +17,7 @@ import torch
 from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
-from .batching import epoch_order, micro_batches
+from .batching import epoch_order, micro_batches, share_out
 from .examples import ExampleTable
 
 AHEAD = 3
@@ -55,11 +55,15 @@ class Feed:
         tables: The examples of each dataset of the mixture.
         recipe: For batch size, epochs and mixing.
         seed: Of the run.
+        rank: Which of the processes that share each effective batch this one is.
+        size: How many they are.
     """
 
     tables: Sequence[ExampleTable]
     recipe: Recipe
     seed: int
+    rank: int = 0
+    size: int = 1
 
     @property
     def steps(self) -> int:
@@ -68,10 +72,19 @@ class Feed:
 
     @property
     def _steps_an_epoch(self) -> int:
-        return math.ceil(sum(table.count for table in self.tables) / self.recipe.batch_size)
+        return math.ceil(self._examples_an_epoch / self.recipe.batch_size)
+
+    @property
+    def _examples_an_epoch(self) -> int:
+        return sum(table.count for table in self.tables)
+
+    def examples(self, step: int) -> int:
+        """Of a step's effective batch; an epoch's last one has what is left."""
+        passed = step % self._steps_an_epoch * self.recipe.batch_size
+        return min(self.recipe.batch_size, self._examples_an_epoch - passed)
 
     def pieces(self, first: int, packed: bool, budget: int, cost: int) -> Iterator[Piece]:
-        """The pieces of a step and of all after it.
+        """The pieces of a step and of all after it that are this process's; of a small batch it may have none.
 
         Args:
             first: The step.
@@ -90,10 +103,13 @@ class Feed:
 
     def _cut(self, chosen: npt.NDArray[np.int64], step: int, packed: bool, budget: int, cost: int) -> Iterator[Piece]:
         """Cut an effective batch, given as positions in the tables laid end to end, into pieces of one table each."""
-        start = 0
+        start, loads = 0, np.zeros(self.size, np.int64)
         for table in self.tables:
             positions = np.flatnonzero((chosen >= start) & (chosen < start + table.count))
             indices = chosen[positions] - start
+            if self.size > 1:
+                mine = share_out(table.lengths[indices].sum(1), loads) == self.rank
+                positions, indices = positions[mine], indices[mine]
             if len(indices):
                 for piece in micro_batches(table.lengths[indices], packed, budget, cost):
                     yield Piece(table, indices[piece], positions[piece], step, len(chosen))

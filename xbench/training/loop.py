@@ -14,11 +14,12 @@ from ..heads.blocks import HeadModule
 from ..models.vocabulary import Vocabulary
 from ..recipe import Recipe
 from ..types import Batch
-from .checkpoint import Checkpoints
+from .checkpoint import Checkpoints, FollowedCheckpoints
 from .device import autocast, choose_precision, piece_tokens, token_budget
 from .dropout import SeededDropout
 from .examples import ExampleTable
 from .feeding import Feed, Piece, batches, behind, host_batch, to_host
+from .group import ALONE, Alone
 from .heap import Heap
 from .memory import MicroBatch, TooLarge, is_out_of_memory
 from .optimizer import Optimizer, make_optimizer
@@ -52,7 +53,8 @@ class TrainingResult:
 def train(
     module: HeadModule, tables: Sequence[ExampleTable], recipe: Recipe, seed: int, vocabulary: Vocabulary,
     pad_id: int, on_step: OnStep = lambda step, steps, loss, examples: None, micro_batch: MicroBatch | None = None,
-    on_update: OnUpdate = lambda step: None, checkpoints: Checkpoints | None = None,
+    on_update: OnUpdate = lambda step: None, checkpoints: Checkpoints | FollowedCheckpoints | None = None,
+    group: Alone = ALONE,
 ) -> TrainingResult:  # fmt: skip
     """Fine-tune a module on a mixture.
 
@@ -71,6 +73,7 @@ def train(
         micro_batch: How many tokens go through at once; None takes the recipe's, or what suits the device.
         on_update: May read the weights after every step; on a GPU, ``on_step`` hears of a step only later.
         checkpoints: What to go on from, if there is any, and where to write where the training stands.
+        group: The processes that train together; each is called with the same, and has the same weights in the end.
 
     Returns:
         Losses and timing.
@@ -83,13 +86,14 @@ def train(
     device = next(module.parameters()).device
     micro_batch = micro_batch or MicroBatch(token_budget(recipe.micro_batch_tokens, device))
     run = _Run(
-        module, Feed(tables, recipe, seed), vocabulary, pad_id, choose_precision(recipe.precision, device),
-        make_optimizer(module, recipe, device), SeededDropout(seed), micro_batch,
+        module, Feed(tables, recipe, seed, group.rank, group.size), vocabulary, pad_id,
+        choose_precision(recipe.precision, device), make_optimizer(module, recipe, device), SeededDropout(seed),
+        micro_batch, group,
     )  # fmt: skip
     tally, state = Tally(run.feed.steps, on_step), TrainingState(module, run.optimizer, device)
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), run.dropout:
-        torch.manual_seed(seed)
+        torch.manual_seed(group.seed(seed))
         kept = checkpoints.restore(state) if checkpoints else None
         if kept is not None:
             tally.go_on(kept)
@@ -125,6 +129,7 @@ class _Run:
     optimizer: Optimizer
     dropout: SeededDropout
     micro_batch: MicroBatch
+    group: Alone
 
     def steps(self, done: int = 0) -> Iterator[tuple[torch.Tensor, int]]:
         """Make the steps that are left; gives of each, when the weights have taken it, what it has to show.
@@ -137,22 +142,27 @@ class _Run:
         """
         recipe, device = self.feed.recipe, next(self.module.parameters()).device
         rate, heap = schedule(recipe, self.feed.steps), Heap(device)
+        weights = [weight for weight in self.module.parameters() if weight.requires_grad]
+        self.group.look(done, weights, surely=True)
         while done < self.feed.steps:
             too_large: TooLarge | None = None
             with closing(self._batches(done, device)) as stream:
-                for step, batches_of_step in itertools.groupby(stream, key=lambda pair: pair[0].step):
+                for step, batches_of_step in _each_step(stream, done, self.feed.steps):
                     heap.tidy()
-                    total, examples = self._add_gradients(batches_of_step, device)
-                    if isinstance(total, TooLarge):
-                        too_large = total
+                    total, too_large = self._add_gradients(batches_of_step, device)
+                    too_large = self.group.agree(too_large, weights)
+                    if too_large is not None:
                         break
+                    self.group.add_up(total, weights)
                     self.micro_batch.fits()
                     norm = self.optimizer.step(recipe.lr * rate(step))
                     done += 1
-                    yield torch.stack((total, norm)), examples
+                    self.group.look(done, weights)
+                    yield torch.stack((total, norm)), self.feed.examples(step)
             if too_large is not None:
                 self.optimizer.clear()
                 self.micro_batch.halve(too_large, device)
+        self.group.look(done, weights, surely=True)
 
     def _batches(self, first: int, device: torch.device) -> Generator[tuple[Piece, Batch]]:
         """The pieces from a step on, with their batches."""
@@ -166,8 +176,12 @@ class _Run:
 
     def _add_gradients(
         self, of_step: Iterable[tuple[Piece, Batch]], device: torch.device
-    ) -> tuple[torch.Tensor | TooLarge, int]:
-        """Add one effective batch's gradient; gives its mean loss, or what ran out of memory, and its examples."""
+    ) -> tuple[torch.Tensor, TooLarge | None]:
+        """Add this process's share of one effective batch's gradient.
+
+        Returns:
+            Its share of the mean loss, and what ran out of memory, if anything did.
+        """
         total = torch.zeros((), device=device)
         # One autocast context for all pieces: each weight is cast once a step, not once a piece.
         with autocast(self.precision, device):
@@ -180,9 +194,20 @@ class _Run:
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
-                    return TooLarge.of(lengths, error), piece.of
+                    return total, TooLarge.of(lengths, error)
                 total += loss.detach()
-        return total, piece.of
+        return total, None
+
+
+def _each_step(
+    stream: Iterable[tuple[Piece, Batch]], first: int, steps: int
+) -> Iterator[tuple[int, Iterable[tuple[Piece, Batch]]]]:
+    """Each step with its pieces; a process that shares batches with others may have none in some."""
+    for step, of_step in itertools.groupby(stream, key=lambda pair: pair[0].step):
+        yield from ((missed, ()) for missed in range(first, step))
+        yield step, of_step
+        first = step + 1
+    yield from ((missed, ()) for missed in range(first, steps))
 
 
 def schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:

@@ -118,6 +118,7 @@ def make_record(
         "environment": {
             **environment(device, precision),
             **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
+            **({"training_processes": trained["processes"]} if trained.get("processes", 1) > 1 else {}),
         },
     }  # fmt: skip
     return store.save_record(cell, key, {**record, "overlap": work.overlaps.of_record(record)})

@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .collapse import find_collapse
 from .device import choose_device, choose_precision
 from .examples import ExampleTable, build_examples, find_examples, head_context, table_folder
 from .failed import keep_failure
+from .group import Alone, current
 from .heap import start_afresh
 from .loop import TrainingFailedError, train
 from .weights import build_module, save_weights
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from ..candidates import Keeper
     from ..data.rows import RowSet
+    from ..heads.blocks import HeadModule
     from ..models.resolve import LocalModel
     from ..settings import Settings
     from ..work import Work
@@ -108,21 +110,9 @@ def refuse_failed(key: str, work: Work) -> None:
 def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, retried: str = "") -> None:
     """Train a stage and keep it; the recipe is the stage's own, or one in another precision."""
     started = time.perf_counter()
-    device = choose_device(work.settings.device)
+    device, group = choose_device(work.settings.device), current()
     start_afresh(device)
-    registry, settings = work.registry, work.settings
-    model, head = work.models[stage.model], registry.heads.get(stage.head)
-    datasets = [registry.datasets.get(name) for name in stage.mixture]
-    context = head_context(recipe, model, datasets[0])
-    tables, pad_id = _tables(stage, head, context, work)
-    vocabulary, why = training_vocabulary(
-        tables, stage.recipe, table_size(model.folder, settings.trust_remote_code), pad_id
-    )
-    if why:
-        work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
-    parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])
-    trust = settings.trust_remote_code
-    module = build_module(model, head, context, vocabulary, stage.seed, parent, trust, trains=True).to(device)
+    module, tables, vocabulary, pad_id, parent = set_up(stage, recipe, work, device)
     examples = sum(table.count for table in tables)
     steps = stage.recipe.epochs * math.ceil(examples / stage.recipe.batch_size)
     work.reporter.stage_started(stage, examples * stage.recipe.epochs, steps)
@@ -131,19 +121,22 @@ def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, 
         save_weights(module, vocabulary, parent, path)
 
     keeper = work.candidates.keep(key, steps, stage.recipe.epochs, candidates, write)
-    checkpoints = _checkpoints(stage, recipe, key, work, keeper, device, len(vocabulary.ids))
-    with stopping.at_steps() if recipe.checkpoint_minutes else nullcontext():
+    checkpoints = _checkpoints(stage, recipe, key, work, keeper, device, len(vocabulary.ids), group)
+    micro_batch = work.micro_batch("train", stage, device)
+    precision = choose_precision(recipe.precision, device)
+    wanted = {"stage": stage.id, "key": key, "precision": precision, "micro_batch_tokens": micro_batch.tokens}
+    with stopping.at_steps() if recipe.checkpoint_minutes else nullcontext(), group.together(wanted):
         result = train(
             module, tables, recipe, stage.seed, vocabulary, pad_id,
             lambda step, steps, loss, passed: work.reporter.stage_step(stage, step, steps, loss, passed),
-            work.micro_batch("train", stage, device), keeper.passed, checkpoints,
+            micro_batch, keeper.passed, checkpoints, group,
         )  # fmt: skip
     collapse = find_collapse(module, tables, stage.seed, vocabulary, pad_id, work.micro_batch("read", stage, device))
     if collapse:
         raise TrainingFailedError(collapse)
     last_epoch = result.losses[-(steps // stage.recipe.epochs) :]
     manifest = {
-        "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": head.name, "seed": stage.seed,
+        "curriculum": stage.curriculum, "mixture": list(stage.mixture), "head": stage.head, "seed": stage.seed,
         "parent": None if stage.parent is None else work.stage_keys[stage.parent],
         "rows": [len(np.unique(table.row_of)) for table in tables],
         "vocabulary_rows": len(vocabulary.ids), "micro_batch_tokens": result.micro_batch_tokens,
@@ -154,7 +147,8 @@ def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, 
             "whole_s": checkpoints.seconds + time.perf_counter() - started,
             **peak_memory(device),
         },
-        "environment": environment(device, result.precision), **({"retried": retried} if retried else {}),
+        "environment": {**environment(device, result.precision), "processes": group.size},
+        **({"retried": retried} if retried else {}),
     }  # fmt: skip
     written = work.store.save_stage(key, manifest, write)
     keeper.finish(written, work.store.stage(key) or written)
@@ -162,8 +156,47 @@ def _train(stage: Stage, recipe: Recipe, key: str, work: Work, candidates: int, 
     work.reporter.stage_done(stage, result.seconds, found=False)
 
 
+class SetUp(NamedTuple):
+    """A stage, ready to be trained.
+
+    Attributes:
+        module: Encoder and head, on their device.
+        tables: The examples of each dataset of the mixture.
+        vocabulary: The embedding rows that the module holds.
+        pad_id: The tokenizer's padding id.
+        parent: The weight file of the stage that it goes on from.
+    """
+
+    module: HeadModule
+    tables: list[ExampleTable]
+    vocabulary: Vocabulary
+    pad_id: int
+    parent: Path | None
+
+
+def set_up(stage: Stage, recipe: Recipe, work: Work, device: torch.device) -> SetUp:
+    """Make a stage ready; every process of a launch does it by itself, from the same files to the same weights.
+
+    Args:
+        stage: Which.
+        recipe: Its own, or one in another precision.
+        work: Resolved names and rows; the parent is in the store.
+        device: Where to train.
+    """
+    registry, settings = work.registry, work.settings
+    model, head, trust = work.models[stage.model], registry.heads.get(stage.head), settings.trust_remote_code
+    context = head_context(recipe, model, registry.datasets.get(stage.mixture[0]))
+    tables, pad_id = _tables(stage, head, context, work)
+    vocabulary, why = training_vocabulary(tables, recipe, table_size(model.folder, trust), pad_id)
+    if why:
+        work.reporter.note(f"{stage.label}: training the full vocabulary ({why})")
+    parent = None if stage.parent is None else work.store.stage_weights(work.stage_keys[stage.parent])
+    module = build_module(model, head, context, vocabulary, stage.seed, parent, trust, trains=True)
+    return SetUp(module.to(device), tables, vocabulary, pad_id, parent)
+
+
 def _checkpoints(
-    stage: Stage, recipe: Recipe, key: str, work: Work, keeper: Keeper, device: torch.device, held: int
+    stage: Stage, recipe: Recipe, key: str, work: Work, keeper: Keeper, device: torch.device, held: int, group: Alone
 ) -> Checkpoints:
     """A stage's checkpoints; ``held`` is how many embedding rows its training holds."""
     reporter = work.reporter
@@ -172,12 +205,15 @@ def _checkpoints(
         folder_of(work.settings.cache, key), key, recipe.checkpoint_minutes,
         {
             "training": TRAINING_VERSION, "steps": keeper.steps, "embedding rows": held, "device": device.type,
-            "processes": 1, **{name: about[name] for name in ("torch", "transformers", "precision")},
+            **{name: about[name] for name in ("torch", "transformers", "precision")},
         },
-        {"threads": about["threads"], "machine": about["device"], "micro_batch_tokens": recipe.micro_batch_tokens},
+        {
+            "threads": about["threads"], "processes": group.size, "machine": about["device"],
+            "micro_batch_tokens": recipe.micro_batch_tokens,
+        },
         keeper, lambda text: reporter.note(f"{stage.label}: {text}"),
         lambda at, when: reporter.stage_resumed(stage, at.step, keeper.steps, at.examples, when),
-        lambda step: reporter.stage_kept(stage, step, keeper.steps),
+        lambda step: reporter.stage_kept(stage, step, keeper.steps), group,
     )  # fmt: skip
 
 
