@@ -19,7 +19,7 @@ from .ray_cluster import SMALL, cluster_of, destroy, doing, wait_idle
 
 ASKED = (
     "eval", "--plugin", "my_task.py", "--model", "./model", "--tasks", "my-pairs", "--json",
-    "--train", "none", "--train", "my-pairs-en:my-pairs-de", "--train", "my-pairs-de", "--set", "recipe.epochs=4",
+    "--train", "none", "--train", "my-pairs-en:my-pairs-de", "--train", "my-pairs-de", "--set", "recipe.epochs=10",
 )  # fmt: skip
 ON_RAY = ("--executor", "ray")
 STAGES = 3

@@ -115,7 +115,8 @@ def connect() -> None:
         with contextlib.chdir(Path.cwd().anchor):
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError) as error:
-        raise UserError(f"no Ray cluster is there ({_line(error)}): {START}") from None
+        why = "none runs on this machine" if address == "auto" else _line(error)
+        raise UserError(f"no Ray cluster is there ({why}): {START}") from None
     except RuntimeError as error:
         raise UserError(f"the Ray cluster cannot be used: {_line(error)}") from None
     # Ray has set its own, which at least lets all be tidied up.

@@ -99,7 +99,8 @@ class RayExecutor(Executor):
                     _check(nodes, replace(shared, marks=(mark, other)))
                 fits = min(share.fits(nodes), self._workers or share.fits(nodes))
                 work.reporter.note(
-                    f"Ray cluster of {len(nodes)} nodes ({', '.join(node.name for node in nodes)}): "
+                    f"Ray cluster of {len(nodes)} node{'s' if len(nodes) > 1 else ''} "
+                    f"({', '.join(node.name for node in nodes)}): "
                     f"{fits} at a time, with {share} each"
                 )
                 schedule.start_longest_first(lambda turn: effort(turn, work))
