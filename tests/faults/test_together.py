@@ -46,7 +46,8 @@ def xbench_tasks():
     both = '"mini-sts-en:mini-sts-ko", "mini-sts-en+mini-sts-ko"'
     yield task("whole", "sts", "siamese", "pearson", both, "warmup = 0.1")
     yield task("adapter", "sts", "cross-encoder", "pearson", both.split(",")[0], 'tuning = "lora", lora_rank = 4')
-    yield task("reading", "mrc", "span", "official", '"mini-mrc-en"', 'weight_decay = 0.01, stride = 16, micro_batch_tokens = 600')
+    more = "weight_decay = 0.01, stride = 16, micro_batch_tokens = 600"
+    yield task("reading", "mrc", "span", "official", '"mini-mrc-en"', more)
 '''
 EQUAL = [
     "eval", "--plugin", "tasks.py", "--model", "./dry,./wet", "--tasks", "whole,adapter,reading", "--limit-train", "33",
@@ -55,7 +56,7 @@ EQUAL = [
 # 33 rows in batches of 16 leave one for the last step, in which a process has nothing to do.
 LONG = [
     "eval", "--model", "./dry", "--tasks", "mini-sts", "--train", "mini-sts-en", "--eval", "mini-sts-en,mini-sts-ko",
-    "--head", "siamese", "--set", "recipe.epochs=150", "--set", "recipe.checkpoint_minutes=1e-6", "--set",
+    "--head", "siamese", "--set", "recipe.epochs=90", "--set", "recipe.checkpoint_minutes=1e-6", "--set",
     "recipe.precision=fp32", "--limit-train", "48", "--limit-eval", "40",
 ]  # fmt: skip
 
@@ -182,7 +183,7 @@ def test_a_launch_that_is_ended_in_any_way_goes_on(place: Callable[[str], Path])
     whole, folder = place("undisturbed"), place("ended")
     done = launch(whole, *LONG).ended()
     assert done.status == 0, done.stderr
-    says = r"\./model? ?|0 of 2 cells are done; \./dry siamese mini-sts-en seed 0 has a checkpoint of step \d+ of 450; "
+    says = r"\./model? ?|0 of 2 cells are done; \./dry siamese mini-sts-en seed 0 has a checkpoint of step \d+ of 270; "
     asked = broken_off(folder, lambda running: running.process.send_signal(signal.SIGTERM))
     assert asked.status != 0
     assert re.search(f"xbench: interrupted: {says}", asked.stderr), asked.stderr
@@ -195,7 +196,7 @@ def test_a_launch_that_is_ended_in_any_way_goes_on(place: Callable[[str], Path])
     again = launch(folder, *LONG).ended()
     assert again.status == 0, again.stderr
     for ended in (follower, leader, again):
-        assert len(re.findall(r"goes on from step \d+ of 450", ended.stderr)) == 1, ended.stderr
+        assert len(re.findall(r"goes on from step \d+ of 270", ended.stderr)) == 1, ended.stderr
     for ended in (asked, follower, leader, again):
         assert ended.stderr.count("xbench: ") <= 1  # nothing from the one that follows
     # With two processes the sums have one order, so that the bits are those of a launch that nothing befell.
@@ -206,7 +207,7 @@ def test_a_launch_that_is_ended_in_any_way_goes_on(place: Callable[[str], Path])
     alone = run(folder.with_name("one"), *LONG)
     assert alone.status == 0, alone.stderr
     assert "written with other processes (2, here 1): the last bits may differ" in alone.stderr
-    assert len(re.findall(r"goes on from step \d+ of 450", alone.stderr)) == 1
+    assert len(re.findall(r"goes on from step \d+ of 270", alone.stderr)) == 1
     _same_records(folder.with_name("one"), whole)
 
 
