@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from .. import stopping
 from ..errors import UserError
 from ..files import write_atomic
 from ..work import Turn, Work, found_record, stage_stands
@@ -129,12 +130,14 @@ class _Run:
     def go_on(self) -> None:
         """Until the schedule has finished."""
         try:
-            while not self._schedule.finished:
-                self._fill()
-                if self._running:
-                    self._collect()
-                else:
-                    self._patience.wait(self._schedule)
+            with stopping.at_steps():  # inside of Ray's own code a signal would come out as an error of another kind
+                while not self._schedule.finished:
+                    stopping.heed()
+                    self._fill()
+                    if self._running:
+                        self._collect()
+                    else:
+                        self._patience.wait(self._schedule)
         except BaseException:
             self._stop()
             raise
