@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xbench.executors.order import Load, Run, least_seconds, longest_first, remaining, simulate
 from xbench.plan import Cell, Plan, Request, Stage, make_plan
 from xbench.registry import Registry, load_registry
-from xbench.executors.order import Load, Run, least_seconds, longest_first, remaining, simulate
 from xbench.store import read_records
 
 ROOT = Path(__file__).parents[2]

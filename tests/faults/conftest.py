@@ -1,12 +1,24 @@
-"""Writes down what was tried, for the table that ``make faults`` prints."""
+"""A sample of the faults in ``make test``, all of them in ``make faults``, which prints a table of what was tried."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
 
 from .log import Recovered, write_down
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of the mark."""
+    config.addinivalue_line("markers", "more: one more of its kind, tried by `make faults` alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a sample of each kind, unless all is asked for."""
+    if "XBENCH_KILLS" not in os.environ:
+        items[:] = [item for item in items if item.get_closest_marker("more") is None]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,7 +81,7 @@ def broken_off(folder: Path, by: signal.Signals) -> Ended:
     return running.end(by)
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [pytest.param(signal.SIGKILL, marks=pytest.mark.more), signal.SIGINT, signal.SIGTERM])
 def test_the_next_run_goes_on_and_ends_as_if_nothing_had_been(
     whole: Path, tiny: Callable[..., Path], tmp_path: Path, by: signal.Signals
 ) -> None:

@@ -88,6 +88,7 @@ def test_what_a_run_meets_damaged_is_named_and_made_anew(whole: Path, copy: Path
     assert weights.parent.with_name(f"{weights.parent.name}.damaged").is_dir()
 
 
+@pytest.mark.more
 def test_a_damaged_candidate_is_named_and_its_stage_trained_again(whole: Path, copy: Path) -> None:
     candidate = cut(one(copy / "cache", "candidates/*/step-*/weights.safetensors"))
     for path in (copy / "leaderboard" / "results" / "mini-sts").rglob("*.json"):
@@ -98,6 +99,7 @@ def test_a_damaged_candidate_is_named_and_its_stage_trained_again(whole: Path, c
     assert essentials(copy) == essentials(whole)
 
 
+@pytest.mark.more
 def test_verify_finds_what_changed_though_its_time_did_not(copy: Path) -> None:
     cache = copy / "cache"
     assert run(copy, "cache", "verify").status == 0

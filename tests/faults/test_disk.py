@@ -67,6 +67,7 @@ def test_a_disk_that_fills_up_at_any_stage_loses_nothing(whole: Path, fresh: Pat
     assert not [path for path in (fresh / "kept").rglob("*") if path.name[0] == "."]
 
 
+@pytest.mark.more
 def test_a_limit_on_files_is_named_and_can_be_raised(whole: Path, fresh: Path) -> None:
     session = Session(fresh, mounts=False)
     session.small(fresh / "cache", 30)
@@ -80,6 +81,7 @@ def test_a_limit_on_files_is_named_and_can_be_raised(whole: Path, fresh: Path) -
     assert temporaries(fresh) == []
 
 
+@pytest.mark.more
 def test_a_full_results_folder_stops_before_more_is_scored_and_nothing_is_trained_again(
     whole: Path, fresh: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_finished_work_is_found_where_nothing_may_be_written(whole: Path, tmp_pa
     assert essentials(folder) == before
 
 
+@pytest.mark.more
 def test_a_read_only_disk_is_told_before_training(whole: Path, fresh: Path) -> None:
     shutil.copytree(whole / "cache", fresh / "cache")
     shutil.rmtree(fresh / "cache" / "stages")
@@ -136,6 +139,7 @@ def test_a_read_only_disk_is_told_before_training(whole: Path, fresh: Path) -> N
     assert "train " not in ended.stderr
 
 
+@pytest.mark.more
 def test_what_may_not_be_read_is_refused_and_stays(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "copy", symlinks=True)
     shutil.rmtree(folder / "leaderboard")

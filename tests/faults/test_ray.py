@@ -129,7 +129,7 @@ def test_a_node_that_is_lost_costs_its_turn_only(
     assert len(trained(ended.stderr)) == STAGES
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [pytest.param(signal.SIGINT, marks=pytest.mark.more), signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_going_on(
     by: signal.Signals, cluster: Any, make_project: Callable[[str], Path], alone: Path
 ) -> None:  # fmt: skip
@@ -146,6 +146,7 @@ def test_a_run_that_is_stopped_leaves_nothing_going_on(
     check_whole(folder, alone, ended)
 
 
+@pytest.mark.more
 def test_a_stage_that_fails_by_itself_is_not_done_again(
     cluster: Any, make_project: Callable[[str], Path]
 ) -> None:  # fmt: skip

@@ -75,7 +75,7 @@ def check_whole(folder: Path, alone: Path, ended: list[Ended]) -> None:
     assert list((folder / "cache" / "locks").iterdir()) == []
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.more)])
 def test_processes_share_the_work_and_do_nothing_twice(
     count: int, make_project: Callable[[str], Path], alone: Path
 ) -> None:
@@ -156,6 +156,7 @@ def children_of(process: int) -> list[int]:
     return found
 
 
+@pytest.mark.more
 def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Callable[[str], Path], alone: Path) -> None:
     folder = make_project("child-killed")
     running = start(folder, *EVAL, "--workers", "2")
@@ -166,6 +167,7 @@ def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Call
     check_whole(folder, alone, [ended])
 
 
+@pytest.mark.more
 def test_children_end_with_their_parent(make_project: Callable[[str], Path], alone: Path) -> None:
     folder = make_project("parent-killed")
     running = start(folder, *EVAL, "--workers", "2")
@@ -196,6 +198,7 @@ def xbench_heads():
 """
 
 
+@pytest.mark.more
 def test_what_kills_its_process_twice_fails_alone(make_project: Callable[[str], Path]) -> None:
     folder = make_project("deadly")
     (folder / "deadly.py").write_text(DEADLY, encoding="utf-8")
