@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import marshal
 import os
 import stat
 import sys
@@ -132,7 +131,7 @@ class RecordFiles:
             if name in UNLIKE:
                 shared[name] = _named_once(value)
             elif isinstance(value, (dict, list)):
-                shared[name] = self._parts.setdefault(marshal.dumps(value, 2), value)
+                shared[name] = self._parts.setdefault(repr(value), value)
             elif isinstance(value, str) and name not in ALONE:
                 shared[name] = self._parts.setdefault(value, value)
             else:

@@ -140,8 +140,9 @@ def _questions(path: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
-                    if not isinstance(question, dict) or not {"id", "question"} <= question.keys():
-                        raise TypeError("a question has an id and a text")
+                    for key in ("id", "question"):
+                        if key not in question:
+                            raise KeyError(key)
                     number += 1
                     yield paragraph, question
     except (KeyError, TypeError, AttributeError) as error:
