@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xbench.cli import main, progress
 from xbench.plan import Stage
+from xbench.training import sums
 
 
 class Told(progress.PlainReporter):
@@ -21,4 +22,5 @@ class Told(progress.PlainReporter):
 
 if __name__ == "__main__":
     progress.PlainReporter = Told  # type: ignore[misc]
+    sums.BUCKET = 2000  # numbers, so that a tiny model's fill several, and some weights one alone
     sys.exit(main())

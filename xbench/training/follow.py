@@ -17,10 +17,10 @@ from ..unfinished import folder_of
 from ..work import Work, prepare_work
 from .checkpoint import FollowedCheckpoints
 from .device import choose_device
-from .group import Group, GroupLostError, join
 from .heap import start_afresh
 from .loop import train
 from .memory import MicroBatch
+from .processes import Group, GroupLostError, join
 from .stage import set_up
 
 
