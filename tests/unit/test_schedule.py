@@ -148,3 +148,13 @@ def test_an_executor_that_is_not_there_is_the_users_error(monkeypatch: pytest.Mo
     monkeypatch.setattr("xbench.executors.EXECUTORS", {"moon": "moon"})
     with pytest.raises(UserError, match="--executor moon is not in this version"):
         make_executor("moon")
+
+
+def test_processes_of_a_launcher_do_one_turn_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, text in launch.items():
+        monkeypatch.setenv(name, text)
+    make_executor("local")
+    for name, workers in (("ray", 0), ("local", 2)):
+        with pytest.raises(UserError, match="leave out --executor and --workers"):
+            make_executor(name, workers)

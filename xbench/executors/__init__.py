@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from ..errors import UserError
+from ..launch import launched
 from ..work import Work
 from .schedule import Schedule
 from .turn import Job
@@ -41,8 +42,13 @@ def make_executor(name: str, workers: int = 0) -> Executor:
         workers: Turns that are done at the same time, at most; 0 takes what the machine or the cluster has.
 
     Raises:
-        UserError: It is not there.
+        UserError: It is not there, or a launcher has started this process.
     """
+    if launched().size > 1 and (name != "local" or workers > 1):
+        raise UserError(
+            "processes of a launcher train one stage after the other, all together: leave out --executor and --workers, "
+            "or start xbench without the launcher"
+        )
     address = f"{__name__}.{EXECUTORS[name]}"
     try:
         module = importlib.import_module(address)
