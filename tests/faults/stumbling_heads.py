@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-
-from xbench.api import Batch, Head, hookimpl
 from xbench_plugins.sts.heads import HEADS
 from xbench_plugins.sts.modules import Siamese
+
+from xbench.api import Batch, Head, hookimpl
 
 HERE, THERE = "0", "1"
 SIAMESE = next(head for head in HEADS if head.name == "siamese")

@@ -46,8 +46,8 @@ def make_executor(name: str, workers: int = 0) -> Executor:
     """
     if launched().size > 1 and (name != "local" or workers > 1):
         raise UserError(
-            "processes of a launcher train one stage after the other, all together: leave out --executor and --workers, "
-            "or start xbench without the launcher"
+            "processes of a launcher train one stage after the other, together: leave out --executor and --workers, or "
+            "start xbench without the launcher"
         )
     address = f"{__name__}.{EXECUTORS[name]}"
     try:
