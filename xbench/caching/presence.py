@@ -34,6 +34,7 @@ def at_work(cache: Path) -> Iterator[None]:
     except OSError:
         yield
         return
+    working_since(cache)  # takes away what killed runs have left
     try:
         yield
     finally:
