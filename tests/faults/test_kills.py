@@ -147,7 +147,7 @@ def test_killed_anywhere(chain: int, undisturbed: Undisturbed, tmp_path: Path) -
     chance = random.Random(f"anywhere {chain}")
     running = _start(tmp_path, undisturbed.shop)
     for _ in range(3):
-        if not kill_after(chance.uniform(0, undisturbed.seconds), running):
+        if not kill_after(chance.uniform(0, undisturbed.seconds / 3), running):
             break
         running = _go_on(tmp_path, undisturbed, "killed at any time")
     _assert_ended_well(running, undisturbed)
