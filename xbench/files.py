@@ -5,24 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from .disk import writing
 from .keys import canonical, file_sha256, text_sha256
-
-OWN_FOLDERS = (
-    "calibrations", "candidates", "ceilings", "checked", "datasets", "dev-scores", "digests", "downloads", "estimates",
-    "examples", "failed", "kept", "machines", "models", "predictions", "published", "stages", "unfinished",
-)  # fmt: skip
-"""The folders of a cache."""
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}", re.DOTALL)
-"""The name of what is not finished: a dot, the name that it shall have, and eight letters that `tempfile` draws."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -140,36 +130,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def stale_temporaries(cache: Path, older_s: float = 24 * 3600) -> list[Path]:
-    """What processes that were killed have left half-written: hidden files and folders of `atomic_file` and its like.
-
-    Only places are looked at that xbench writes to itself, and only names that it gives; models that other libraries
-    have fetched into the cache are none of them.
-
-    Args:
-        cache: The cache's folder.
-        older_s: Seconds since anything in it has changed; a process that is still at work changes it more often.
-
-    Returns:
-        In the order of their paths; nothing of it is in use.
-    """
-    before = time.time() - older_s
-    places = [cache, *(cache / name for name in OWN_FOLDERS)]
-    places += [path for name in ("unfinished", "stages", "candidates", "kept") for path in (cache / name).glob("[!.]*")]
-    places += (cache / "unfinished").glob("[!.]*/[!.]*")
-    found = [path for place in places for path in place.glob(".*") if TEMPORARY.fullmatch(path.name)]
-    return sorted(path for path in found if _last_change(path) < before)
-
-
-def _last_change(path: Path) -> float:
-    """When anything of a file or folder has last changed; now where it is just being taken away."""
-    try:
-        inside = [] if path.is_symlink() or not path.is_dir() else list(path.rglob("*"))
-        return max(one.lstat().st_mtime for one in (path, *inside))
-    except OSError:
-        return time.time()
 
 
 def _listing(folder: Path) -> Iterator[str]:

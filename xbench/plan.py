@@ -78,6 +78,20 @@ class Stage:
         return f"{self.model} {self.head} {self.curriculum} seed {self.seed}"
 
 
+def chain_of(stage_id: str | None, stages: Mapping[str, Stage]) -> list[Stage]:
+    """A stage and those before it, the first one first; none for the frozen encoder.
+
+    Args:
+        stage_id: Its id.
+        stages: By id.
+    """
+    chain: list[Stage] = []
+    while stage_id is not None:
+        chain.append(stages[stage_id])
+        stage_id = chain[-1].parent
+    return chain[::-1]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One score to get: model x task x head x curriculum x reading x evaluation dataset x seed.

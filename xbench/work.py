@@ -15,7 +15,7 @@ from .identity import ChosenOn, Scored, Selection, cell_key, floor_key, stage_ke
 from .locks import Locks
 from .models.adapters import check_peft
 from .models.resolve import LocalModel, check_length, resolve_model
-from .plan import Cell, Plan, Stage
+from .plan import Cell, Plan, Stage, chain_of
 from .progress import Reporter
 from .recipe import Recipe
 from .registry import Registry
@@ -114,11 +114,7 @@ class Work:
 
     def chain(self, stage_id: str | None) -> list[Stage]:
         """A stage and those before it, the first one first."""
-        chain: list[Stage] = []
-        while stage_id is not None:
-            chain.append(self.stages[stage_id])
-            stage_id = chain[-1].parent
-        return chain[::-1]
+        return chain_of(stage_id, self.stages)
 
 
 def prepare_work(plan: Plan, registry: Registry, settings: Settings, reporter: Reporter) -> Work:
@@ -324,6 +320,11 @@ class Turn(NamedTuple):
     def candidates(self) -> int:
         """How many checkpoints the stage has to keep: of one that only others go on from, the last is enough."""
         return self.stage.recipe.kept if self.stage is not None and self.groups else 1
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return next(iter(self.groups[0])).label if self.stage is None else f"stage {self.stage.label}"
 
 
 def turns(work: Work, done: Container[Cell]) -> list[Turn]:

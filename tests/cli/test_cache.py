@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import Ended, run
+from tests.faults.processes import ROOT, Ended, run
 from xbench.caching.kinds import KINDS
+from xbench.caching.presence import FOLDER as LOCKS
 from xbench.caching.presence import at_work
-from xbench.files import OWN_FOLDERS
+from xbench.estimate.past import FOLDER as ESTIMATES
 from xbench.locks import Locks
 from xbench.settings import Settings
+from xbench.unfinished import FOLDER as UNFINISHED
 
 EVAL = (
     "eval", "--model", "./model", "--tasks", "mini-sts", "--train", "mini-sts-en", "--train", "mini-sts-ko",
@@ -77,7 +80,10 @@ def records(folder: Path) -> dict[str, Path]:
 
 
 def test_every_folder_that_xbench_writes_is_of_a_kind() -> None:
-    assert set(OWN_FOLDERS) <= set(KINDS)
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "xbench").rglob("*.py")]
+    written = {name for text in sources for name in re.findall(r'cache / "([a-z-]+)"', text)}
+    assert len(written) > 15
+    assert written | {ESTIMATES, LOCKS, UNFINISHED} <= set(KINDS)
 
 
 def test_the_list_tells_all_that_is_there(copy: Path) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from xbench.files import Digests, atomic_file, new_folder, stale_temporaries, write_atomic, write_json
+from xbench.caching.temporaries import stale_temporaries
+from xbench.files import Digests, atomic_file, new_folder, write_atomic, write_json
 
 
 class FullDiskError(OSError):

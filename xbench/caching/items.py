@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import TEMPORARY, stale_temporaries
 from ..store import MANIFEST as STAGE
 from .kinds import KINDS, LEFTOVERS, STRANGE, Kind
+from .temporaries import TEMPORARY, stale_temporaries
 
 ASIDE = ".damaged"
 """Behind the key of a stage that was found damaged."""

@@ -160,13 +160,9 @@ def take_away(items: Iterable[Item], settings: Settings) -> Iterator[tuple[Item,
     locks = Locks.of(settings)
     for item in items:
         guard = GUARDS.get(item.kind)
+        key = item.path.name[-24:] if guard == "rows" else item.key
         try:
-            if guard is None:
-                _remove(item.path)
-                yield item, ""
-                continue
-            key = item.path.name[-24:] if guard == "rows" else item.key
-            lock = locks.attempt(guard, key)
+            lock = contextlib.nullcontext() if guard is None else locks.attempt(guard, key)
             if lock is None:
                 yield item, "another process is at it"
                 continue

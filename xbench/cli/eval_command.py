@@ -83,9 +83,7 @@ def command(
     from .progress import make_reporter, telling
 
     check_out(out)
-    if executor == "local":  # elsewhere, the executor knows what is there
-        _check_device(device)
-    where = make_executor(executor, workers)
+    where = make_executor(executor, workers, device)
     if offline:
         places = {"data": data, "cache": cache, "plugins": plugins, "trust_remote_code": trust_remote_code}
         _check_here(plan, registry, settings, command_line("prefetch", {**asked, **places}))
@@ -122,19 +120,6 @@ def _check_here(plan: Plan, registry: Registry, settings: Settings, fetch_all: s
             f"--offline: not here: {', '.join(missing)}; on a machine with network: {fetch_all} "
             "(HF_HUB_OFFLINE=1 instead of --offline does what can be done without)"
         )
-
-
-def _check_device(device: str) -> None:
-    """Say at once that a device is not there; ``auto`` and ``cpu`` need no look, and so no torch.
-
-    Raises:
-        UserError: It is not there.
-    """
-    if device in ("auto", "cpu"):
-        return
-    from ..training.device import choose_device
-
-    choose_device(device)
 
 
 def _publish(plan: Plan, registry: Registry, settings: Settings, files: RecordFiles) -> bool:

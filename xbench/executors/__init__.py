@@ -17,7 +17,7 @@ from .schedule import Schedule
 from .turn import Job
 
 EXECUTORS: Mapping[str, str] = {"local": "local", "ray": "ray"}
-"""By name, the module beside this one that holds ``make_executor(workers)``; it is imported when it is asked for."""
+"""By name, the module beside this one that holds ``make_executor(workers, device)``; imported when it is asked for."""
 
 
 class Executor(ABC):
@@ -34,15 +34,16 @@ class Executor(ABC):
         """
 
 
-def make_executor(name: str, workers: int = 0) -> Executor:
+def make_executor(name: str, workers: int = 0, device: str = "auto") -> Executor:
     """An executor by its name.
 
     Args:
         name: One of `EXECUTORS`.
         workers: Turns that are done at the same time, at most; 0 takes what the machine or the cluster has.
+        device: That turns are to be done on.
 
     Raises:
-        UserError: It is not there, or a launcher has started this process.
+        UserError: It is not there, or has no such device, or a launcher has started this process.
     """
     if launched().size > 1 and (name != "local" or workers > 1):
         raise UserError(
@@ -58,5 +59,5 @@ def make_executor(name: str, workers: int = 0) -> Executor:
         if error.name != address:
             raise
         raise UserError(f"--executor {name} is not in this version of xbench: use --executor local") from None
-    made: Executor = module.make_executor(workers)
+    made: Executor = module.make_executor(workers, device)
     return made

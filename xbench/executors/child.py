@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from ..progress import Reporter
+from .schedule import Schedule
 from .turn import Job, do_turn
 
 READY, HEARD, DONE, CRASHED = "ready", "heard", "done", "crashed"
@@ -73,6 +74,20 @@ class SentReporter(Reporter):
         if self._kept:
             self._send((HEARD, self._kept))
             self._kept, self._sent = [], time.monotonic()
+
+
+def relay(heard: Iterable[Heard], schedule: Schedule, reporter: Reporter) -> None:
+    """Let a parent's reporter hear what another process's has heard.
+
+    Args:
+        heard: In order.
+        schedule: Learns which stages stand: what goes on from one need not wait for its cells.
+        reporter: Hears it.
+    """
+    for name, values, named in heard:
+        if name == "stage_done":
+            schedule.stands(values[0].id)
+        getattr(reporter, name)(*values, **named)
 
 
 def main(channel: Connection, job: Job, share: Share) -> None:

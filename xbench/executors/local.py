@@ -68,6 +68,14 @@ def usable_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_executor(workers: int = 0) -> Executor:
-    """See `Executor`."""
+def make_executor(workers: int, device: str) -> Executor:
+    """See `Executor`.
+
+    Raises:
+        UserError: This machine has no such device; ``auto`` and ``cpu`` need no look, and so no torch.
+    """
+    if device not in ("auto", "cpu"):
+        from ..training.device import choose_device
+
+        choose_device(device)
     return LocalExecutor(workers)

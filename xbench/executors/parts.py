@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..plan import Cell, Plan, Stage
+from ..plan import Cell, Plan, Stage, chain_of
 from ..work import Turn
 
 
@@ -33,9 +33,5 @@ class Parts:
             cells = [self._reader[turn.stage.id]]
         stages: dict[str, Stage] = {}
         for start in dict.fromkeys(cell.stage for cell in cells):
-            chain, stage = list[Stage](), start
-            while stage is not None:
-                chain.append(self._stages[stage])
-                stage = chain[-1].parent
-            stages.update((one.id, one) for one in reversed(chain))
+            stages.update((one.id, one) for one in chain_of(start, self._stages))
         return Plan(tuple(stages.values()), tuple(cells))

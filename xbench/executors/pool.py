@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
-from ..work import Turn, Work, found_record
+from ..work import Turn, Work
 from . import child
 from .child import Share
 from .patience import Patience
 from .schedule import Schedule
-from .turn import Job, TurnResult
+from .turn import Job, TurnResult, given_up
 
 TRIES = 2
 """How often a turn is begun whose child dies."""
@@ -63,7 +62,7 @@ class Pool:
     job: Job
     shares: Sequence[Share]
     _children: dict[int, _Child] = field(default_factory=dict)
-    _deaths: Counter[Any] = field(default_factory=Counter)
+    _deaths: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
         """Do all turns."""
@@ -125,7 +124,7 @@ class Pool:
                 results += self._ended(one)
                 continue
             if kind == child.HEARD:
-                self._hear(what)
+                child.relay(what, self.schedule, self.work.reporter)
             elif kind == child.CRASHED:
                 one.crash = what
             elif kind == child.DONE:
@@ -135,33 +134,21 @@ class Pool:
                 results.append(what)
         return results
 
-    def _hear(self, told: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
-        for name, values, named in told:
-            if name == "stage_done":  # what goes on from it need not wait for its cells
-                self.schedule.stands(values[0].id)
-            getattr(self.work.reporter, name)(*values, **named)
-
     def _ended(self, one: _Child) -> list[TurnResult]:
         """A child is gone: its turn comes again, once."""
         one.process.join()
         if one.turn is None:
             return []
-        turn, first = one.turn, next((cell for group in one.turn.groups for cell in group), None)
-        label = f"stage {turn.stage.label}" if turn.stage is not None else first.label if first is not None else ""
-        reason = f"its process {_how(one.process.exitcode)}"
-        owner = turn.stage.id if turn.stage is not None else first
+        turn, reason = one.turn, f"its process {_how(one.process.exitcode)}"
+        owner = turn.label if turn.stage is None else turn.stage.id
         self._deaths[owner] += 1
         if self._deaths[owner] < TRIES:
-            self.work.reporter.note(f"{one.crash}{label}: {reason}: it is done once more")
+            self.work.reporter.note(f"{one.crash}{turn.label}: {reason}: it is done once more")
             self.schedule.give_back(turn)
             return []
         reason = f"{reason}, {TRIES} times"
-        self.work.reporter.failed(label, reason, one.crash)
-        cells = {cell: key for group in turn.groups for cell, key in group.items()}
-        records = {cell: record for cell, key in cells.items() if (record := found_record(cell, key, self.work))}
-        reasons = {cell: reason for cell in cells if cell not in records}
-        stands = self.schedule.stood(turn) or turn.stage is None
-        result = TurnResult(records, reasons, stands, "" if stands else reason)
+        self.work.reporter.failed(turn.label, reason, one.crash)
+        result = given_up(self.work, turn, reason)
         self.schedule.finish(turn, result)
         return [result]
 

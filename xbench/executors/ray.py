@@ -24,8 +24,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from .. import stopping
 from ..errors import UserError
 from ..files import write_atomic
-from ..work import Turn, Work, found_record, stage_stands
+from ..work import Turn, Work
 from . import Executor
+from .child import Heard, relay
 from .cluster import Node, Share, alive, connect, share_of
 from .effort import effort
 from .events import Letterbox, Told
@@ -33,7 +34,7 @@ from .node import Errand, Shared, Unfit, do_errand, look, versions
 from .parts import Parts
 from .patience import Patience
 from .schedule import Schedule
-from .turn import Job, TurnResult
+from .turn import Job, TurnResult, given_up
 
 TASK = "xbench "
 """Begins the names of tasks, as `ray list tasks` and the nodes' processes show them."""
@@ -66,13 +67,6 @@ class _Running:
     number: int
     tries: int = 1
     node: str = ""
-
-    @property
-    def label(self) -> str:
-        """For people."""
-        if self.turn.stage is not None:
-            return f"stage {self.turn.stage.label}"
-        return next(iter(self.turn.groups[0])).label
 
 
 class RayExecutor(Executor):
@@ -171,7 +165,7 @@ class _Run:
         errand = Errand(running.number, job, running.turn, told, keys, self._share.cpus, self._shared)
         # With a GPU Ray ends the process after the task, as is its default: another task may be given another GPU.
         task = ray.remote(do_errand).options(
-            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_retries=0, name=f"{TASK}{running.label}"
+            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_retries=0, name=f"{TASK}{running.turn.label}"
         )
         self._running[task.remote(errand, self._letterbox)] = running
 
@@ -197,17 +191,18 @@ class _Run:
 
     def _hear(self, told: Told) -> None:
         """Let the driver's reporter hear what a node's has heard."""
-        reporter, node = self._work.reporter, self._name(told.node)
         if not told.events:
             for running in self._running.values():
                 if running.number == told.number:
                     running.node = told.node
-        for name, values, named in told.events:
-            if name == "stage_done":
-                self._schedule.stands(values[0].id)
-            if name == "failed" and len(values) > 2 and values[2]:
-                values = (*values[:2], f"on node {node}:\n{values[2]}")
-            getattr(reporter, name)(*values, **named)
+        relay((self._named(one, told.node) for one in told.events), self._schedule, self._work.reporter)
+
+    def _named(self, heard: Heard, node: str) -> Heard:
+        """A bug's traceback says where it happened."""
+        name, values, named = heard
+        if name == "failed" and len(values) > 2 and values[2]:
+            return name, (*values[:2], f"on node {self._name(node)}:\n{values[2]}"), named
+        return heard
 
     def _name(self, node: str) -> str:
         return self._names.get(node, node[:6])
@@ -217,21 +212,12 @@ class _Run:
         where = f" on {self._name(running.node)}" if running.node else ""
         why = " ".join(str(error).split()).partition(". ")[0][:200]
         if running.tries < TRIES:
-            self._work.reporter.note(f"{running.label}: lost{where} ({why}); it is done again")
+            self._work.reporter.note(f"{running.turn.label}: lost{where} ({why}); it is done again")
             self._submit(replace(running, tries=running.tries + 1, node=""))
             return
         reason = f"lost {TRIES} times with the process or the node that did it, at last{where} ({why})"
-        self._work.reporter.failed(running.label, reason)
-        self._schedule.finish(running.turn, self._left_of(running.turn, reason))
-
-    def _left_of(self, turn: Turn, reason: str) -> TurnResult:
-        """What came of a turn that no node has brought to its end."""
-        work, stage = self._work, turn.stage
-        if stage is not None and stage_stands(stage, turn.candidates, work) is None:
-            return TurnResult(stands=False, broken=reason)
-        cells = {cell: found_record(cell, key, work) for group in turn.groups for cell, key in group.items()}
-        records = {cell: record for cell, record in cells.items() if record is not None}
-        return TurnResult(records, {cell: reason for cell in cells if cell not in records})
+        self._work.reporter.failed(running.turn.label, reason)
+        self._schedule.finish(running.turn, given_up(self._work, running.turn, reason))
 
     def _stop(self) -> None:
         """End all turns: first they may tidy up, then their processes are ended."""
@@ -290,8 +276,8 @@ def _check(nodes: list[Node], shared: Shared) -> None:
             raise UserError(f"node {node.name} of the Ray cluster {problem}")
 
 
-def make_executor(workers: int = 0) -> Executor:
-    """Join the cluster; see `Executor`.
+def make_executor(workers: int, device: str) -> Executor:
+    """Join the cluster, whose nodes have the devices; see `Executor`.
 
     Raises:
         UserError: There is none.

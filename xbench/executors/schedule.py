@@ -78,10 +78,8 @@ class Schedule:
         jobs = []
         for name, turn in turns.items():
             training, reading = effort(turn)
-            after = (
-                of_stage.get(turn.stage.parent) if turn.stage is not None and turn.stage.parent is not None else None
-            )
-            jobs.append(Load(name, training + reading, after, training))
+            parent = turn.stage.parent if turn.stage is not None else None
+            jobs.append(Load(name, training + reading, of_stage.get(parent or ""), training))
         self._waiting = [turns[job.name] for job in longest_first(jobs)]
 
     def stood(self, turn: Turn) -> bool:

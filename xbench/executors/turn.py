@@ -125,6 +125,21 @@ def do_turn(work: Work, turn: Turn, told: bool = False) -> TurnResult:
     return TurnResult(done.records, done.reasons, left=Turn(stage, left), waits_for=waits_for)
 
 
+def given_up(work: Work, turn: Turn, reason: str) -> TurnResult:
+    """What came of a turn that nobody has brought to its end, and nobody will: what stands is found, the rest failed.
+
+    Args:
+        work: Everything prepared.
+        turn: What was to be done.
+        reason: Why it was not.
+    """
+    if turn.stage is not None and stage_stands(turn.stage, turn.candidates, work) is None:
+        return TurnResult(stands=False, broken=reason)
+    cells = {cell: found_record(cell, key, work) for group in turn.groups for cell, key in group.items()}
+    records = {cell: record for cell, record in cells.items() if record is not None}
+    return TurnResult(records, {cell: reason for cell in cells if cell not in records})
+
+
 def _ensure_stage(stage: Stage, candidates: int, work: Work, told: bool) -> bool:
     """Train a stage unless it is there with its candidates, or another process trains it: then it is not, for now."""
     found = stage_stands(stage, candidates, work)
