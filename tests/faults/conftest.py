@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import readme_plugin, write_rows
 
 from .log import Recovered, write_down
 
@@ -30,3 +33,18 @@ def pytest_runtest_makereport(
     if report.when == "call" and report.passed and item.path.stem != "test_kills":
         write_down(Recovered(f"{item.path.stem}: {item.name.removeprefix('test_').replace('_', ' ')}", None))
     return report
+
+
+@pytest.fixture(scope="module")
+def make_project(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a project's folder, by its name: a plugin, so many rows to train on, and a tiny model."""
+
+    def make(name: str, train_rows: int = 120) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "my_task.py").write_text(readme_plugin("my-pairs"), encoding="utf-8")
+        write_rows(folder, "train", train_rows)
+        write_rows(folder, "test", 36)
+        (folder / "model").symlink_to(tiny("bert"))
+        return folder
+
+    return make

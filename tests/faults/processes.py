@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,3 +161,13 @@ def weights(folder: Path) -> dict[str, str]:
 def temporaries(folder: Path) -> list[Path]:
     """What was begun under a hidden name in the cache or among the results, and never got its own."""
     return sorted(path for name in ("cache", "leaderboard") for path in (folder / name).rglob(".*"))
+
+
+def begun(said: str) -> list[str]:
+    """The stages that a process has begun to train, by their labels."""
+    return re.findall(r"^train (.*): \d+ examples", said, re.MULTILINE)
+
+
+def trained(said: str) -> list[str]:
+    """The stages that a process has trained, by their labels."""
+    return re.findall(r"^trained (.*) in [\d.]+ s$", said, re.MULTILINE)

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import readme_plugin, write_rows
-
-from .processes import Ended, essentials, run, start, temporaries, wait_until, weights
+from .processes import Ended, begun, essentials, run, start, temporaries, trained, wait_until, weights
 from .ray_cluster import SMALL, cluster_of, destroy, doing, wait_idle
 
 ASKED = (
@@ -22,7 +20,7 @@ ASKED = (
     "--train", "none", "--train", "my-pairs-en:my-pairs-de", "--train", "my-pairs-de", "--set", "recipe.epochs=10",
 )  # fmt: skip
 ON_RAY = ("--executor", "ray")
-STAGES = 3
+STAGES, TRAIN_ROWS = 3, 240
 
 
 @pytest.fixture(scope="module")
@@ -33,38 +31,13 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def make_project(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes a project's folder: a plugin, its rows, and a tiny model."""
-
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        (folder / "my_task.py").write_text(readme_plugin("my-pairs"), encoding="utf-8")
-        write_rows(folder, "train", 240)
-        write_rows(folder, "test", 36)
-        (folder / "model").symlink_to(tiny("bert"))
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def alone(make_project: Callable[[str], Path]) -> Path:
+def alone(make_project: Callable[..., Path]) -> Path:
     """What the local executor makes on one thread."""
-    folder = make_project("alone")
+    folder = make_project("alone", TRAIN_ROWS)
     ended = run(folder, *ASKED)
     assert ended.status == 0, ended.stderr
     assert len(trained(ended.stderr)) == STAGES
     return folder
-
-
-def begun(said: str) -> list[str]:
-    """The stages that were begun, by their labels."""
-    return re.findall(r"^train (.*): \d+ examples", said, re.MULTILINE)
-
-
-def trained(said: str) -> list[str]:
-    """The stages that were trained, by their labels."""
-    return re.findall(r"^trained (.*) in [\d.]+ s$", said, re.MULTILINE)
 
 
 def failed(said: str) -> list[str]:
@@ -89,9 +62,9 @@ def check_whole(folder: Path, alone: Path, ended: Ended) -> None:
 
 
 def test_a_cluster_gives_what_one_process_gives(
-    cluster: Any, make_project: Callable[[str], Path], alone: Path
+    cluster: Any, make_project: Callable[..., Path], alone: Path
 ) -> None:  # fmt: skip
-    folder = make_project("whole")
+    folder = make_project("whole", TRAIN_ROWS)
     ended = run(folder, *ASKED, *ON_RAY, RAY_ADDRESS=cluster.address)
     check_whole(folder, alone, ended)
     assert Counter(begun(ended.stderr)) == Counter(trained(ended.stderr)) == Counter(set(trained(ended.stderr)))
@@ -102,9 +75,9 @@ def test_a_cluster_gives_what_one_process_gives(
 
 
 def test_a_node_that_is_lost_costs_its_turn_only(
-    cluster: Any, make_project: Callable[[str], Path], alone: Path
+    cluster: Any, make_project: Callable[..., Path], alone: Path
 ) -> None:  # fmt: skip
-    folder = make_project("lost")
+    folder = make_project("lost", TRAIN_ROWS)
     running = start(folder, *ASKED, *ON_RAY, RAY_ADDRESS=cluster.address)
     found: list[tuple[Any, str]] = []
 
@@ -131,9 +104,9 @@ def test_a_node_that_is_lost_costs_its_turn_only(
 
 @pytest.mark.parametrize("by", [pytest.param(signal.SIGINT, marks=pytest.mark.more), signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_going_on(
-    by: signal.Signals, cluster: Any, make_project: Callable[[str], Path], alone: Path
+    by: signal.Signals, cluster: Any, make_project: Callable[..., Path], alone: Path
 ) -> None:  # fmt: skip
-    folder = make_project(by.name)
+    folder = make_project(by.name, TRAIN_ROWS)
     running = start(folder, *ASKED, *ON_RAY, RAY_ADDRESS=cluster.address)
     wait_until(running, lambda: begun(running.said()))
     stopped = running.end(by)
@@ -148,10 +121,10 @@ def test_a_run_that_is_stopped_leaves_nothing_going_on(
 
 @pytest.mark.more
 def test_a_stage_that_fails_by_itself_is_not_done_again(
-    cluster: Any, make_project: Callable[[str], Path]
+    cluster: Any, make_project: Callable[..., Path]
 ) -> None:  # fmt: skip
     asked = (*ASKED, "--set", "recipe.lr=1e30")
-    here, there = make_project("fails-here"), make_project("fails-there")
+    here, there = make_project("fails-here", TRAIN_ROWS), make_project("fails-there", TRAIN_ROWS)
     local = run(here, *asked)
     ended = run(there, *asked, *ON_RAY, RAY_ADDRESS=cluster.address)
     assert ended.status == local.status == 1
@@ -171,9 +144,9 @@ def test_a_stage_that_fails_by_itself_is_not_done_again(
     ],
 )
 def test_without_a_cluster_one_line_says_so(
-    address: str, reason: str, make_project: Callable[[str], Path]
+    address: str, reason: str, make_project: Callable[..., Path]
 ) -> None:  # fmt: skip
-    folder = make_project("none")
+    folder = make_project("none", TRAIN_ROWS)
     ended = run(folder, *ASKED, *ON_RAY, RAY_ADDRESS=address)
     assert ended.status == 2
     assert ended.stdout == ""

@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import readme_plugin, write_rows
-
-from .processes import ROOT, Ended, Running, essentials, run, start, temporaries, wait_until, weights
+from .processes import ROOT, Ended, Running, begun, essentials, run, start, temporaries, trained, wait_until, weights
 
 EVAL = (
     "eval", "--plugin", "my_task.py", "--model", "./model", "--tasks", "my-pairs", "--seeds", "0,1", "--json",
@@ -25,22 +23,7 @@ STAGES, CELLS = 6, 14  # a frozen encoder has no seeds
 
 
 @pytest.fixture(scope="module")
-def make_project(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes a project's folder: a plugin, its rows, and a tiny model."""
-
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        (folder / "my_task.py").write_text(readme_plugin("my-pairs"), encoding="utf-8")
-        write_rows(folder, "train", 120)
-        write_rows(folder, "test", 36)
-        (folder / "model").symlink_to(tiny("bert"))
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def alone(make_project: Callable[[str], Path]) -> Path:
+def alone(make_project: Callable[..., Path]) -> Path:
     """What one process makes, with nobody beside it."""
     folder = make_project("alone")
     ended = run(folder, *EVAL)
@@ -48,11 +31,6 @@ def alone(make_project: Callable[[str], Path]) -> Path:
     assert len(trained(ended.stderr)) == STAGES
     assert len(json.loads(ended.stdout)) == CELLS
     return folder
-
-
-def trained(said: str) -> list[str]:
-    """The stages that a process has trained, by their labels."""
-    return re.findall(r"^trained (.*) in [\d.]+ s$", said, re.MULTILINE)
 
 
 def scored(said: str) -> list[str]:
@@ -77,7 +55,7 @@ def check_whole(folder: Path, alone: Path, ended: list[Ended]) -> None:
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.more)])
 def test_processes_share_the_work_and_do_nothing_twice(
-    count: int, make_project: Callable[[str], Path], alone: Path
+    count: int, make_project: Callable[..., Path], alone: Path
 ) -> None:
     folder = make_project(f"together-{count}")
     running = [start(folder, *EVAL) for _ in range(count)]
@@ -94,7 +72,7 @@ def test_processes_share_the_work_and_do_nothing_twice(
         assert all(trained(one.stderr) or scored(one.stderr) for one in ended)
 
 
-def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Callable[[str], Path], alone: Path) -> None:
+def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Callable[..., Path], alone: Path) -> None:
     folder = make_project("killed")
     running = [start(folder, *EVAL) for _ in range(2)]
     victim, other = running
@@ -104,8 +82,7 @@ def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Call
     assert left.status == -signal.SIGKILL
     ended = other.ended()
     assert ended.status == 0, ended.stderr
-    begun = re.findall(r"^train (.*): \d+ examples", left.stderr, re.MULTILINE)
-    assert begun[-1] not in trained(left.stderr)  # it fell in the middle of this one
+    assert begun(left.stderr)[-1] not in trained(left.stderr)  # it fell in the middle of this one
     by_both = Counter(trained(left.stderr) + trained(ended.stderr))
     assert set(by_both.values()) == {1}
     assert len(by_both) == STAGES
@@ -120,8 +97,7 @@ def test_one_that_is_killed_with_a_stage_in_hand_stops_nobody(make_project: Call
 def in_a_stage(running: Running) -> bool:
     """Whether a process is training."""
     said = running.said()
-    begun = re.findall(r"^train (.*): \d+ examples", said, re.MULTILINE)
-    return bool(begun) and begun[-1] not in trained(said)
+    return bool(begun(said)) and begun(said)[-1] not in trained(said)
 
 
 def stopped_in_a_stage(running: Running) -> bool:
@@ -136,7 +112,7 @@ def stopped_in_a_stage(running: Running) -> bool:
     return False
 
 
-def test_children_of_one_process_do_the_same_as_it_alone(make_project: Callable[[str], Path], alone: Path) -> None:
+def test_children_of_one_process_do_the_same_as_it_alone(make_project: Callable[..., Path], alone: Path) -> None:
     folder = make_project("children")
     ended = run(folder, *EVAL, "--workers", "2")
     check_whole(folder, alone, [ended])
@@ -159,7 +135,7 @@ def children_of(process: int) -> list[int]:
 
 
 @pytest.mark.more
-def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Callable[[str], Path], alone: Path) -> None:
+def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Callable[..., Path], alone: Path) -> None:
     folder = make_project("child-killed")
     running = start(folder, *EVAL, "--workers", "2")
     wait_until(running, lambda: "train ./model" in running.said() and children_of(running.process.pid))
@@ -170,7 +146,7 @@ def test_the_turn_of_a_child_that_dies_is_done_by_another_one(make_project: Call
 
 
 @pytest.mark.more
-def test_children_end_with_their_parent(make_project: Callable[[str], Path], alone: Path) -> None:
+def test_children_end_with_their_parent(make_project: Callable[..., Path], alone: Path) -> None:
     folder = make_project("parent-killed")
     running = start(folder, *EVAL, "--workers", "2")
     wait_until(running, lambda: "train ./model" in running.said())
@@ -201,7 +177,7 @@ def xbench_heads():
 
 
 @pytest.mark.more
-def test_what_kills_its_process_twice_fails_alone(make_project: Callable[[str], Path]) -> None:
+def test_what_kills_its_process_twice_fails_alone(make_project: Callable[..., Path]) -> None:
     folder = make_project("deadly")
     (folder / "deadly.py").write_text(DEADLY, encoding="utf-8")
     ended = run(
