@@ -72,6 +72,15 @@ class Page:
             time.sleep(0.02)
         return found
 
+    def media(self, **features: str) -> None:
+        """Have the browser say that its reader wants this, such as ``prefers_color_scheme="dark"``; or nothing more."""
+        named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})
+        if "prefers_color_scheme" in features:
+            self.wait(
+                "return document.documentElement.dataset.theme === arguments[0]", features["prefers_color_scheme"]
+            )
+
     def find(self, css: str) -> WebElement:
         """The first element."""
         return self.chrome.find_element(By.CSS_SELECTOR, css)

@@ -13,14 +13,6 @@ from .conftest import OpenPage
 from .payloads import Payload, make_payload
 
 
-def media(page: Page, **features: str) -> None:
-    """Have the browser say that its reader wants this."""
-    named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
-    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})
-    if "prefers_color_scheme" in features:
-        page.wait("return document.documentElement.dataset.theme === arguments[0]", features["prefers_color_scheme"])
-
-
 def luminance(colour: str) -> float:
     """A colour's relative luminance (WCAG 2.2), from ``rgb(...)``."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
@@ -83,9 +75,9 @@ def test_the_theme_follows_the_reader_until_chosen(page: Page) -> None:
         return str(page.run("return getComputedStyle(document.body).backgroundColor"))
 
     try:
-        media(page, prefers_color_scheme="dark")
+        page.media(prefers_color_scheme="dark")
         assert luminance(paper()) < 0.05
-        media(page, prefers_color_scheme="light")
+        page.media(prefers_color_scheme="light")
         assert luminance(paper()) > 0.9
         page.chart("heat")
         light = page.run("return document.getElementById('heat').data[0].colorscale[0][1]")
@@ -98,14 +90,14 @@ def test_the_theme_follows_the_reader_until_chosen(page: Page) -> None:
         assert luminance(paper()) < 0.05
     finally:
         page.run("localStorage.clear()")
-        media(page)
+        page.media()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_texts_are_legible(page: Page, theme: str) -> None:
     """WCAG's AA: 4.5 to 1, on the page and on the strongest cell of the heat map."""
     try:
-        media(page, prefers_color_scheme=theme)
+        page.media(prefers_color_scheme=theme)
         page.chart("heat")
         paper = page.run("return getComputedStyle(document.body).backgroundColor")
         for css in ("body", ".small", "caption", "#shown", "a[data-jump]", "summary", "figcaption"):
@@ -121,7 +113,7 @@ def test_texts_are_legible(page: Page, theme: str) -> None:
         ink = page.run("return getComputedStyle(document.body).color")
         assert min(contrast(ink, end) for end in ends) >= 4.5
     finally:
-        media(page)
+        page.media()
 
 
 def test_a_narrow_screen_needs_no_sideways_scrolling(open_page: OpenPage) -> None:
@@ -205,3 +197,14 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page) -> No
     for name in ("theme", "task", "model", "language", "source", "regime", "transfer", "q", "open"):
         assert name in names
     assert all(style != "none" and width != "0px" for _, style, width in reached)
+
+
+def test_what_gets_the_focus_is_not_behind_the_columns_titles(page: Page) -> None:
+    """WCAG 2.2's 2.4.11: going back up a table, a row comes into view below the titles that stay."""
+    opened = page.find("#table button.open")
+    page.run("scrollBy(0, arguments[0].getBoundingClientRect().y - 5)", opened)
+    page.run("arguments[0].focus()", opened)
+    assert page.run(
+        "const box = arguments[0].getBoundingClientRect();"
+        "return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === arguments[0]", opened
+    )  # fmt: skip
