@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from xbench.executors.order import Load, Run, least_seconds, longest_first, remaining, simulate
-from xbench.plan import Cell, Plan, Request, Stage, make_plan
+from xbench.plan import Cell, Plan, Request, Stage
+from xbench.planner import make_plan
 from xbench.registry import Registry, load_registry
 from xbench.store import read_records
 

@@ -25,7 +25,8 @@ from xbench.data.rows import prepare
 from xbench.execute import execute
 from xbench.models.encoder import load_tokenizer
 from xbench.models.resolve import resolve_model
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.progress import Reporter
 from xbench.provenance import peak_memory
 from xbench.registry import Plugin, Registry, load_registry

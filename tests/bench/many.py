@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import load_registry
 from xbench.settings import Settings
 

@@ -15,7 +15,8 @@ from tests.bench.many import Place
 from tests.tiny import tiny_model
 from xbench.files import json_bytes
 from xbench.keys import content_key
-from xbench.plan import Cell, make_plan
+from xbench.plan import Cell
+from xbench.planner import make_plan
 from xbench.progress import Reporter
 from xbench.provenance import environment
 from xbench.registry import load_registry

@@ -8,7 +8,8 @@ import pytest
 
 from xbench.cli import progress
 from xbench.cli.progress import PlainReporter, RichReporter, telling
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.registry import load_registry
 from xbench.stopping import Interrupted
 

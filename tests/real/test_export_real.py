@@ -16,7 +16,8 @@ from xbench.export.chosen import choose_stage
 from xbench.export.loaded import load_stage
 from xbench.export.write import write_stage
 from xbench.models.resolve import LocalModel
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.store import Store

@@ -15,7 +15,8 @@ from xbench.executors.cluster import Node, Share, share_of
 from xbench.executors.events import Lines
 from xbench.executors.node import Shared, versions
 from xbench.executors.parts import Parts
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.progress import Reporter
 from xbench.registry import Registry
 from xbench.settings import Settings

@@ -15,7 +15,8 @@ from tests.fragile import SAME_OUTPUT, TOO_FAST, write_fragile
 from tests.tiny import Bench, TinyRun, tiny_rows
 from xbench.estimate.forecast import forecast
 from xbench.execute import Outcome
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.recipe import build_recipe
 from xbench.record_check import RecordCheck
 from xbench.record_form import record_errors

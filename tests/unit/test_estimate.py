@@ -23,7 +23,8 @@ from xbench.estimate.forecast import SAMPLE, Forecast, forecast
 from xbench.estimate.past import Past, Spread, past_errors
 from xbench.heads.blocks import HeadModule
 from xbench.models.encoder import table_size
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.registry import Registry, load_registry
 from xbench.settings import Settings
 from xbench.store import read_signed, sign

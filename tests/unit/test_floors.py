@@ -26,7 +26,8 @@ from xbench.leaderboard.layout import grids
 from xbench.leaderboard.orders import orders
 from xbench.leaderboard.publish import build
 from xbench.leaderboard.table import build_tables
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.progress import Reporter
 from xbench.registry import Plugin, Registry, load_registry
 from xbench.settings import Settings

@@ -18,7 +18,8 @@ from xbench.leaderboard.layout import cell_text, column_title, grids, limit_text
 from xbench.leaderboard.orders import orders
 from xbench.leaderboard.publish import MARKER, build, differing, load_records
 from xbench.leaderboard.table import Order, ScoreStyle, Table, TableCell, build_tables
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.registry import Plugin, Registry, load_registry
 from xbench.tasks import load_task
 

@@ -18,13 +18,15 @@ from transformers import AutoModel
 from tests.strangers import altered, load
 from tests.tiny import Bench, tiny_model
 from xbench.cli import main
+from xbench.compatibility import task_recipe
 from xbench.errors import UserError
 from xbench.estimate.forecast import forecast
 from xbench.leaderboard.orders import orders
 from xbench.leaderboard.table import build_tables
 from xbench.merge import find_files, merge
 from xbench.models.adapters import CONFIG, WEIGHTS
-from xbench.plan import Request, make_plan, task_recipe
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.recipe import ADAPTER
 from xbench.registry import Registry, load_registry
 from xbench.settings import Settings

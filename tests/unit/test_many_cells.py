@@ -22,7 +22,8 @@ from tests.records import record
 from xbench.cli.dry_run import print_plan
 from xbench.files import write_json
 from xbench.keys import file_sha256
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.record_files import Checked, RecordFiles, sign
 from xbench.registry import Registry
 from xbench.settings import Settings

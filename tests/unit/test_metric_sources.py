@@ -12,7 +12,8 @@ import pytest
 from tests.plans import forget_plugin_files
 from xbench.errors import UserError
 from xbench.measures import Access
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import Plugin, Registry, load_registry
 
 SOURCE = """

@@ -12,7 +12,8 @@ import pytest
 
 from tests.tiny import Bench
 from xbench.errors import UserError
-from xbench.plan import Cell, Plan, Request, make_plan
+from xbench.plan import Cell, Plan, Request
+from xbench.planner import make_plan
 from xbench.registry import Registry
 
 TABLE_II = Request(models=("m",), tasks=("mrc",))

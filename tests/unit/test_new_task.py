@@ -23,7 +23,8 @@ from xbench.cli import new_task_command
 from xbench.data.rows import prepare
 from xbench.errors import UserError
 from xbench.files import new_folder
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import Registry, load_registry
 from xbench.scaffold import write
 from xbench.scaffold.literals import python_text, python_tuple, toml_list, toml_text

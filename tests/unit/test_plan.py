@@ -15,7 +15,8 @@ import pytest
 
 from tests.plans import TABLE_I, TASK, ask, made_up, own
 from xbench.keys import canonical
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.registry import Registry
 
 WATCHED: list[str] | None = None
@@ -104,7 +105,8 @@ def test_models_and_seeds_multiply(models: int, seeds: int, registry: Registry) 
 
 LARGE = """
 import json, sys
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import load_registry
 
 registry = load_registry()
@@ -207,7 +209,7 @@ def test_planning_opens_no_file(registry: Registry, monkeypatch: pytest.MonkeyPa
 def test_a_plan_is_the_same_in_every_process(registry: Registry) -> None:
     """Sets are ordered by a hash that Python salts anew in each process."""
     code = (
-        "from xbench.keys import canonical; from xbench.plan import Request, make_plan\n"
+        "from xbench.keys import canonical; from xbench.plan import Request; from xbench.planner import make_plan\n"
         "from xbench.registry import load_registry\n"
         "request = Request(('m', 'n'), ('paper', 'mini'), seeds=(0, 1))\n"
         "print(canonical(make_plan(request, load_registry()).as_json()), end='')"

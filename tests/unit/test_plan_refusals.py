@@ -9,7 +9,8 @@ import pytest
 
 from tests.plans import TASK, ask, made_up, own
 from xbench.errors import UserError
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import Plugin, Registry
 from xbench.tasks import load_task
 from xbench.types import Split

@@ -18,7 +18,8 @@ from tests.tiny import WORDS, tiny_model
 from xbench.cli import group
 from xbench.cli.request import command_line
 from xbench.errors import UserError
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.prefetch import needs
 from xbench.registry import load_registry
 

@@ -13,7 +13,8 @@ import pytest
 from tests.tiny import HIDDEN, WORDS, Bench, tiny_rows
 from xbench.errors import UserError
 from xbench.measures import FigureContext
-from xbench.plan import Cell, Request, make_plan
+from xbench.plan import Cell, Request
+from xbench.planner import make_plan
 from xbench.registry import load_registry
 from xbench.settings import Settings
 from xbench.store import Store

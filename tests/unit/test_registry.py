@@ -12,7 +12,8 @@ import pytest
 
 from tests.plans import forget_plugin_files
 from xbench.errors import UserError
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.registry import Registry, load_registry, owners_of
 from xbench.types import Hub
 

@@ -15,7 +15,8 @@ from xbench.executors import make_executor
 from xbench.executors.effort import Effort
 from xbench.executors.schedule import Schedule
 from xbench.executors.turn import TurnResult
-from xbench.plan import Cell, Plan, Request, make_plan
+from xbench.plan import Cell, Plan, Request
+from xbench.planner import make_plan
 from xbench.work import Turn
 
 CURRICULA = ("none", "stsb", "korsts", "stsb:korsts", "korsts:stsb", "stsb:korsts:stsb")

@@ -25,7 +25,8 @@ from xbench.execute import Outcome
 from xbench.heads.blocks import HeadModule
 from xbench.identity import ChosenOn, Selection
 from xbench.keys import file_sha256
-from xbench.plan import Request, make_plan
+from xbench.plan import Request
+from xbench.planner import make_plan
 from xbench.record_check import RecordCheck
 from xbench.record_form import record_errors
 from xbench.registry import Registry, load_registry

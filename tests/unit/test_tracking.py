@@ -15,7 +15,8 @@ import pytest
 from tests.tiny import Listener, tiny_model
 from xbench.errors import UserError
 from xbench.execute import Outcome, execute
-from xbench.plan import Plan, Request, make_plan
+from xbench.plan import Plan, Request
+from xbench.planner import make_plan
 from xbench.progress import Reporter, Tee
 from xbench.registry import Registry
 from xbench.settings import Settings

@@ -15,7 +15,8 @@ from ..execute import Outcome, execute
 from ..executors import EXECUTORS, make_executor
 from ..launch import launched, leading
 from ..measures import Access
-from ..plan import Plan, make_plan
+from ..plan import Plan
+from ..planner import make_plan
 from ..record_files import RecordFiles
 from ..registry import Registry, load_registry
 from ..settings import Settings

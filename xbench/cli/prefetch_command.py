@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..measures import Access
-from ..plan import make_plan
+from ..planner import make_plan
 from ..prefetch import Finding, fetch, needs, survey
 from ..settings import Listener
 from .dry_run import size

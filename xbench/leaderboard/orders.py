@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
+from ..compatibility import task_recipe
 from ..curriculum import curriculum_name, parse_curriculum
 from ..errors import UserError
-from ..plan import task_recipe
 from ..registry import Registry
 from ..tasks import OFFICIAL, Task, dataset_and_split
 from ..types import Scalar

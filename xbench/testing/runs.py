@@ -15,7 +15,8 @@ from ..heads.blocks import HeadModule
 from ..models.encoder import load_tokenizer, table_size
 from ..models.resolve import LocalModel, identify
 from ..models.vocabulary import Vocabulary, full_vocabulary
-from ..plan import Cell, Request, Stage, make_plan
+from ..plan import Cell, Request, Stage
+from ..planner import make_plan
 from ..progress import Reporter
 from ..recipe import build_recipe
 from ..registry import Registry

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...curriculum import FROZEN, parse_curriculum
 from ...errors import UserError
-from ...plan import Plan, Request, make_plan
+from ...plan import Plan, Request
+from ...planner import make_plan
 from ...registry import Registry
 from ...tasks import Task, dataset_and_split
 from ..results import NotCheckedError, Problem
