@@ -211,7 +211,7 @@ def circles_table(circle: Circle) -> TextTable:
         "tasks weigh alike. The range is from the mean of the best ranks that the tests leave open to that of the "
         "worst."
     )
-    return TextTable(f"Average rank of {len(rows)}", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
+    return TextTable(f"Average rank of {len(rows)} models", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
 
 
 def is_floor(table: Table) -> bool:
