@@ -149,11 +149,28 @@ def test_a_single_weight_file_needs_no_index(tiny: Callable[..., Path], hub: Sit
     assert is_whole(snapshot, code=False)
 
 
-def test_a_branch_is_asked_for_since_it_may_have_moved(hub: Site, snapshot: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def branch(snapshot: Path) -> Path:
+    """The main branch of ``org/tiny``, as it was when it was fetched."""
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    return snapshot
+
+
+def test_a_branch_is_asked_for_since_it_may_have_moved(hub: Site, branch: Path, source: Path, tmp_path: Path) -> None:
+    publish(hub, source)
+    about = json.dumps({"id": "org/tiny", "sha": COMMIT, "siblings": []}).encode()
+    hub.serve("/api/models/org/tiny/revision/main", about, Content_Type="application/json")
     assert resolve(tmp_path, "org/tiny").revision == COMMIT
-    assert any("/org/tiny" in path for path in hub.asked)
+    assert any("/revision/main" in path for path in hub.asked)
+
+
+def test_a_branch_of_a_hub_that_does_not_tell_is_not_taken_unsaid_and_its_commit_is_named(
+    hub: Site, branch: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"its commit {COMMIT} is here: --model org/tiny@{COMMIT}, or --offline"):
+        resolve(tmp_path, "org/tiny")
+    assert resolve(tmp_path, "org/tiny", offline=True).folder == resolve(tmp_path, MODEL).folder == branch
 
 
 @pytest.fixture
