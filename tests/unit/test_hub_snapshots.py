@@ -220,6 +220,14 @@ def test_code_that_runs_is_part_of_what_the_model_is(with_code: Path, tmp_path: 
     )
 
 
+def test_code_of_another_repository_is_no_code_that_is_here(with_code: Path, tmp_path: Path) -> None:
+    set_json(with_code / "config.json", "auto_map", {"AutoModel": "org/other--modeling_own.Model"})
+    assert resolve(tmp_path, str(with_code), offline=True) == resolve(tmp_path, str(with_code))  # it does not run
+    assert resolve(tmp_path, str(with_code), trust_remote_code=True).parameters
+    with pytest.raises(UserError, match="its code lies in another repository, org/other, for which the hub would be"):
+        resolve(tmp_path, str(with_code), trust_remote_code=True, offline=True)
+
+
 def test_python_files_beside_a_model_that_names_none_do_not_matter(source: Path, tmp_path: Path) -> None:
     before = resolve(tmp_path, str(source), trust_remote_code=True)
     (source / "notes.py").touch()

@@ -62,6 +62,7 @@ def _in_full(dataset: Dataset, registry: Registry, settings: Settings) -> dict[s
         "score_range": list(dataset.score_range or ()),
         "official_metrics": list(dataset.official),
         "translation_of": dataset.translation_of,
+        "not_on_hub": dataset.not_on_hub,
         "splits": [_split(dataset, name, split, registry, settings) for name, split in dataset.splits.items()],
     }
 
@@ -92,7 +93,8 @@ def _split_text(split: Mapping[str, Any]) -> str:
     pin = split["rows_sha256"]
     pinned = pin if pin == UNPINNED else f"sha256 {pin[:12]}"
     where = f"here ({split['from']})" if split["here"] else f"not here\n    {split['why_not']}"
-    return f"{split['split']}: {rows}, {pinned}, {where}"
+    sources = "".join(f"\n    or {source}" for source in split["sources"][1:])
+    return f"{split['split']}: {rows}, {pinned}, {where}\n    from {split['sources'][0]}{sources}"
 
 
 def _source(source: Source) -> str:

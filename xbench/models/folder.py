@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,29 @@ def missing_shards(folder: Path) -> list[str]:
             raise UserError(f"{index} names no weight files; get it again")
         named.update(map(str, shards.values()))
     return sorted(name for name in named if not (folder / name).is_file())
+
+
+def code_names(path: Path) -> Iterator[str]:
+    """What a configuration names of Python code, as transformers takes it: ``module.Class``, or ``repository--...``.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    mapping = read_json(path).get("auto_map")
+    values = list(mapping.values()) if isinstance(mapping, dict) else []
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, tuple)):  # a tokenizer's slow and fast class
+            values.extend(value)
+
+
+def other_repositories(folder: Path) -> list[str]:
+    """The repositories, other than its own, whose code a model names: transformers asks the hub for it."""
+    configs = [path for path in (folder / "config.json", folder / TOKENIZER_CONFIG) if path.is_file()]
+    names = [name.split("--", 1) for path in configs for name in code_names(path)]
+    return sorted({name[0] for name in names if len(name) == 2})
 
 
 def code_files(folder: Path) -> list[str]:

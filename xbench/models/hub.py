@@ -13,7 +13,7 @@ from ..data.blobs import LargeFiles, whole
 from ..data.hub import NOT_CACHED, ask_hub
 from ..errors import UserError
 from ..settings import Settings
-from .folder import TOKENIZER_CONFIG, VOCABULARIES, encoder_folder, missing_shards, read_json
+from .folder import TOKENIZER_CONFIG, VOCABULARIES, code_names, encoder_folder, missing_shards
 from .sentences import missing_parts
 
 if TYPE_CHECKING:
@@ -140,12 +140,4 @@ def is_whole(folder: Path, code: bool) -> bool:
 
 def _modules(path: Path) -> set[str]:
     """The Python files of its own repository that a configuration names."""
-    found: set[str] = set()
-    values = list((read_json(path).get("auto_map") or {}).values())
-    while values:
-        value = values.pop()
-        if isinstance(value, str) and "--" not in value:  # "--" stands behind another repository's name
-            found.add(value.partition(".")[0] + ".py")
-        elif isinstance(value, (list, tuple)):  # a tokenizer's slow and fast class
-            values.extend(value)
-    return found
+    return {name.partition(".")[0] + ".py" for name in code_names(path) if "--" not in name}

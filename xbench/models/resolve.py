@@ -25,6 +25,7 @@ from .folder import (
     encoder_folder,
     missing_shards,
     most_tokens,
+    other_repositories,
 )
 from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
@@ -309,6 +310,12 @@ def identify(
     if not tokenizer:
         raise UserError(f"--model {name}: {folder} has no tokenizer files")
     code = code_files(folder) if settings.trust_remote_code else []
+    others = other_repositories(folder) if settings.trust_remote_code and settings.offline else []
+    if others:
+        raise UserError(
+            f"--model {name}: its code lies in another repository, {others[0]}, for which the hub would be asked; "
+            "make a copy of its folder with that repository's *.py files, and name them without it in the JSON files"
+        )
     tokenizer.update({file: digests.sha256(folder / file) for file in code})
     tokenizer_identity = content_key("tokenizer", tokenizer)
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
