@@ -92,6 +92,18 @@ def test_the_next_run_goes_on_from_what_the_last_one_left(
     assert names(tmp_path) == [SHA256]
 
 
+@pytest.mark.parametrize("whole", [BODY, OTHER], ids=["good", "damaged"])
+def test_a_part_that_is_whole_is_asked_for_only_if_it_is_damaged(
+    hub: HubSite, settings: Settings, tmp_path: Path, whole: bytes
+) -> None:
+    blobs = tmp_path / "hub" / "datasets--org--pairs" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{SHA256}.xbench.part").write_bytes(whole)
+    assert get(settings) == BODY
+    assert ranges(hub) == ([] if whole == BODY else [None])
+    assert names(tmp_path) == [SHA256]
+
+
 def test_an_address_that_holds_no_longer_is_asked_for_again(hub: HubSite, settings: Settings) -> None:
     turns: list[str] = []
     real = hub.site.answers[RESOLVED]
@@ -167,7 +179,7 @@ def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: HubSite, sett
 def test_a_file_that_comes_damaged_from_the_hub_is_no_source(hub: HubSite, settings: Settings, tmp_path: Path) -> None:
     hub.cdn.serve_ranges(BLOB, OTHER, ETag=f'"{SHA256}"')
     assert "comes damaged from the hub" in reason(settings)
-    assert names(tmp_path) == []
+    assert (names(tmp_path), len(hub.cdn.heard)) == ([], 2)
     hub.cdn.serve_ranges(BLOB, BODY, ETag=f'"{SHA256}"')
     assert get(settings) == BODY
 

@@ -53,6 +53,7 @@ class LargeFiles:
             files: As the hub's client lists them before it downloads.
 
         Raises:
+            NotHereError: One comes damaged, twice.
             WriteError: The disk is full, or cannot be written.
         """
         from huggingface_hub import constants
@@ -60,7 +61,7 @@ class LargeFiles:
         for file in files:
             size = file.file_size or 0
             if file.will_download and LARGE <= size <= constants.MAX_HTTP_DOWNLOAD_SIZE:
-                self._fetch_one(file.filename, file.commit_hash)
+                self._fetch_one(file.filename, file.commit_hash, size)
 
     def tidy(self) -> None:
         """Drop the parts of what the hub's client has fetched instead."""
@@ -68,7 +69,7 @@ class LargeFiles:
             if (self._blobs() / sha256).exists():
                 self._part(sha256).drop()
 
-    def _fetch_one(self, name: str, commit: str) -> None:
+    def _fetch_one(self, name: str, commit: str, size: int) -> None:
         sha256, address = self._look(name, commit)
         if sha256 in self._left or not address:
             return
@@ -78,11 +79,12 @@ class LargeFiles:
             if blob.exists():
                 return
             blob.parent.mkdir(parents=True, exist_ok=True)
-            part = self._part(sha256)
+            part, wrong = self._part(sha256), 0
             for _ in range(TRIES):
                 had = part.size()
                 try:
-                    Download(address, part, label, self._settings.listener).run()
+                    if had != size:  # else what fetched it was killed before it gave it its name
+                        Download(address, part, label, self._settings.listener).run()
                 except NotHereError:
                     if part.size() <= had:
                         break
@@ -91,8 +93,11 @@ class LargeFiles:
                 if file_sha256(part.path) == sha256:
                     part.become(blob)
                     return
-                self._settings.listener.note(f"{label} came damaged: it is fetched again")
                 part.drop()
+                wrong += 1
+                if wrong == 2:
+                    raise NotHereError(f"{name} comes damaged from the hub (its sha256 is another)")
+                self._settings.listener.note(f"{label} came damaged: it is fetched again")
             part.tidy()
         self._left.add(sha256)
 
@@ -101,7 +106,7 @@ class LargeFiles:
         from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
         url = hf_hub_url(self._repository, name, repo_type=self._kind, revision=commit)
-        about = get_hf_file_metadata(url, retry_on_errors=True)
+        about = get_hf_file_metadata(url)
         sha256, address = about.etag or "", about.location
         if not _SHA256.fullmatch(sha256) or _host(address) == _host(constants.ENDPOINT):
             return "", ""  # from the hub itself, which may want a token, its client fetches
