@@ -85,7 +85,9 @@ def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
     """For the terminal: what holds, without what does not apply, and the splits in a line or two each."""
     shown = {name: value for name, value in about.items() if value not in ([], "")}
     splits = "\n".join(_split_text(split) for split in about["splits"])
-    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": splits}
+    hub = {one.partition(":")[2] for split in about["splits"] for one in split["sources"] if one.startswith("hub:")}
+    where = {"from_hub": ", ".join(sorted(hub))} if hub else {}
+    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": splits, **where}
 
 
 def _split_text(split: Mapping[str, Any]) -> str:
@@ -93,8 +95,7 @@ def _split_text(split: Mapping[str, Any]) -> str:
     pin = split["rows_sha256"]
     pinned = pin if pin == UNPINNED else f"sha256 {pin[:12]}"
     where = f"here ({split['from']})" if split["here"] else f"not here\n    {split['why_not']}"
-    sources = "".join(f"\n    or {source}" for source in split["sources"][1:])
-    return f"{split['split']}: {rows}, {pinned}, {where}\n    from {split['sources'][0]}{sources}"
+    return f"{split['split']}: {rows}, {pinned}, {where}"
 
 
 def _source(source: Source) -> str:
