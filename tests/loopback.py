@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -36,12 +38,14 @@ class Site:
         answers: By path, with or without its query: an answer, or what makes one of a request.
         asked: The paths of all requests, in their order.
         heard: The requests themselves.
+        resets: Paths of which the next answer ends in a connection that is reset; each once.
     """
 
     address: str
     answers: dict[str, Answer | Callable[[Heard], Answer]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
+    resets: list[str] = field(default_factory=list)
 
     def serve(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
         """Serve something from now on; gives its whole address. A header's underscores stand for hyphens."""
@@ -95,13 +99,25 @@ def loopback_site() -> Iterator[Site]:
             if self.command == "GET":
                 with contextlib.suppress(ConnectionError):  # whoever asked went away
                     self.wfile.write(body)
+            if self.path in site.resets:
+                site.resets.remove(self.path)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                doomed.add(self.connection)
 
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name for it
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def shutdown_request(self, request: Any) -> None:
+            if request in doomed:  # no word of farewell: closed like this, it is reset
+                self.close_request(request)
+            else:
+                super().shutdown_request(request)
+
+    doomed: set[socket.socket] = set()
+    server = Server(("127.0.0.1", 0), Handler)
     site = Site(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

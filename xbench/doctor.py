@@ -232,7 +232,7 @@ def _model_is_here(model: Model, settings: Settings) -> bool:
         return True
     from dataclasses import replace
 
-    from .data.download import NotHereError
+    from .data.addresses import NotHereError
     from .models.hub import fetch_snapshot, is_whole
 
     try:

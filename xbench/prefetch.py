@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
-from .data.download import NotHereError
+from .data.addresses import NotHereError
 from .data.rows import prepare
 from .data.sources import to_fetch
 from .errors import UserError
@@ -17,6 +19,7 @@ from .plan import Plan
 from .registry import Registry
 from .settings import Settings
 
+T = TypeVar("T")
 SIDE_BY_SIDE = 4
 """Downloads at once: enough to fill a line, and not so many that a publisher's server minds."""
 
@@ -87,7 +90,7 @@ def look(need: Need, registry: Registry, settings: Settings) -> Finding:
     return Finding(need, True)
 
 
-def survey(wanted: Iterable[Need], registry: Registry, settings: Settings) -> list[Finding]:
+def survey(wanted: Sequence[Need], registry: Registry, settings: Settings) -> list[Finding]:
     """What is here, and how large what is not; servers are asked for sizes, and nothing is fetched or assembled.
 
     Args:
@@ -98,8 +101,8 @@ def survey(wanted: Iterable[Need], registry: Registry, settings: Settings) -> li
     Returns:
         In the same order.
     """
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return list(pool.map(lambda need: _size(need, registry, settings), wanted))
+    found = dict(_side_by_side(lambda need: _size(need, registry, settings), wanted))
+    return [found[need] for need in wanted]
 
 
 def fetch(
@@ -125,12 +128,45 @@ def fetch(
         return look(need, registry, settings)
 
     found: dict[Need, Finding] = {}
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for future in as_completed([pool.submit(one, need) for need in wanted]):
-            finding = future.result()
-            found[finding.need] = finding
-            done(finding)
+    for need, finding in _side_by_side(one, wanted):
+        found[need] = finding
+        done(finding)
     return [found[need] for need in wanted]
+
+
+def _side_by_side(work: Callable[[Need], T], wanted: Sequence[Need]) -> Iterator[tuple[Need, T]]:
+    """Do something for several needs at once, in threads that nobody waits for when the process is to end.
+
+    A pool would be waited for: whoever presses Ctrl-C would sit through all that is being fetched. What has come of it
+    stays, as after any other break.
+    """
+    left: SimpleQueue[Need] = SimpleQueue()
+    results: SimpleQueue[tuple[Need, T | BaseException]] = SimpleQueue()
+    for need in wanted:
+        left.put(need)
+    stopped = threading.Event()
+
+    def work_off() -> None:
+        while not stopped.is_set():
+            try:
+                need = left.get_nowait()
+            except Empty:
+                return
+            try:
+                results.put((need, work(need)))
+            except BaseException as error:  # noqa: BLE001  # it is raised again where it is heard
+                results.put((need, error))
+
+    for _ in range(min(SIDE_BY_SIDE, len(wanted))):
+        threading.Thread(target=work_off, daemon=True).start()
+    try:
+        for _ in wanted:
+            need, result = results.get()
+            if isinstance(result, BaseException):
+                raise result
+            yield need, result
+    finally:
+        stopped.set()
 
 
 def _get(need: Need, registry: Registry, settings: Settings) -> None:

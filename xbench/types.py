@@ -189,6 +189,8 @@ class Dataset:
             task asks for them as ``official``.
         translation_of: The dataset, of the same schema, whose rows it translates: a row has the id of its origin, which
             stands in the split of the same name. Rows that a model knows from their origin are found through it.
+        not_on_hub: Why none of its rows come from the hub, for whoever looks for them there; empty where some do, or
+            where nobody would.
     """
 
     name: str
@@ -204,6 +206,7 @@ class Dataset:
     score_range: tuple[float, float] | None = None
     official: tuple[str, ...] = ()
     translation_of: str = ""
+    not_on_hub: str = ""
 
     @property
     def language(self) -> str:

@@ -44,13 +44,15 @@ TYDIQA_FILES = "https://storage.googleapis.com/tydiqa/v1.1/"
 # The hub's SQuAD, at a commit that many evaluations pin (it stands in the cache paths of NVIDIA NeMo's documentation).
 # Its builder leaves texts as they are (huggingface/datasets, pull request 2586).
 #
-# Those of the hub's XQuAD, TyDi QA and NSMC do not (datasets/xquad/xquad.py and so on, in the same repository): they
-# strip passages, questions and answers and leave the offsets as they were, or read NSMC's quotes as a CSV's. Of the
-# rows that are pinned here, 15 have another passage and 42 another question in xquad-en, 97 and 19 in xquad-ar; 112
-# another passage in tydiqa-en, 518 in tydiqa-ko; 856 reviews of nsmc are others. Another text is another dataset: these
-# have no source on the hub. Nor have korquad, squad-es and mlqa, for which it has loading scripts, which nobody runs
-# any more, and no copy whose commit and paths we could find in print.
+# Those of the hub's XQuAD, TyDi QA and KorQuAD do not (datasets/xquad/xquad.py, tydiqa/tydiqa.py and
+# squad_kor_v1/squad_kor_v1.py, in the same repository): they strip passages, questions and answers and leave the
+# offsets as they were. Of the rows that are pinned here, 15 have another passage and 42 another question in xquad-en,
+# 97 and 19 in xquad-ar; 112 another passage in tydiqa-en, 518 in tydiqa-ko; 232 another question in korquad's dev, and
+# 3 another answer. Another text is another dataset: these have no source on the hub. Of squad-es and mlqa it has
+# loading scripts, which nobody runs any more.
 SQUAD_HUB = ("rajpurkar/squad", "7b6d24c440a36b6815f21b70d25016731768db1f")
+STRIPPED = "the hub's copy is other rows: on its way there, texts lost white space that answers are counted from"
+SCRIPT = "the hub has a loading script for it, which nobody runs any more, and no files of its authors'"
 
 CC_BY_SA = "CC BY-SA 4.0"
 ENGLISH_TRAINING = ("squad-44", "tydiqa-en")
@@ -167,6 +169,7 @@ SQUADS = [
         homepage="https://github.com/xinyadu/nqg",
         description="44 whole articles of SQuAD v1.1's training part, those that Du et al. (2017) test on",
         official=("squad",),
+        not_on_hub="the hub has SQuAD whole, and no list of these articles",
     ),
     Dataset(
         name="korquad",
@@ -192,6 +195,7 @@ SQUADS = [
         homepage="https://korquad.github.io/",
         description="KorQuAD v1.0: questions on Korean Wikipedia paragraphs",
         official=("korquad",),
+        not_on_hub=STRIPPED,
     ),
     Dataset(
         name="squad-es",
@@ -209,6 +213,7 @@ SQUADS = [
         description="SQuAD v1.1, translated to Spanish by machine; the whole dev file",
         official=("squad", "mlqa"),
         translation_of="squad",
+        not_on_hub=SCRIPT,
     ),
     Dataset(
         name="squad-es-small",
@@ -229,6 +234,7 @@ SQUADS = [
         description='SQuAD v1.1, translated to Spanish by machine; the "small" dev file',
         official=("squad", "mlqa"),
         translation_of="squad",
+        not_on_hub=SCRIPT,
     ),
 ]
 
@@ -253,6 +259,7 @@ def _xquad(language: str) -> Dataset:
         + (", as it is" if language == "en" else ", translated by professionals"),
         official=("squad", "mlqa") if language in MLQA_LANGUAGES else ("squad",),
         translation_of="" if language == "en" else "xquad-en",
+        not_on_hub=STRIPPED,
     )
 
 
@@ -268,6 +275,7 @@ def _xquad_questions(first: str, second: str) -> Dataset:
         citation=XQUAD,
         homepage="https://github.com/google-deepmind/xquad",
         description="XQuAD's questions in two languages, as parallel sentences",
+        not_on_hub=STRIPPED,
     )
 
 
@@ -286,6 +294,7 @@ def _mlqa(context: str, question: str) -> Dataset:
         homepage="https://github.com/facebookresearch/MLQA",
         description=f"MLQA: passages in {context}, questions in {question}",
         official=("mlqa",),
+        not_on_hub=SCRIPT,
     )
 
 
@@ -310,6 +319,7 @@ def _tydiqa(language: str, word: str) -> Dataset:
         homepage="https://github.com/google-research-datasets/tydiqa",
         description=f"TyDi QA's gold passage task, {word}: questions by people who did not know the answer",
         official=("squad",),
+        not_on_hub=STRIPPED,
     )
 
 

@@ -20,8 +20,12 @@ LMRD = {
     "test": (25_000, "30d975569047d26445b4eb0604c39351e7b89b7ea55be4c084993fb5e2a5fa14"),
 }
 
-# The hub's copies are no sources of these rows: that of IMDb has texts and labels without the file names that tell who
-# a review is, and that of NSMC was read as a CSV, which drops quotes (623 rows of train and 233 of test differ).
+# Of the hub's copies (datasets/imdb/imdb.py and nsmc/nsmc.py in huggingface/datasets) the second one differs in 623
+# rows of train and 233 of test.
+LMRD_HUB = (
+    "the hub's copy is other rows: it has texts and labels, without the file names that tell which review is which"
+)
+NSMC_HUB = "the hub's copy is other rows: it was read as a CSV, which takes quotes out of the reviews"
 NSMC_CITATION = "Park (2015). Naver sentiment movie corpus v1.0. https://github.com/e9t/nsmc"
 NSMC_RAW = "https://raw.githubusercontent.com/e9t/nsmc/master/ratings_{split}.txt"
 # split: (file's sha256, rows, identity of the rows)
@@ -68,7 +72,7 @@ def _lmrd() -> Dataset:
         )  # fmt: skip
     return Dataset(
         "lmrd", ("en",), "text-label", splits, "none stated", MAAS, "https://ai.stanford.edu/~amaas/data/sentiment/",
-        "Large Movie Review Dataset (IMDb): English film reviews, half positive", labels=LABELS,
+        "Large Movie Review Dataset (IMDb): English film reviews, half positive", labels=LABELS, not_on_hub=LMRD_HUB,
     )  # fmt: skip
 
 
@@ -82,7 +86,7 @@ def _nsmc() -> Dataset:
     }  # fmt: skip
     return Dataset(
         "nsmc", ("ko",), "text-label", splits, "CC0 1.0", NSMC_CITATION, "https://github.com/e9t/nsmc",
-        "Naver Sentiment Movie Corpus: short Korean film reviews, half positive", labels=LABELS,
+        "Naver Sentiment Movie Corpus: short Korean film reviews, half positive", labels=LABELS, not_on_hub=NSMC_HUB,
     )  # fmt: skip
 
 

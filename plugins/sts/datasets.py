@@ -85,6 +85,8 @@ MIXED_PAIRS = {
     "test": (1379, "0fd6c2a5a85ac2a69294c8a913e018662d38315ee36e49b5253dd1e4878ec107"),
 }
 
+MADE_OF_TWO = "it is made here, of the files of stsb and korsts"
+
 STS17_ARCHIVES = "https://alt.qcri.org/semeval2017/task1/data/uploads/"
 STS17_HUB = ("mteb/sts17-crosslingual-sts", "faeb762787bd10488a50c8b5be4a3b82e411949c")
 
@@ -185,11 +187,11 @@ LANGUAGES = ("en", "ko", "es", "ar")
 
 def _dataset(
     name: str, languages: tuple[str, ...], splits: Mapping[str, Split], licence: str, citation: str, homepage: str,
-    description: str, sample: bool = False, translation_of: str = "",
+    description: str, sample: bool = False, translation_of: str = "", not_on_hub: str = "",
 ) -> Dataset:  # fmt: skip
     return Dataset(
         name, languages, "pair-score", splits, licence, citation, homepage, description, sample,
-        score_range=(0.0, 5.0), translation_of=translation_of,
+        score_range=(0.0, 5.0), translation_of=translation_of, not_on_hub=not_on_hub,
     )  # fmt: skip
 
 
@@ -241,6 +243,7 @@ def _translations() -> Dataset:
         "stsb-korsts", ("en", "ko"), "parallel", splits, "CC BY-SA 4.0, texts mixed (STSb's LICENSE.txt)", KORSTS,
         "https://github.com/kakaobrain/kor-nlu-datasets",
         "The sentences of STSb with their translations in KorSTS; none of train stands in dev or test",
+        not_on_hub=MADE_OF_TWO,
     )  # fmt: skip
 
 
@@ -253,6 +256,7 @@ def _mixed_pairs() -> Dataset:
         "stsb-korsts-sts", ("en", "ko"), splits, "CC BY-SA 4.0, texts mixed (STSb's LICENSE.txt)", KORSTS,
         "https://github.com/kakaobrain/kor-nlu-datasets",
         "STSb's pairs with the first sentence in English and the second one in Korean", translation_of="stsb",
+        not_on_hub=MADE_OF_TWO,
     )  # fmt: skip
 
 
@@ -269,6 +273,7 @@ def _sts17(one: Track) -> Dataset:
         one.dataset, one.languages, {"test": Split(tuple(sources), 250, one.rows_sha256)}, "CC BY-SA 4.0", SEMEVAL_2017,
         "https://alt.qcri.org/semeval2017/task1/",
         f"SemEval-2017 task 1 evaluation set, track {one.track}",
+        not_on_hub="" if one.hub_file else "the hub's copy of the evaluation sets leaves this track out",
     )  # fmt: skip
 
 

@@ -67,6 +67,9 @@ def test_a_dataset_on_the_terminal_tells_a_split_in_a_line(program: Program, dat
     assert "squad-44 or tydiqa-en can stand in" in lines[reason]
     assert lines[dev].endswith("dev: 10,570 rows, sha256 700cd7f4b456, here (data root)")
     assert (train, reason, dev) == (train, train + 1, train + 2)
+    assert any("from hub" in line and line.endswith("rajpurkar/squad@7b6d24c440a3") for line in lines)
+    others = program("datasets", "xquad-es", XBENCH_DATA=str(data_root)).stdout.splitlines()
+    assert any("not on hub" in line and "the hub's copy is other rows" in line for line in others)
     assert not any(line.startswith(("labels", "score range")) for line in lines)
 
 

@@ -60,7 +60,7 @@ def reader(name: str, path: Path) -> Callable[[], object]:
 
     from xbench.data.archives import DAMAGED, extract
     from xbench.errors import UserError
-    from xbench.models.resolve import _count
+    from xbench.models.folder import count_weights
 
     def e5() -> None:
         with contextlib.suppress(WeightFileError):
@@ -70,7 +70,7 @@ def reader(name: str, path: Path) -> Callable[[], object]:
 
     def safetensors() -> None:
         with contextlib.suppress(UserError):
-            _count(path)
+            count_weights(path)
 
     def tar() -> None:
         with contextlib.suppress(*DAMAGED, tarfile.TarError):

@@ -28,7 +28,8 @@ from tests.fuzz.mutations import altered, damaged, json_files
 from xbench.data.archives import DAMAGED, extract
 from xbench.data.schemas import row_error
 from xbench.errors import DataError, UserError
-from xbench.models.resolve import _count, identify
+from xbench.models.folder import count_weights
+from xbench.models.resolve import identify
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.store import Store
@@ -93,7 +94,7 @@ def test_safetensors(place: Path, data: bytes) -> None:
     path = place / "a.safetensors"
     path.write_bytes(data)
     with case("safetensors header", UserError):
-        assert _count(path) <= 8 * max(len(data), 1)
+        assert count_weights(path) <= 8 * max(len(data), 1)
 
 
 @fuzz()
@@ -104,7 +105,7 @@ def test_safetensors_headers(place: Path, header: st.DataObject) -> None:
     path = place / "b.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + SAFE[8 + size :])
     with case("safetensors header", UserError):
-        _count(path)
+        count_weights(path)
 
 
 # Parquet

@@ -15,7 +15,8 @@ from tests.fuzz.mutations import LEAVES, altered, json_files
 from tests.loopback import Answer, Heard, Site
 from tests.records import record as made
 from xbench.candidates import Candidates
-from xbench.data.download import NotHereError, check_address, fetch, public
+from xbench.data.addresses import NotHereError, check_address, public
+from xbench.data.download import fetch
 from xbench.data.patience import asked_s
 from xbench.errors import UserError
 from xbench.estimate.machine import Machine

@@ -126,6 +126,30 @@ def test_every_hub_source_is_pinned_to_a_commit_and_to_its_rows(registry: Regist
         assert declared.rows_sha256 is not None or (name, split) == ("squad", "train")
 
 
+@pytest.mark.parametrize("name", ["sts17-ar", "sts17-ar-en", "sts17-es", "sts17-es-en", "sts17-en"])
+def test_sts17_from_the_hub_is_sts17(
+    hub: HubSite, registry: Registry, data_root: Path, tmp_path: Path, name: str
+) -> None:
+    (files,) = [one for one in registry.datasets.get(name).splits["test"].sources if isinstance(one, Files)]
+    texts, scores = (
+        (data_root / file.path).read_bytes().decode("utf-8").rstrip("\n").split("\n") for file in files.files
+    )
+    pairs = [line.rstrip("\r").split("\t") for line in texts]
+    rows = [
+        {"sentence1": a, "sentence2": b, "score": float(score)} for (a, b, *_), score in zip(pairs, scores, strict=True)
+    ]
+    body = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    from_hub(hub, name, "test", [body], registry, tmp_path)
+
+
+def test_every_dataset_comes_from_the_hub_or_says_why_not(registry: Registry) -> None:
+    assert len([dataset for dataset in registry.datasets if dataset.not_on_hub]) > 10
+    for dataset in registry.datasets:
+        sources = [source for split in dataset.splits.values() for source in split.sources]
+        known = any(isinstance(source, Hub) for source in sources)
+        assert known + bool(dataset.not_on_hub) == (not dataset.sample), dataset.name
+
+
 @pytest.mark.parametrize("name", ["xquad-en", "xquad-es", "xquad-ar"])
 def test_a_copy_that_was_stripped_on_its_way_to_the_hub_is_refused(
     hub: HubSite, registry: Registry, data_root: Path, tmp_path: Path, name: str
@@ -141,6 +165,13 @@ def test_a_copy_that_was_stripped_on_its_way_to_the_hub_is_refused(
             replace(dataset, splits={"dev": declared}), "dev", registry.schemas.get("span"),
             Settings(cache=tmp_path / "cache"),
         )  # fmt: skip
+
+
+def test_korquad_stripped_has_other_questions_and_answers(data_root: Path) -> None:
+    questions = [question for _, question in raw(data_root / FILES["korquad", "dev"][0])]
+    assert sum(one["question"] != one["question"].strip() for one in questions) == 232
+    answers = [[answer["text"] for answer in one["answers"]] for one in questions]
+    assert sum(texts != [text.strip() for text in texts] for texts in answers) == 3
 
 
 @pytest.mark.parametrize(("split", "others"), [("train", 623), ("test", 233)])

@@ -15,8 +15,8 @@ from xbench_plugins.sentiment.readers import read_lmrd
 
 from tests.loopback import Site
 from xbench.data import archives
+from xbench.data.addresses import NotHereError
 from xbench.data.archives import DAMAGED, LEAST_LIMIT, extract, open_tar
-from xbench.data.download import NotHereError
 from xbench.data.sources import locate
 from xbench.errors import DataError
 from xbench.settings import Settings

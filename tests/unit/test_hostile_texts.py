@@ -17,12 +17,12 @@ from xbench.cards import merged
 from xbench.cli import main
 from xbench.cli.tables import wide_console
 from xbench.cli.terminal import say, seen
-from xbench.data.download import NotHereError, check_address, expected_bytes, fetch, public
+from xbench.data.addresses import NotHereError, check_address, public
+from xbench.data.download import expected_bytes, fetch
 from xbench.data.sources import locate, to_fetch
 from xbench.errors import UserError
 from xbench.leaderboard.publish import build
-from xbench.models.folder import check_sizes
-from xbench.models.resolve import LARGEST_HEADER, _count
+from xbench.models.folder import LARGEST_HEADER, check_sizes, count_weights
 from xbench.project import read_project
 from xbench.registry import Registry
 from xbench.settings import Settings
@@ -247,7 +247,7 @@ def test_a_header_of_weights_that_lies_is_one_line(tmp_path: Path, header: bytes
     for declared in {len(header), len(header) + 1, 2**60, LARGEST_HEADER + 1}:
         path.write_bytes(struct.pack("<Q", declared) + header)
         try:
-            assert _count(path) == 0
+            assert count_weights(path) == 0
             assert header.startswith(b"{}")
         except UserError as error:
             assert str(error).isprintable()  # noqa: PT017

@@ -10,7 +10,7 @@ import pytest
 
 from tests.hub_site import TOKEN, HubSite, hub_site, use_hub
 from tests.loopback import Answer, Heard
-from xbench.data.download import NotHereError
+from xbench.data.addresses import NotHereError
 from xbench.data.hub import bytes_to_fetch
 from xbench.data.sources import locate
 from xbench.errors import UserError

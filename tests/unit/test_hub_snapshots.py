@@ -149,11 +149,28 @@ def test_a_single_weight_file_needs_no_index(tiny: Callable[..., Path], hub: Sit
     assert is_whole(snapshot, code=False)
 
 
-def test_a_branch_is_asked_for_since_it_may_have_moved(hub: Site, snapshot: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def branch(snapshot: Path) -> Path:
+    """The main branch of ``org/tiny``, as it was when it was fetched."""
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    return snapshot
+
+
+def test_a_branch_is_asked_for_since_it_may_have_moved(hub: Site, branch: Path, source: Path, tmp_path: Path) -> None:
+    publish(hub, source)
+    about = json.dumps({"id": "org/tiny", "sha": COMMIT, "siblings": []}).encode()
+    hub.serve("/api/models/org/tiny/revision/main", about, Content_Type="application/json")
     assert resolve(tmp_path, "org/tiny").revision == COMMIT
-    assert any("/org/tiny" in path for path in hub.asked)
+    assert any("/revision/main" in path for path in hub.asked)
+
+
+def test_a_branch_of_a_hub_that_does_not_tell_is_not_taken_unsaid_and_its_commit_is_named(
+    hub: Site, branch: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"its commit {COMMIT} is here: --model org/tiny@{COMMIT}, or --offline"):
+        resolve(tmp_path, "org/tiny")
+    assert resolve(tmp_path, "org/tiny", offline=True).folder == resolve(tmp_path, MODEL).folder == branch
 
 
 @pytest.fixture
@@ -201,6 +218,14 @@ def test_code_that_runs_is_part_of_what_the_model_is(with_code: Path, tmp_path: 
     assert (
         len({plain.identity, trusted.identity, resolve(tmp_path, str(with_code), trust_remote_code=True).identity}) == 3
     )
+
+
+def test_code_of_another_repository_is_no_code_that_is_here(with_code: Path, tmp_path: Path) -> None:
+    set_json(with_code / "config.json", "auto_map", {"AutoModel": "org/other--modeling_own.Model"})
+    assert resolve(tmp_path, str(with_code), offline=True) == resolve(tmp_path, str(with_code))  # it does not run
+    assert resolve(tmp_path, str(with_code), trust_remote_code=True).parameters
+    with pytest.raises(UserError, match="its code lies in another repository, org/other, for which the hub would be"):
+        resolve(tmp_path, str(with_code), trust_remote_code=True, offline=True)
 
 
 def test_python_files_beside_a_model_that_names_none_do_not_matter(source: Path, tmp_path: Path) -> None:

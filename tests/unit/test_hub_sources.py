@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site, loopback_site, without_network
-from xbench.data.download import NotHereError
+from xbench.data.addresses import NotHereError
 from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub, Row
@@ -43,7 +43,7 @@ def look(home: Path, repository: str, offline: bool) -> str:
     """Python that looks for the file and reports what came of it."""
     return f"""
 from pathlib import Path
-from xbench.data.download import NotHereError
+from xbench.data.addresses import NotHereError
 from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Hub
@@ -105,9 +105,9 @@ def test_a_file_is_fetched_at_the_pinned_commit_and_only_once(hub: Site, tmp_pat
     for _ in range(2):
         (found,), _ = locate(ABSENT, Settings(cache=tmp_path / "cache"))
         assert found.read_bytes() == BODY
-        asked = [one for one in hub.asked if one.startswith("/datasets/")]
-    assert set(asked) == {path}
-    assert len(asked) == 2  # one look at its head, one download
+        asked = [(one.method, one.path) for one in hub.heard if one.path.startswith("/datasets/")]
+    assert set(asked) == {("HEAD", path), ("GET", path)}
+    assert asked.count(("GET", path)) == 1
 
 
 def test_a_hub_that_cannot_be_reached_is_one_reason(hub: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.far_away import COMMIT, TABLES, publish_far
 from tests.hub_site import TOKEN, HubSite, hub_site, use_hub
 from tests.loopback import without_network
-from tests.tiny import WORDS, tiny_model
 from xbench.cli import group
 from xbench.cli.request import command_line
 from xbench.errors import UserError
@@ -22,63 +19,6 @@ from xbench.plan import Request
 from xbench.planner import make_plan
 from xbench.prefetch import needs
 from xbench.registry import load_registry
-
-COMMIT = "b" * 40
-PLUGIN = '''
-from functools import partial
-
-from xbench.api import Dataset, Files, Hub, SourceFile, Split, hookimpl
-
-
-def read(paths):
-    import pyarrow.parquet
-
-    for index, row in enumerate(pyarrow.parquet.read_table(paths[0]).to_pylist()):
-        yield {{"id": str(index), "sentence1": row["a"], "sentence2": row["b"], "score": row["score"]}}
-
-
-def dataset(name, language, sources):
-    splits = {{split: Split(tuple(source(split) for source in sources)) for split in ("train", "test")}}
-    about = ("none", "none", "none", "none")
-    return Dataset(name, (language,), "pair-score", splits, *about, score_range=(0.0, 5.0))
-
-
-@hookimpl
-def xbench_datasets():
-    hub = lambda split: Hub("org/pairs", "{commit}", (f"data/{{split}}.parquet",), read)
-    url = lambda split: Files((SourceFile(f"{{split}}.parquet", None, f"{site}/{{split}}.parquet"),), read)
-    return [dataset("far-en", "en", [hub]), dataset("far-de", "de", [url])]
-
-
-@hookimpl
-def xbench_tasks():
-    return ["""
-name = "far"
-title = "Pairs from elsewhere"
-version = 1
-train = ["far-en", "far-de"]
-eval = ["far-en", "far-de"]
-curricula = ["none", "far-en"]
-heads = ["siamese"]
-metrics = ["spearman"]
-recipe = {{ lr = 2e-5, epochs = 1, batch_size = 8, max_length = 16 }}
-"""]
-'''
-
-
-def table(seed: int, rows: int = 24) -> bytes:
-    words = [WORDS[(seed * 31 + place * 7) % len(WORDS)] for place in range(4 * rows)]
-    pairs = [
-        {"a": " ".join(words[4 * row : 4 * row + 2]), "b": " ".join(words[4 * row + 1 : 4 * row + 4]), "score": row % 6}
-        for row in range(rows)
-    ]
-    buffer = io.BytesIO()
-    schema = pyarrow.schema([("a", pyarrow.string()), ("b", pyarrow.string()), ("score", pyarrow.float64())])
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(pairs, schema=schema), buffer)
-    return buffer.getvalue()
-
-
-TABLES = {split: table(seed) for seed, split in enumerate(("train", "test"), 1)}
 
 
 @pytest.fixture
@@ -94,14 +34,7 @@ def hub(
     monkeypatch.chdir(tmp_path)
     with hub_site() as served:
         use_hub(served.site.address, tmp_path / "home" / "hub", monkeypatch)
-        source = tiny_model(tmp_path_factory.mktemp("model") / "tiny", "bert")
-        files = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
-        served.publish("org/tiny", COMMIT, files, "model", large=("model.safetensors",))
-        served.publish("org/pairs", COMMIT, {f"data/{split}.parquet": body for split, body in TABLES.items()})
-        for split, body in TABLES.items():
-            served.cdn.serve_ranges(f"/{split}.parquet", body, ETag=f'"{split}"')
-        plugin = PLUGIN.format(commit=COMMIT, site=served.cdn.address)
-        (tmp_path / "far.py").write_text(plugin, encoding="utf-8")
+        publish_far(served, tmp_path, tmp_path_factory.mktemp("model") / "tiny")
         yield served
 
 

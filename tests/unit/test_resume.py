@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Answer, Heard, Site
-from xbench.data import download
-from xbench.data.download import NotHereError, expected_bytes
+from xbench.data import addresses
+from xbench.data.addresses import NotHereError
+from xbench.data.download import expected_bytes
 from xbench.data.patience import FIRST_WAIT_S, LONGEST_WAIT_S, TRIES, asked_s, backoff_s
 from xbench.data.sources import locate
 from xbench.settings import Listener, Settings
@@ -174,25 +174,74 @@ def test_a_server_is_waited_for_as_long_as_it_asks(site: Site, settings: Setting
     assert waits == [7.0]
 
 
-def test_a_server_that_asks_for_an_hour_is_left_alone(site: Site, settings: Settings, waits: list[float]) -> None:
-    reason(site.serve("/0.bin", status=429, Retry_After="3600"), settings)
+@pytest.mark.parametrize(("asked", "minutes"), [("3600", "60"), ("121", "3"), ("9" * 400, "16666667")])
+def test_a_server_that_asks_for_an_hour_is_left_alone(
+    site: Site, settings: Settings, waits: list[float], asked: str, minutes: str
+) -> None:
+    message = reason(site.serve("/0.bin", status=429, Retry_After=asked), settings)
     assert (len(site.asked), waits) == (1, [])
+    assert f"its server asks to come back in {minutes} minutes" in message
 
 
-def test_a_connection_that_is_reset_is_tried_again(
+def test_a_connection_that_is_reset_is_tried_again(site: Site, settings: Settings, waits: list[float]) -> None:
+    site.resets += ["/0.bin"] * 2
+    url = site.serve("/0.bin", BODY[:500_000], Content_Length=str(len(BODY)), ETag='"v1"')
+    serve_in_the_end(site, BODY, after=2)
+    assert get(url, settings) == BODY
+    assert len(waits) == 2
+    assert site.resets == []
+
+
+def serve_in_the_end(site: Site, body: bytes, after: int) -> None:
+    """Let a server stop what it does to ``/0.bin`` after some answers."""
+    before = site.answers["/0.bin"]
+
+    def answer(heard: Heard) -> Answer:
+        if len(site.asked) > after:
+            return 200, {"Content-Length": str(len(body))}, body
+        return before(heard) if callable(before) else before
+
+    site.answers["/0.bin"] = answer
+
+
+def test_a_server_that_falls_silent_is_asked_again(
     site: Site, settings: Settings, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures: list[Exception] = [ConnectionResetError(104, "reset"), TimeoutError(), http.client.IncompleteRead(b"")]
-    real = download._open
+    monkeypatch.setattr(addresses, "TIMEOUT_S", 0.5)
+    enough = threading.Event()
 
-    def open_(url: str, method: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        if failures:
-            raise failures.pop()
-        return real(url, method, headers)
+    def silent(heard: Heard) -> Answer:
+        enough.wait(30)
+        return 404, {"Content-Length": "0"}, b""
 
-    monkeypatch.setattr(download, "_open", open_)
-    assert get(site.serve("/0.bin", BODY), settings) == BODY
-    assert len(waits) == 3
+    site.answers["/0.bin"] = silent
+    serve_in_the_end(site, BODY, after=1)
+    assert get(site.address + "/0.bin", settings) == BODY
+    enough.set()
+    assert len(waits) == 1
+
+
+def test_a_server_that_ignores_what_was_asked_for_sends_it_all_anew(site: Site, settings: Settings) -> None:
+    url = site.serve_ranges("/0.bin", BODY, breaks=(500_000, *[0] * (TRIES - 1)), ETag='"v1"')
+    reason(url, settings)
+    site.heard.clear()
+    site.serve("/0.bin", BODY, ETag='"v1"')
+    assert get(url, settings) == BODY
+    assert ranges(site) == ["bytes=500000-"]
+
+
+def test_a_server_that_goes_on_with_another_file_is_not_believed(site: Site, settings: Settings) -> None:
+    url = site.serve_ranges("/0.bin", BODY, breaks=(500_000, *[0] * (TRIES - 1)), ETag='"v1"')
+    reason(url, settings)
+
+    def careless(heard: Heard) -> Answer:  # it looks at no If-Range
+        start = int(heard.headers.get("Range", "bytes=0-")[6:-1])
+        part = {"Content-Range": f"bytes {start}-{len(OTHER) - 1}/{len(OTHER)}"} if start else {}
+        headers = {"ETag": '"v2"', "Content-Length": str(len(OTHER) - start), **part}
+        return 206 if start else 200, headers, OTHER[start:]
+
+    site.answers["/0.bin"] = careless
+    assert get(url, settings) == OTHER
 
 
 def test_waits_double_up_to_a_limit_and_never_agree() -> None:

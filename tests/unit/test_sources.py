@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Site
-from xbench.data.download import NotHereError, public
+from xbench.data.addresses import NotHereError, public
 from xbench.data.sources import locate
 from xbench.settings import Settings
 from xbench.types import Files, Packaged, Row, SourceFile

@@ -62,6 +62,7 @@ def _in_full(dataset: Dataset, registry: Registry, settings: Settings) -> dict[s
         "score_range": list(dataset.score_range or ()),
         "official_metrics": list(dataset.official),
         "translation_of": dataset.translation_of,
+        "not_on_hub": dataset.not_on_hub,
         "splits": [_split(dataset, name, split, registry, settings) for name, split in dataset.splits.items()],
     }
 
@@ -84,7 +85,9 @@ def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
     """For the terminal: what holds, without what does not apply, and the splits in a line or two each."""
     shown = {name: value for name, value in about.items() if value not in ([], "")}
     splits = "\n".join(_split_text(split) for split in about["splits"])
-    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": splits}
+    hub = {one.partition(":")[2] for split in about["splits"] for one in split["sources"] if one.startswith("hub:")}
+    where = {"from_hub": ", ".join(sorted(hub))} if hub else {}
+    return {**shown, "sample": "yes" if about["sample"] else "no", "splits": splits, **where}
 
 
 def _split_text(split: Mapping[str, Any]) -> str:

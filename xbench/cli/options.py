@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import UserError
-from ..settings import Listener, Settings, default_cache
+from ..settings import Settings, default_cache
+from .downloads import DownloadLines
 from .project_options import with_project_plugins
-from .terminal import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,13 +40,6 @@ def place_options(command: F) -> F:
     return command
 
 
-class _Notes(Listener):
-    """For commands that report nothing else: whoever waits for a download is told why."""
-
-    def note(self, text: str) -> None:
-        say(f"note: {text}", err=True)
-
-
 def make_settings(data: Path | None, cache: Path | None, offline: bool, **others: Any) -> Settings:
     """Settings from options, then from the environment, then defaults.
 
@@ -59,7 +52,7 @@ def make_settings(data: Path | None, cache: Path | None, offline: bool, **others
     cache = cache or _from_environment("XBENCH_CACHE") or default_cache()
     if not offline and _hub_is_off():
         offline, others = True, {"why_offline": "HF_HUB_OFFLINE is set", **others}
-    return Settings(cache=cache.expanduser(), data=data, offline=offline, **{"listener": _Notes(), **others})
+    return Settings(cache=cache.expanduser(), data=data, offline=offline, **{"listener": DownloadLines(), **others})
 
 
 def _from_environment(name: str) -> Path | None:

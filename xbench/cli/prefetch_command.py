@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +14,19 @@ import click
 from ..measures import Access
 from ..planner import make_plan
 from ..prefetch import Finding, fetch, needs, survey
-from ..settings import Listener
-from .dry_run import size
+from .downloads import DownloadLines, bytes_text
 from .listing import open_registry
 from .options import json_option, make_settings, place_options, plugin_option
 from .request import command_line, make_request, request_options
 from .terminal import say
 
-LINE_EVERY_S = 5.0
-MB = 1 << 20
-LITTLE = MB
-"""A download smaller than this is over before anybody wonders."""
 
-
-class Lines(Listener):
-    """A line now and then for each download that takes its time; threads share it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._said: dict[str, float] = {}
-
-    def note(self, text: str) -> None:
-        """A line of its own."""
-        with self._lock:
-            say(f"note: {text}", err=True)
-
-    def fetched(self, label: str, done: int, total: int | None) -> None:
-        """A line every few seconds."""
-        now = time.monotonic()
-        with self._lock:
-            last = self._said.setdefault(label, now)
-            if now - last >= LINE_EVERY_S and done >= LITTLE:
-                self._said[label] = now
-                say(f"  {label}: {_bytes(done)} of {_bytes(total)}", err=True)
+class Lines(DownloadLines):
+    """A line for each thing as well."""
 
     def done(self, found: Finding) -> None:
         """A thing is here, or cannot be had."""
-        with self._lock:
+        with self.lock:
             line = f"here: {found.need.label}" if found.here else f"NOT HERE: {found.need.label}: {found.why_not}"
             say(line, err=True)
 
@@ -122,14 +96,30 @@ def _sizes(findings: Sequence[Finding], cache: Path) -> list[str]:
     here = sum(found.here for found in findings)
     unknown = sum(not found.here and not found.downloads for found in findings)
     more = f" (and {unknown} more without a size, see above)" if unknown else ""
-    lines.append(
-        f"{here} of {len(findings)} are here; {_total(together)} to download{more}, into {cache} and the hub's cache"
-    )
-    known = sum(value or 0 for value in together.values())
-    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
-    if known > free:
-        lines.append(f"warning: only {_bytes(free)} are free there")
-    return lines
+    hub = _hub_cache()
+    lines.append(f"{here} of {len(findings)} are here; {_total(together)} to download{more}, into {cache} and {hub}")
+    return [*lines, *_short_of_room(together, cache, hub)]
+
+
+def _hub_cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _short_of_room(downloads: dict[str, int | None], cache: Path, hub: Path) -> Iterator[str]:
+    """A line for each disk that has not the room; both caches are often on one."""
+    wanted: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for address, count in downloads.items():
+        place = hub if address.startswith("hf://") else cache
+        there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+        disk = there.stat().st_dev
+        wanted[disk], places[disk] = wanted.get(disk, 0) + (count or 0), there
+    for disk, count in wanted.items():
+        free = shutil.disk_usage(places[disk]).free
+        if count > free:
+            yield f"warning: {bytes_text(count)} are to go to the disk of {places[disk]}; {bytes_text(free)} are free"
 
 
 def _total(downloads: dict[str, int | None]) -> str:
@@ -137,13 +127,9 @@ def _total(downloads: dict[str, int | None]) -> str:
     known = sum(value or 0 for value in downloads.values())
     unknown = sum(value is None for value in downloads.values())
     if not unknown:
-        return _bytes(known) if downloads else "nothing"
+        return bytes_text(known) if downloads else "nothing"
     files = "1 file whose size is unknown" if unknown == 1 else f"{unknown} files whose sizes are unknown"
-    return f"{_bytes(known)} and {files}" if known else files
-
-
-def _bytes(count: int | None) -> str:
-    return "an unknown size" if count is None else size(count / MB)
+    return f"{bytes_text(known)} and {files}" if known else files
 
 
 def _summary(findings: Sequence[Finding], missing: Sequence[Finding], run: str, nothing_fetched: bool) -> None:

@@ -8,14 +8,18 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..disk import refusal
 from ..errors import StoppedError
 from ..settings import Settings
 from ..types import Hub
-from .download import NotHereError, check_address
-from .patience import MAY_PASS, Hiccup, Patience, asked_s
+from .addresses import NotHereError, check_address
+from .blobs import LargeFiles, whole
+from .patience import LONGEST_ASKED_S, MAY_PASS, Hiccup, Patience, asked_s, come_back
+
+if TYPE_CHECKING:
+    from huggingface_hub import DryRunFileInfo
 
 T = TypeVar("T")
 CONNECT_S = 10.0
@@ -29,7 +33,7 @@ _ABSENT = ("RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundErr
 
 
 def fetch_files(source: Hub, settings: Settings) -> list[Path]:
-    """Find a source's files in the hub's cache, or download them there.
+    """Find a source's files in the hub's cache, or download them there; what is damaged is fetched again.
 
     Args:
         source: The repository, its commit, its files.
@@ -41,6 +45,13 @@ def fetch_files(source: Hub, settings: Settings) -> list[Path]:
     Raises:
         NotHereError: The hub does not serve them, or cannot be reached.
     """
+    try:
+        return whole(lambda _: _find_files(source, settings), lambda paths: paths, settings)
+    except NotHereError as error:
+        raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+
+
+def _find_files(source: Hub, settings: Settings) -> list[Path]:
     from huggingface_hub import hf_hub_download
 
     # A pinned file never changes: when the hub's cache holds it, nobody needs to be asked.
@@ -48,19 +59,19 @@ def fetch_files(source: Hub, settings: Settings) -> list[Path]:
     if None not in cached:
         return [Path(str(path)) for path in cached]
     if settings.offline:
-        raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
+        raise NotHereError(NOT_CACHED)
+    large = LargeFiles(source.repository, "dataset", settings)
 
     def fetch() -> list[Path]:
-        names = source.files
+        large.fetch(_listed(source, missing_files(source)))
         return [
             Path(hf_hub_download(source.repository, name, repo_type="dataset", revision=source.revision))
-            for name in names
+            for name in source.files
         ]
 
-    try:
-        return ask_hub(source.repository, "dataset", fetch, settings)
-    except NotHereError as error:
-        raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+    paths = ask_hub(source.repository, "dataset", fetch, settings)
+    large.tidy()
+    return paths
 
 
 def bytes_to_fetch(source: Hub, settings: Settings) -> dict[str, int | None]:
@@ -76,26 +87,28 @@ def bytes_to_fetch(source: Hub, settings: Settings) -> dict[str, int | None]:
     Raises:
         NotHereError: The hub does not serve them, or cannot be reached.
     """
-    from huggingface_hub import hf_hub_download
-
     missing = missing_files(source)
     if missing and settings.offline:
         raise NotHereError(f"hub dataset {source.repository}: {NOT_CACHED}")
 
     def look() -> dict[str, int | None]:
         where = f"hf://datasets/{source.repository}@{source.revision}"
-        found = {}
-        for name in missing:
-            about = hf_hub_download(
-                source.repository, name, repo_type="dataset", revision=source.revision, dry_run=True
-            )
-            found[f"{where}/{name}"] = about.file_size
-        return found
+        return {f"{where}/{file.filename}": file.file_size for file in _listed(source, missing)}
 
     try:
         return ask_hub(source.repository, "dataset", look, settings) if missing else {}
     except NotHereError as error:
         raise NotHereError(f"hub dataset {source.repository}: {error}") from None
+
+
+def _listed(source: Hub, names: list[str]) -> list[DryRunFileInfo]:
+    """What the hub tells of files, before they are fetched."""
+    from huggingface_hub import hf_hub_download
+
+    return [
+        hf_hub_download(source.repository, name, repo_type="dataset", revision=source.revision, dry_run=True)
+        for name in names
+    ]
 
 
 def missing_files(source: Hub) -> list[str]:
@@ -114,7 +127,7 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
     """Ask the hub for something, again where that may help.
 
     Its client tries again by itself where a listing or a file's head cannot be had, where it is told to wait, and where
-    a connection breaks off, and goes on from there; but gives up at once when the server fails as it is to send a file.
+    some connections break off; but gives up at once when the server fails as it is to send a file.
 
     Args:
         repository: What it is about.
@@ -131,7 +144,7 @@ def ask_hub(repository: str, kind: str, ask: Callable[[], T], settings: Settings
     """
     patience = Patience(f"hub {kind} {repository}", settings.listener.note)
     _check_reachable()
-    _only_tls()
+    _watch_client()
     while True:
         try:
             return ask()
@@ -160,17 +173,27 @@ def _stop_if_full(error: Exception) -> None:
         ) from error
 
 
-def _only_tls() -> None:
-    """Let the hub's client follow no redirect to where a download may not go."""
+def _watch_client() -> None:
+    """Let the hub's client follow no redirect to where a download may not go, and sit through no hour that it is asked.
+
+    It would: whatever ``Retry-After`` says, five times in a row.
+    """
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
     hooks = getattr(get_session(), "event_hooks", None)  # older clients talk by another library, without hooks
     if hooks is not None and _check_request not in hooks["request"]:
         hooks["request"].append(_check_request)
+        hooks["response"].append(_check_wait)
 
 
 def _check_request(request: Any) -> None:
     check_address(str(request.url))
+
+
+def _check_wait(response: Any) -> None:
+    asked = asked_s(response.headers.get("Retry-After")) if response.status_code in MAY_PASS else None
+    if asked is not None and asked > LONGEST_ASKED_S:
+        raise NotHereError(f"HTTP {response.status_code}; {come_back(asked)}")
 
 
 def _check_reachable() -> None:
@@ -182,9 +205,10 @@ def _check_reachable() -> None:
     from huggingface_hub import constants
 
     check_address(constants.ENDPOINT)
-    if urllib.request.getproxies():  # which may know better
-        return
     parts = urllib.parse.urlsplit(constants.ENDPOINT)
+    proxied = {parts.scheme, "all"} & set(urllib.request.getproxies())
+    if proxied and not urllib.request.proxy_bypass(parts.hostname or ""):  # which may know better
+        return
     port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
         socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
@@ -205,7 +229,7 @@ def hub_reason(error: Exception, repository: str, kind: str) -> str:
     """Why the hub did not serve, in a few words, none of which are the error's own: these might hold a token."""
     from huggingface_hub import get_token
 
-    name, status = type(error).__name__, _status(error)
+    name, status = type(_root(error)).__name__, _status(error)
     known = get_token() is not None
     if name == "OfflineModeIsEnabled":
         return NOT_CACHED
@@ -218,7 +242,7 @@ def hub_reason(error: Exception, repository: str, kind: str) -> str:
         return f"the hub does not have it ({name})"
     if status in (401, 403):
         return f"the hub refuses the token that is here (HTTP {status}): log in anew with 'hf auth login'"
-    return f"the hub cannot be reached ({f'HTTP {status}' if status else type(_root(error)).__name__})"
+    return f"the hub cannot be reached ({f'HTTP {status}' if status else name})"
 
 
 def _hiccup(error: Exception) -> Hiccup | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -70,9 +71,20 @@ class Patience:
         self._tries += 1
         return True
 
-    def spent(self) -> str:
-        """For the end of a message: how often it was tried; nothing where it was tried once."""
-        return f", tried {self._tries} times in {self._waited_s:.0f} s" if self._tries > 1 else ""
+    def spent(self, last: Hiccup | None = None) -> str:
+        """For the end of a message: how often it was tried, and whether the server asks to come back much later.
+
+        Args:
+            last: The failure that ended it, if it was one that may pass.
+        """
+        tried = f", tried {self._tries} times in {self._waited_s:.0f} s" if self._tries > 1 else ""
+        asked = None if last is None else last.asked_s
+        return tried if asked is None or asked <= LONGEST_ASKED_S else f"{tried}; {come_back(asked)}"
+
+
+def come_back(asked: float) -> str:
+    """In words what a server says that asks for a longer wait, in seconds, than anybody should sit through."""
+    return f"its server asks to come back in {math.ceil(min(asked, 1e9) / 60)} minutes"
 
 
 def backoff_s(failed: int) -> float:

@@ -21,8 +21,8 @@ from ..keys import content_key, row_line
 from ..locks import Locks
 from ..settings import Settings
 from ..types import Dataset, Files, Row, Schema, Source, Split
+from .addresses import NotHereError, public
 from .arrow import Rows
-from .download import NotHereError, public
 from .ids import first_repeat, id_hash, suspects, written_ids
 from .schemas import arrow_features, row_error
 from .sources import drop_downloads, explain, locate

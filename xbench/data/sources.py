@@ -11,8 +11,9 @@ from ..files import new_folder
 from ..keys import text_sha256
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Packaged, Source, SourceFile
+from .addresses import NotHereError, public
 from .archives import DAMAGED, extract
-from .download import NotHereError, expected_bytes, fetch, one_at_a_time, public
+from .download import expected_bytes, fetch, one_at_a_time
 from .hub import bytes_to_fetch, fetch_files, missing_files
 
 _WHOLE = "archive"

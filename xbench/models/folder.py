@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..forms import ascii_safe
 from ..toml_files import brief, is_number
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -28,6 +31,8 @@ MOST_LAYERS = 1000
 MOST_NAMED = {"num_labels": 100_000, "type_vocab_size": 100_000, "max_position_embeddings": 100_000_000}
 WEIGHED = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "dim", "hidden_dim", "embedding_size"}
 """Sizes of a weight: none is larger than the number of all weights."""
+LARGEST_HEADER = 16_000_000
+"""Bytes that say what a weight file holds: enough for 100,000 tensors."""
 LARGEST_LIMIT = 1_000_000
 """Tokenizers without a limit say so with a number above this one."""
 
@@ -121,6 +126,29 @@ def missing_shards(folder: Path) -> list[str]:
     return sorted(name for name in named if not (folder / name).is_file())
 
 
+def code_names(path: Path) -> Iterator[str]:
+    """What a configuration names of Python code, as transformers takes it: ``module.Class``, or ``repository--...``.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    mapping = read_json(path).get("auto_map")
+    values = list(mapping.values()) if isinstance(mapping, dict) else []
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, tuple)):  # a tokenizer's slow and fast class
+            values.extend(value)
+
+
+def other_repositories(folder: Path) -> list[str]:
+    """The repositories, other than its own, whose code a model names: transformers asks the hub for it."""
+    configs = [path for path in (folder / "config.json", folder / TOKENIZER_CONFIG) if path.is_file()]
+    names = [name.split("--", 1) for path in configs for name in code_names(path)]
+    return sorted({name[0] for name in names if len(name) == 2})
+
+
 def code_files(folder: Path) -> list[str]:
     """The model's own Python files, where its configuration or its tokenizer's refers to such."""
     configs = [folder / "config.json", folder / TOKENIZER_CONFIG]
@@ -165,3 +193,32 @@ def _positions(config: Mapping[str, Any]) -> int | None:
 def _whole(value: object) -> int | None:
     """A limit, if it is a number that somebody meant as one."""
     return value if type(value) is int and 0 < value < LARGEST_LIMIT else None
+
+
+def count_weights(path: Path) -> int:
+    """The number of weights in a safetensors file, from its header.
+
+    Raises:
+        UserError: The file is not what its format says, or is cut off.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (header_size,) = struct.unpack("<Q", file.read(8))
+            if header_size > min(size, LARGEST_HEADER):
+                raise ValueError("the header is longer than the file")
+            header = json.loads(file.read(header_size))
+        entries = [entry for name, entry in header.items() if name != "__metadata__"]
+        if 8 + header_size + max((entry["data_offsets"][1] for entry in entries), default=0) != size:
+            raise ValueError("the weights are cut off")
+        if not all(type(side) is int and 0 <= side <= size for entry in entries for side in entry["shape"]):
+            raise ValueError("a shape is none")
+        count: int = sum(math.prod(entry["shape"]) for entry in entries)
+        if count > 8 * size:
+            raise ValueError(f"it says that it holds {count:.3g} weights")
+        return count
+    except (
+        struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
+        reason = " ".join(ascii_safe(str(error)).split())
+        raise UserError(f"{path} is not a whole safetensors file ({reason:.200}); get it again") from None

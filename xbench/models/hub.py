@@ -8,11 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.download import NotHereError
+from ..data.addresses import NotHereError
+from ..data.blobs import LargeFiles, whole
 from ..data.hub import NOT_CACHED, ask_hub
 from ..errors import UserError
 from ..settings import Settings
-from .folder import TOKENIZER_CONFIG, VOCABULARIES, encoder_folder, missing_shards, read_json
+from .folder import TOKENIZER_CONFIG, VOCABULARIES, code_names, encoder_folder, missing_shards
 from .sentences import missing_parts
 
 if TYPE_CHECKING:
@@ -24,13 +25,23 @@ CODE = "*.py"
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def fetch_snapshot(repository: str, revision: str | None, settings: Settings) -> Path:
+def whole_snapshot(repository: str, revision: str | None, settings: Settings) -> Path:
+    """`fetch_snapshot`, with the large files held against their checksums; what is damaged is fetched again."""
+
+    def find(anew: bool) -> Path:
+        return fetch_snapshot(repository, revision, settings, anew)
+
+    return whole(find, lambda folder: sorted(folder.rglob("*")), settings)
+
+
+def fetch_snapshot(repository: str, revision: str | None, settings: Settings, anew: bool = False) -> Path:
     """Find a repository's files at a revision in the hub's cache, or download them there.
 
     Args:
         repository: Such as ``FacebookAI/xlm-roberta-base``.
         revision: A commit, a branch or a tag; None is the main branch.
         settings: Offline; whether the model's own code is fetched as well.
+        anew: Whether to ask the hub even for a commit that looks whole.
 
     Returns:
         The snapshot's folder.
@@ -40,9 +51,8 @@ def fetch_snapshot(repository: str, revision: str | None, settings: Settings) ->
     """
     from huggingface_hub import snapshot_download
 
-    patterns = [*FILES, CODE] if settings.trust_remote_code else [*FILES]
-    fetch = functools.partial(snapshot_download, repository, revision=revision, allow_patterns=patterns)
-    if not settings.offline and revision is not None and COMMIT.fullmatch(revision):
+    fetch = functools.partial(snapshot_download, repository, revision=revision, allow_patterns=_patterns(settings))
+    if not (settings.offline or anew) and revision is not None and COMMIT.fullmatch(revision):
         # A commit never changes: when the cache holds it whole, nobody needs to be asked. If anything at all is wrong
         # with the cache, the hub is.
         with contextlib.suppress(Exception):
@@ -54,7 +64,15 @@ def fetch_snapshot(repository: str, revision: str | None, settings: Settings) ->
             return Path(fetch(local_files_only=True))
         except Exception:  # noqa: BLE001  # the hub's client raises many kinds; each means: not in its cache
             raise NotHereError(NOT_CACHED) from None
-    return Path(ask_hub(repository, "model", fetch, settings))
+    large = LargeFiles(repository, "model", settings)
+
+    def get() -> str:
+        large.fetch(_listed(repository, revision, settings))
+        return fetch()
+
+    folder = Path(ask_hub(repository, "model", get, settings))
+    large.tidy()
+    return folder
 
 
 def snapshot_bytes(repository: str, revision: str | None, settings: Settings) -> dict[str, int | None]:
@@ -71,16 +89,20 @@ def snapshot_bytes(repository: str, revision: str | None, settings: Settings) ->
     Raises:
         NotHereError: The hub does not serve it, or cannot be reached.
     """
+    where = f"hf://{repository}@{revision or 'main'}"
+    files = ask_hub(repository, "model", lambda: _listed(repository, revision, settings), settings)
+    return {f"{where}/{file.filename}": file.file_size for file in files if file.will_download}
+
+
+def _patterns(settings: Settings) -> list[str]:
+    return [*FILES, CODE] if settings.trust_remote_code else [*FILES]
+
+
+def _listed(repository: str, revision: str | None, settings: Settings) -> list[DryRunFileInfo]:
+    """What the hub tells of the files, before they are fetched."""
     from huggingface_hub import snapshot_download
 
-    patterns = [*FILES, CODE] if settings.trust_remote_code else [*FILES]
-
-    def look() -> list[DryRunFileInfo]:
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns, dry_run=True)
-
-    where = f"hf://{repository}@{revision or 'main'}"
-    files = ask_hub(repository, "model", look, settings)
-    return {f"{where}/{file.filename}": file.file_size for file in files if file.will_download}
+    return snapshot_download(repository, revision=revision, allow_patterns=_patterns(settings), dry_run=True)
 
 
 def is_whole(folder: Path, code: bool) -> bool:
@@ -93,7 +115,7 @@ def is_whole(folder: Path, code: bool) -> bool:
     Returns:
         False in every case of doubt.
     """
-    blobs = folder.parents[1] / "blobs"
+    blobs, listed = folder.parents[1] / "blobs", folder.parents[1] / "trees" / f"{folder.name}.json"
     try:
         if missing_parts(folder):
             return False
@@ -107,7 +129,7 @@ def is_whole(folder: Path, code: bool) -> bool:
         return False
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         return False
-    if any(blobs.glob("*.incomplete")):
+    if not listed.is_file() and any(blobs.glob("*.incomplete")):  # else its client has compared what is here
         return False
     try:
         modules = _modules(config) | _modules(tokenizer) if code else set()
@@ -118,12 +140,4 @@ def is_whole(folder: Path, code: bool) -> bool:
 
 def _modules(path: Path) -> set[str]:
     """The Python files of its own repository that a configuration names."""
-    found: set[str] = set()
-    values = list((read_json(path).get("auto_map") or {}).values())
-    while values:
-        value = values.pop()
-        if isinstance(value, str) and "--" not in value:  # "--" stands behind another repository's name
-            found.add(value.partition(".")[0] + ".py")
-        elif isinstance(value, (list, tuple)):  # a tokenizer's slow and fast class
-            values.extend(value)
-    return found
+    return {name.partition(".")[0] + ".py" for name in code_names(path) if "--" not in name}

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import shutil
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import UserError, did_you_mean
 from ..files import Digests, mark_used, new_folder, write_json
-from ..forms import ascii_safe
 from ..keys import content_key, file_sha256
 from ..locks import Locks
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import MODULES, TOKENIZER_FILES, check_sizes, code_files, encoder_folder, missing_shards, most_tokens
+from .folder import (
+    MODULES,
+    TOKENIZER_FILES,
+    check_sizes,
+    code_files,
+    count_weights,
+    encoder_folder,
+    missing_shards,
+    most_tokens,
+    other_repositories,
+)
 from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
 
-LARGEST_HEADER = 16_000_000
-"""Bytes that say what a weight file holds: enough for 100,000 tensors."""
 WRITTEN = "xbench-files.json"
 """In the folder of a model that was put together here: the checksums of its files."""
 
@@ -239,17 +244,27 @@ def _hub_declared(name: str, registry: Registry) -> tuple[Mapping[str, str], boo
 
 
 def _hub_folder(name: str, revision: str | None, registry: Registry, settings: Settings) -> Path:
-    from ..data.download import NotHereError
-    from .hub import fetch_snapshot
+    from ..data.addresses import NotHereError
+    from .hub import whole_snapshot
 
     try:
-        return fetch_snapshot(name, revision, settings)
+        return whole_snapshot(name, revision, settings)
     except NotHereError as reason:
         declared = any(model.hub is not None and model.hub[0] == name for model in registry.models)
-        raise UserError(
-            f"--model {name}{'' if declared else _near(name, registry)}: {reason}; "
-            "to use a model without the hub, pass a local folder: --model path/to/folder"
-        ) from None
+        near, then = "" if declared else _near(name, registry), _without_the_hub(name, revision, settings)
+        raise UserError(f"--model {name}{near}: {reason}; {then}") from None
+
+
+def _without_the_hub(name: str, revision: str | None, settings: Settings) -> str:
+    """How to go on: a branch that was fetched before may have moved since, and is taken as it was where one says so."""
+    from ..data.addresses import NotHereError
+    from .hub import fetch_snapshot
+
+    if not settings.offline:
+        with contextlib.suppress(NotHereError):
+            commit = fetch_snapshot(name, revision, replace(settings, offline=True)).name
+            return f"its commit {commit} is here: --model {name}@{commit}, or --offline"
+    return "to use a model without the hub, pass a local folder: --model path/to/folder"
 
 
 def identify(
@@ -295,6 +310,12 @@ def identify(
     if not tokenizer:
         raise UserError(f"--model {name}: {folder} has no tokenizer files")
     code = code_files(folder) if settings.trust_remote_code else []
+    others = other_repositories(folder) if settings.trust_remote_code and settings.offline else []
+    if others:
+        raise UserError(
+            f"--model {name}: its code lies in another repository, {others[0]}, for which the hub would be asked; "
+            "make a copy of its folder with that repository's *.py files, and name them without it in the JSON files"
+        )
     tokenizer.update({file: digests.sha256(folder / file) for file in code})
     tokenizer_identity = content_key("tokenizer", tokenizer)
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
@@ -303,38 +324,9 @@ def identify(
     if sentence is not None and not sentence.problem:  # else left out: keys of records that are published stay
         content["sentence"] = sentence.content()
     identity = content_key("model", content)
-    parameters = sum(_count(path) for path in weights)
+    parameters = sum(count_weights(path) for path in weights)
     check_sizes(folder, parameters)
     return LocalModel(
         name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts,
         most_tokens(folder), sentence,
     )  # fmt: skip
-
-
-def _count(path: Path) -> int:
-    """The number of weights in a safetensors file, from its header.
-
-    Raises:
-        UserError: The file is not what its format says, or is cut off.
-    """
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            (header_size,) = struct.unpack("<Q", file.read(8))
-            if header_size > min(size, LARGEST_HEADER):
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(header_size))
-        entries = [entry for name, entry in header.items() if name != "__metadata__"]
-        if 8 + header_size + max((entry["data_offsets"][1] for entry in entries), default=0) != size:
-            raise ValueError("the weights are cut off")
-        if not all(type(side) is int and 0 <= side <= size for entry in entries for side in entry["shape"]):
-            raise ValueError("a shape is none")
-        count: int = sum(math.prod(entry["shape"]) for entry in entries)
-        if count > 8 * size:
-            raise ValueError(f"it says that it holds {count:.3g} weights")
-        return count
-    except (
-        struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
-    ) as error:  # fmt: skip
-        reason = " ".join(ascii_safe(str(error)).split())
-        raise UserError(f"{path} is not a whole safetensors file ({reason:.200}); get it again") from None

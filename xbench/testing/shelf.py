@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..data.download import NotHereError
+from ..data.addresses import NotHereError
 from ..data.ids import id_hash
 from ..data.rows import RowSet, prepare
 from ..data.schemas import row_error, value_error
