@@ -277,7 +277,8 @@ class _Planner:
         for curriculum in curricula:
             head = self._head(task, curriculum)
             recipe = task_recipe(task, head, self.registry, request.overrides)
-            trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
+            asked_by = "--train" if self.request.curricula else task.path
+            trained = [self.registry.datasets.get(name, asked_by) for mixture in curriculum for name in mixture]
             _check_compatible(head, [(dataset, task.train_split) for dataset in trained], evals)
             for model in request.models:
                 for seed in dict.fromkeys(request.seeds or task.seeds):
@@ -346,7 +347,7 @@ class _Planner:
 
     def _dataset(self, text: str, split: str, task: Task) -> tuple[Dataset, str]:
         name, split = dataset_and_split(text, split)
-        return self.registry.datasets.get(name, task.path), split
+        return self.registry.datasets.get(name, "--eval" if self.request.datasets else task.path), split
 
     def _fit(self, task: Task, head: Head, reading: Reading, dataset: Dataset) -> tuple[str, str]:
         """What a reading is fitted on, as the task names it."""
@@ -385,7 +386,7 @@ class _Planner:
             return heads[0]
         frozen = next((head for head in heads if not head.needs_training), None)
         if frozen is None:
-            raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training")
+            raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training: leave it out")
         return frozen
 
     def _chain(

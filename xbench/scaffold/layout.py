@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..languages import code_hint
 from .forms import FORMS, columns_of, plain
 
 SPLITS = ("train", "dev", "test")
@@ -72,7 +73,7 @@ class Layout:
                 "several, the code may also stand in the file's name, such as train.en.csv"
             )
         if not LANGUAGE.fullmatch(language):
-            raise UserError(f"{language!r:.60} is no language code, such as en or ko")
+            raise UserError(f"{language!r:.60} is no language code, such as en or ko{code_hint(language)}")
         if self.languages and language not in self.languages:
             raise UserError(
                 f"the language {language:.60} is not among those of --language: {', '.join(self.languages)}"
