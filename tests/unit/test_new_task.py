@@ -327,7 +327,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\): choose another folder"):
         written(tmp_path / "p", "x", "span", ("en",))
     assert list(tmp_path.iterdir()) == []
 

@@ -41,6 +41,17 @@ def test_a_split_and_a_language_stand_in_the_files_names(tmp_path: Path) -> None
     assert found.rows["dev", "en"][0]["id"] == "3"  # one row, one id in all splits of a dataset
 
 
+def test_a_files_name_says_its_language_where_nobody_else_does(tmp_path: Path) -> None:
+    rows = "text,label\nOne,b\nTwo,a\n"
+    found = collected(tmp_path, "text-label", {"train.en.csv": rows, "test.en.csv": rows, "my.test.DE.csv": rows}, ())
+    assert list(found.rows) == [("train", "en"), ("test", "en"), ("test", "de")]
+    with pytest.raises(UserError, match=r"train\.new\.csv, line 2: in which language is it\?"):
+        collected(tmp_path, "text-label", {"train.new.csv": rows}, ())
+    pairs = "source,target\na,b\nc,d\n"
+    found = collected(tmp_path, "parallel", {"train.en-de.csv": pairs, "test.en-de.csv": pairs}, ())
+    assert found.languages == ("en-de",)
+
+
 def test_or_in_columns(tmp_path: Path) -> None:
     lines = ["Sentence 1;Sentence-2;SCORE;Lang;split"]
     lines += [f"a{n};b{n};{n};{lang};{split}" for n in range(5) for lang in ("EN", "de") for split in ("train", "test")]

@@ -142,5 +142,5 @@ def write_project(project: Project, target: Path) -> list[str]:
         if target.stat().st_ino != written:
             raise UserError(f"{target} is there already: choose another folder with --dir, or remove it")
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}") from None
+        raise UserError(f"{target} cannot be written ({error.strerror}): choose another folder with --dir") from None
     return sorted(content)
