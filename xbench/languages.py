@@ -46,6 +46,12 @@ def code_error(code: str) -> str | None:
     return f"{code!r} is no code of ISO 639-1, such as 'ko'"
 
 
+def code_hint(text: str) -> str:
+    """`` (did you mean 'fr'?)`` for a name such as ``French``, else an empty text."""
+    code = next((code for code, name in _NAMES.items() if name.casefold() == text.casefold()), None)
+    return "" if code is None else f" (did you mean {code!r}?)"
+
+
 def language_name(code: str) -> str:
     """``Korean`` for ``ko``; a code that is not known stays as it is.
 

@@ -100,7 +100,8 @@ class _Planner:
         for curriculum in curricula:
             head = self._head(task, curriculum)
             recipe = task_recipe(task, head, self.registry, request.overrides)
-            trained = [self.registry.datasets.get(name, task.path) for mixture in curriculum for name in mixture]
+            asked_by = "--train" if request.curricula else task.path
+            trained = [self.registry.datasets.get(name, asked_by) for mixture in curriculum for name in mixture]
             check_compatible(head, [(dataset, task.train_split) for dataset in trained], evals)
             for model in request.models:
                 for seed in dict.fromkeys(request.seeds or task.seeds):
@@ -165,11 +166,12 @@ class _Planner:
     def _evals(self, task: Task) -> list[tuple[Dataset, str]]:
         """The evaluation datasets with their splits; everything else that the task names is there as well."""
         check_names(task, self.registry)
-        return [self._dataset(text, task.eval_split, task) for text in self.request.datasets or task.eval]
+        asked_by = "--eval" if self.request.datasets else task.path
+        return [self._dataset(text, task.eval_split, asked_by) for text in self.request.datasets or task.eval]
 
-    def _dataset(self, text: str, split: str, task: Task) -> tuple[Dataset, str]:
+    def _dataset(self, text: str, split: str, where: str) -> tuple[Dataset, str]:
         name, split = dataset_and_split(text, split)
-        return self.registry.datasets.get(name, task.path), split
+        return self.registry.datasets.get(name, where), split
 
     def _fit(self, task: Task, head: Head, reading: Reading, dataset: Dataset) -> tuple[str, str]:
         """What a reading is fitted on, as the task names it."""
@@ -179,7 +181,7 @@ class _Planner:
                 f"{task.path}: the reading {reading.name} is fitted on data that the task does not name: "
                 f'add [fit] with {dataset.name} = "DATASET"'
             )
-        fitted, split = self._dataset(text, task.train_split, task)
+        fitted, split = self._dataset(text, task.train_split, task.path)
         check_takes(head, fitted, split, f"{task.path}: [fit] {text}: ")
         return fitted.name, split
 
@@ -208,7 +210,7 @@ class _Planner:
             return heads[0]
         frozen = next((head for head in heads if not head.needs_training), None)
         if frozen is None:
-            raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training")
+            raise UserError(f"--train {FROZEN}: every head of the task {task.name} needs training: leave it out")
         return frozen
 
     def _chain(

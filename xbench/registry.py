@@ -339,7 +339,8 @@ def load_one(
         ]:
             manager.unregister(loaded)
         line = " ".join(str(error).split())
-        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{type(error).__name__}: {line}", error))
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "  # which says what is wrong itself
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{kind}{line}", error))
         return None
     registry.plugins.append(plugin)
     for catalogue, items in declared:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from xbench.api import Access, Metric, MetricSource, hookimpl
 
-from .address import PREFIX, Address, find_script, identity, script_files
+from .address import PREFIX, Address, check_options, find_script, identity, script_files
 from .script import Script, compute, resample
 
 
@@ -28,9 +28,11 @@ def make_metric(text: str, access: Access) -> Metric:
     address = Address.parse(text)
     path = find_script(address, access)
     script = Script(path, address.options, address.metric_name)
+    files = script_files(path)
+    check_options(path, address.options)
     where = path.name if address.is_local else f"{address.place} on the hub"
     return Metric(
-        address.metric_name, identity(script_files(path), address.options),
+        address.metric_name, identity(files, address.options),
         lambda *scored: compute(script, *scored), f"Hugging Face evaluate's {where}, in its own units.",
         resample=lambda *scored: resample(script, *scored),
     )  # fmt: skip

@@ -144,6 +144,27 @@ def script_files(path: Path) -> list[Path]:
     return files
 
 
+def check_options(path: Path, options: Mapping[str, Any]) -> None:
+    """See that a script's ``_compute`` takes the options, as far as its text tells: nothing is trained in vain.
+
+    Args:
+        path: The script, which `script_files` has read.
+        options: As in the address.
+
+    Raises:
+        UserError: It does not.
+    """
+    parsed = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node.args for node in ast.walk(parsed) if isinstance(node, ast.FunctionDef) and node.name == "_compute"]
+    if not found or any(arguments.kwarg for arguments in found):
+        return
+    takes = {one.arg for arguments in found for one in (*arguments.args, *arguments.kwonlyargs)}
+    takes -= {"self", "predictions", "references"}
+    for name in options.keys() - takes - {"config_name"}:
+        known = ", ".join(sorted(takes)) or "none"
+        raise UserError(f"evaluate:{path}: its _compute takes no option {name!r:.60}; it takes: {known}")
+
+
 def _evaluate_version() -> str:
     return importlib.metadata.version("evaluate")
 

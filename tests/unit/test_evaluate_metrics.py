@@ -188,6 +188,10 @@ def test_what_cannot_be_loaded_is_said_in_a_line(registry: Registry, tmp_path: P
     assert "imports absent.py, which is not beside it" in refused(registry, lost)
     web = write(tmp_path / "web.py", F1, imports="from .x import y  # From: https://127.0.0.1/x.py")
     assert "imports code from a web address" in refused(registry, web)
+    option = write(tmp_path / "option.py", F1, arguments=", positive=1")
+    assert "its _compute takes no option 'positiv'; it takes: positive" in refused(registry, f"{option}?positiv=1")
+    anything = write(tmp_path / "anything.py", F1, arguments=", positive=1, **others")
+    assert make(registry, f"{anything}?positiv=1").compute([1], [1], about(1)) == {"f1": 1.0}
     missing = write(tmp_path / "missing.py", F1, imports="import no_such_library")
     assert "['no_such_library'] using 'pip install no_such_library'" in unscored(make(registry, missing), [1], [1])
     empty = tmp_path / "empty.py"

@@ -213,6 +213,9 @@ def test_a_keyword_or_a_modules_name_makes_a_package_of_its_own(tmp_path: Path, 
         ("pair-score", ("english",), "write a code such as en"),
         ("pair-score", ("en-ko-es",), "write a code such as en"),
         ("pair-score", ("e/n",), "write a code such as en"),
+        ("pair-score", ("french",), r"or a pair such as en-ko \(did you mean 'fr'\?\)"),
+        ("pair-score", ("en", "zz"), "the language 'zz' is no code of ISO 639-1"),
+        ("pair-score", ("deu",), "the language 'deu' is written 'de'"),
     ],
 )
 def test_languages_that_do_not_fit_are_refused(
@@ -248,17 +251,29 @@ def test_without_a_terminal_a_line_says_which_flag_is_needed(tmp_path: Path, arg
 
 
 def test_with_a_terminal_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = "text-labels\ntext-label\nko, en\nCC0\nMe\nhttps://example.org\n"
-    done = run("x", "--dir", str(tmp_path / "p"), answers=answers, monkeypatch=monkeypatch)
+    rows = tmp_path / "train.ko.csv"
+    rows.write_text("text,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(8)), encoding="utf-8")
+    (tmp_path / "test.ko.jsonl").write_text('{"text": "a", "label": "a"}\n{"text": "b", "label": "b"}\n')
+    answers = [
+        "text-labels", "text-label", str(tmp_path / "trian.csv"), str(tmp_path / "train.ko.csv"),
+        str(tmp_path / "test.ko.jsonl"), "", "Korean", "ko", "", "CC0", "Me", "example", "https://example.org",
+    ]  # fmt: skip
+    done = run("x", "--dir", str(tmp_path / "p"), answers="\n".join(answers) + "\n", monkeypatch=monkeypatch)
     assert "a text and a label, such as its sentiment" in done.output
-    assert "'text-labels' is not one of" in done.output
+    for refused in (
+        "'text-labels' is not one of",
+        "trian.csv: there is no such file",
+        "(did you mean 'ko'?)",
+        "'example' is no address",
+    ):
+        assert refused in done.output
     dataset = load_registry([tmp_path / "p" / "xbench_x" / "__init__.py"]).datasets.get("x-ko")
     assert (dataset.schema, dataset.licence, dataset.citation) == ("text-label", "CC0", "Me")
     assert dataset.homepage == "https://example.org"
 
 
 def test_answers_may_be_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("x", "--dir", str(tmp_path / "p"), answers="\n" * 5, monkeypatch=monkeypatch)
+    run("x", "--dir", str(tmp_path / "p"), answers="\n" * 3, monkeypatch=monkeypatch)
     dataset = load_registry([tmp_path / "p" / "xbench_x" / "__init__.py"]).datasets.get("x-ko")
     assert (dataset.schema, dataset.licence, dataset.homepage) == ("pair-score", "Apache-2.0", "xbench-x")
 
@@ -313,7 +328,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\): choose another folder"):
         written(tmp_path / "p", "x", "span", ("en",))
     assert list(tmp_path.iterdir()) == []
 

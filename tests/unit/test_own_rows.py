@@ -41,6 +41,17 @@ def test_a_split_and_a_language_stand_in_the_files_names(tmp_path: Path) -> None
     assert found.rows["dev", "en"][0]["id"] == "3"  # one row, one id in all splits of a dataset
 
 
+def test_a_files_name_says_its_language_where_nobody_else_does(tmp_path: Path) -> None:
+    rows = "text,label\nOne,b\nTwo,a\n"
+    found = collected(tmp_path, "text-label", {"train.en.csv": rows, "test.en.csv": rows, "my.test.DE.csv": rows}, ())
+    assert list(found.rows) == [("train", "en"), ("test", "en"), ("test", "de")]
+    with pytest.raises(UserError, match=r"train\.new\.csv, line 2: in which language is it\?"):
+        collected(tmp_path, "text-label", {"train.new.csv": rows}, ())
+    pairs = "source,target\na,b\nc,d\n"
+    found = collected(tmp_path, "parallel", {"train.en-de.csv": pairs, "test.en-de.csv": pairs}, ())
+    assert found.languages == ("en-de",)
+
+
 def test_or_in_columns(tmp_path: Path) -> None:
     lines = ["Sentence 1;Sentence-2;SCORE;Lang;split"]
     lines += [f"a{n};b{n};{n};{lang};{split}" for n in range(5) for lang in ("EN", "de") for split in ("train", "test")]
@@ -51,6 +62,23 @@ def test_or_in_columns(tmp_path: Path) -> None:
     )
     assert found.score_range == (0.0, 5.0)
     assert "scores lie between 0 and 4; their range was declared as 0 to 5" in found.notes[0]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_csv_file_may_be_delimited_as_a_spreadsheet_likes(tmp_path: Path, delimiter: str) -> None:
+    rows = "\n".join(delimiter.join(("text", "label")[i] + end for i in range(2)) for end in ("", "1", "2"))
+    found = collected(tmp_path, "text-label", {"train.csv": rows, "test.csv": rows})
+    assert [row["text"] for row in found.rows["train", "en"]] == ["text1", "text2"]
+
+
+def test_a_note_counts_the_labels_and_asks_about_one_that_may_be_misspelt(tmp_path: Path) -> None:
+    labels = ["contradiction"] * 5 + ["contradicton", "neutral", "neutrality"]
+    rows = "text,label\n" + "".join(f"{n},{label}\n" for n, label in enumerate(labels))
+    found = collected(tmp_path, "text-label", {"train.csv": rows, "test.csv": rows})
+    assert found.notes == [
+        "labels, with how many rows: contradiction 10, contradicton 2, neutral 2, neutrality 2; "
+        "is 'contradicton' a 'contradiction' misspelt?"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +164,7 @@ MISTAKES: list[tuple[str, dict[str, str], Sequence[str], str]] = [
     (TEXT, {"train.csv": "", "test.csv": ""}, EN, "no rows"),
     (TEXT, {"train.csv": "text,label\n"}, EN, "no rows"),
     (TEXT, {"train.csv": "text,klass\na,x\n"}, EN, "no column for 'label' among text, klass; name it"),
+    (TEXT, {"train.csv": "text,klass\na,x\n"}, EN, "name it label (is it 'klass'?)"),
     (TEXT, {"train.csv": "review,content,label\na,b,x\n"}, EN, "'review' and 'content' could both be 'text'"),
     (TEXT, {"train.csv": "text,label,label\na,x,x\n"}, EN, "the column 'label' stands twice"),
     (TEXT, {"train.csv": "text,label\na,x,y\n"}, EN, "line 2: 3 columns, and the first line names 2"),
@@ -150,6 +179,7 @@ MISTAKES: list[tuple[str, dict[str, str], Sequence[str], str]] = [
     (TEXT, {"train.csv": GOOD, "test.csv": GOOD}, ("en", "ko"), "in which language is it?"),
     (TEXT, {"train.en.csv": GOOD, "test.en.csv": GOOD}, ("en", "ko"), "no rows in ko, which --language names"),
     (TEXT, {"train.csv": "text,label,lang\na,x,English\n"}, (), "'english' is no language code"),
+    (TEXT, {"train.csv": "text,label,lang\na,x,Korean\n"}, (), "or ko (did you mean 'ko'?)"),
     (TEXT, {"train.csv": "text,label,lang\na,x,de\n"}, ("en", "ko"), "de is not among those of --language"),
     (TEXT, {"r.csv": "text,label,split\na,x,later\n"}, EN, "line 2: 'later' is no split"),
     (TEXT, {"train.csv": "text,label\na,x\n", "test.csv": GOOD.replace("y", "x")}, EN, "1 labels in 3 rows"),
@@ -184,7 +214,7 @@ def test_a_mistake_is_one_line_that_names_its_place(
 
 
 def test_bytes_that_are_no_text_are_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="line 2: not UTF-8"):
+    with pytest.raises(UserError, match=r"line 2: not UTF-8 .*one of your own, save as UTF-8"):
         collect([file(tmp_path, "train.csv", b"text,label\n\xff,x\n")], "text-label", ("en",))
 
 

@@ -28,9 +28,9 @@ def refused(request: Request, registry: Registry) -> str:
     [
         ({"tasks": ("stss",)}, "task 'stss'", "'sts'"),
         ({"tasks": ("papr",)}, "'papr'", "'paper'"),
-        ({"curricula": ("stbs",)}, "dataset 'stbs'", "'stsb'"),
+        ({"curricula": ("stbs",)}, "--train: unknown dataset 'stbs'", "'stsb'"),
         ({"curricula": ("stsb:korst",)}, "dataset 'korst'", "'korsts'"),
-        ({"datasets": ("sts17_es",)}, "dataset 'sts17_es'", "'sts17-es'"),
+        ({"datasets": ("sts17_es",)}, "--eval: unknown dataset 'sts17_es'", "'sts17-es'"),
         ({"head": "cross_encoder"}, "head 'cross_encoder'", "'cross-encoder'"),
         ({"overrides": {"epoch": 1}}, "recipe key 'epoch'", "'epochs'"),
     ],

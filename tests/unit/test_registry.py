@@ -72,10 +72,10 @@ BROKEN = {
     "metric-as-dataset": (
         HOOK + "xbench_datasets():\n    return [Metric('m', 1, max, 'x')]", "TypeError: .*xbench_datasets"
     ),
-    "task-is-wrong": (HOOK + "xbench_tasks():\n    return ['titel = 1']", "UserError: .*unknown key 'titel'.*'title'"),
+    "task-is-wrong": (HOOK + "xbench_tasks():\n    return ['titel = 1']", "task text: unknown key 'titel'.*'title'"),
     "task-is-absent": (
         "from pathlib import Path\n" + HOOK + "xbench_tasks():\n    return [Path('absent.toml')]",
-        "UserError: absent.toml: cannot be read",
+        "absent.toml: cannot be read",
     ),
 }  # fmt: skip
 

@@ -67,7 +67,7 @@ def _lines(value: Any) -> list[str]:
         return [f"{name}: {_text(inner)}" for name, inner in value.items()]
     if isinstance(value, str) and value:
         return value.splitlines()
-    return [_text(value)]
+    return [_text(None if value == "" else value)]
 
 
 def _text(value: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,10 @@ from ..scaffold.forms import FORMS
 from .listing import open_registry
 from .options import json_option, split_names
 
+if TYPE_CHECKING:
+    from ..types import Schema
+
+T = TypeVar("T")
 SAMPLE_LICENCE, SAMPLE_CITATION = "Apache-2.0", "xbench, its sample corpora"
 
 
@@ -69,12 +73,14 @@ def command(
     check_target(target)
     ask = not as_json and _has_terminal()
     schema = schema or _ask_schema(ask)
-    codes = split_names(",".join(languages).casefold()) or _ask_languages(schema, bool(files), ask)
+    files = files or (_ask_files() if ask else ())
+    declared = registry.schemas.get(schema)
+    codes = split_names(",".join(languages).casefold()) or _ask_languages(declared, bool(files), ask)
     collected = gather(name, schema, codes, files, registry)
     texts = {
         "licence": _text(licence, "--licence", "Licence of the rows", SAMPLE_LICENCE, bool(files), ask),
-        "citation": _text(citation, "--citation", "Whom to cite", SAMPLE_CITATION, bool(files), ask),
-        "homepage": homepage or (click.prompt("Published at (URL)", default="", show_default=False) if ask else ""),
+        "citation": _text(citation, "--citation", "Whom to cite, in one line", SAMPLE_CITATION, bool(files), ask),
+        "homepage": homepage or (_ask_homepage() if ask and files else ""),
     }
     project = new_project(name, schema, collected, registry, **texts)
     written = write_project(project, target)
@@ -98,27 +104,70 @@ def _ask_schema(ask: bool) -> str:
     return answer
 
 
-def _ask_languages(schema: str, files: bool, ask: bool) -> tuple[str, ...]:
+def _asked(question: str, check: Callable[[str], T], **options: Any) -> T:
+    """What `check` makes of an answer; where it refuses one, its line is shown and the question asked again."""
+
+    def checked(answer: str) -> T:
+        try:
+            return check(answer)
+        except UserError as error:
+            raise click.UsageError(str(error)) from None
+
+    answer: T = click.prompt(question, value_proc=checked, **options)
+    return answer
+
+
+def _ask_files() -> tuple[Path, ...]:
+    """The author's files; none for sample rows."""
+    from ..scaffold.tables import check_file
+
+    def check(answer: str) -> Path | None:
+        path = Path(answer.strip()).expanduser()
+        if not answer.strip():
+            return None
+        check_file(path)
+        return path
+
+    files: list[Path] = []
+    question = "A file with your rows, CSV, TSV or JSON lines (empty: sample rows)"
+    while (path := _asked(question, check, default="", show_default=False)) is not None:
+        files.append(path)
+        question = "Another one (empty: no more)"
+    return tuple(files)
+
+
+def _ask_homepage() -> str:
+    from ..scaffold.write import check_homepage
+
+    return _asked("Published at (URL; empty: nowhere else)", check_homepage, default="", show_default=False)
+
+
+def _ask_languages(schema: Schema, files: bool, ask: bool) -> tuple[str, ...]:
     """The languages; none where files shall say them."""
-    default = "" if files else "en-ko" if schema == "parallel" else "en,ko"
+    from ..scaffold.write import check_languages
+
+    default = "" if files else "en-ko" if 1 not in schema.languages else "en,ko"
     if ask:
-        hint = "Languages, with commas (empty: the files say it)" if files else "Languages, with commas"
-        return split_names(click.prompt(hint, default=default, show_default=bool(default)).casefold())
+        return _asked(
+            "Languages, with commas" + (" (empty: the files say it)" if files else ""),
+            lambda answer: check_languages(split_names(answer.casefold()), schema.languages, schema.name),
+            default=default, show_default=bool(default),
+        )  # fmt: skip
     if not files:
         raise UserError(f"--language is needed, such as --language {default.replace(',', ' --language ')}")
     return ()
 
 
 def _text(given: str | None, option: str, question: str, sample: str, files: bool, ask: bool) -> str:
-    """A text from its option, from the author, or, of sample rows, what holds for them."""
+    """A text from its option, of sample rows what holds for them, or from the author."""
     if given is not None:
         return given
-    if ask:
-        answer: str = click.prompt(question, default=None if files else sample)
-        return answer
-    if files:
+    if not files:
+        return sample
+    if not ask:
         raise UserError(f"{option} is needed: rows are published with their licence and whom to cite")
-    return sample
+    answer: str = click.prompt(question)
+    return answer
 
 
 def _as_json(project: Any, target: Path, written: Sequence[str]) -> dict[str, Any]:

@@ -28,5 +28,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{path}, line {number}: not UTF-8 (byte {error.start}); get the file again as it was published"
+                    f"{path}, line {number}: not UTF-8 (byte {error.start}): get the file again as it was "
+                    "published; one of your own, save as UTF-8"
                 ) from None

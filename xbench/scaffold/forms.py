@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from ..errors import UserError
@@ -94,8 +95,15 @@ def columns_of(form: Form, header: list[str], where: str, extra: Mapping[str, tu
         if exact:
             found[field] = exact[0]
         elif field not in form.optional:
-            raise UserError(f"{where}: no column for {field!r} among {', '.join(header):.300}; name it {field}")
+            near = _near([column for column in header if column not in found.values()], names)
+            raise UserError(f"{where}: no column for {field!r} among {', '.join(header):.300}; name it {field}{near}")
     return found
+
+
+def _near(columns: Sequence[str], names: Sequence[str]) -> str:
+    """Which column may be a misspelt name of a field."""
+    near = next((column for column in columns if get_close_matches(plain(column), names, 1, cutoff=0.8)), None)
+    return "" if near is None else f" (is it {near!r:.60}?)"
 
 
 def text_of(value: Any, field: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..languages import code_error, code_hint
 from .forms import FORMS, columns_of, plain
 
 SPLITS = ("train", "dev", "test")
@@ -72,7 +73,7 @@ class Layout:
                 "several, the code may also stand in the file's name, such as train.en.csv"
             )
         if not LANGUAGE.fullmatch(language):
-            raise UserError(f"{language!r:.60} is no language code, such as en or ko")
+            raise UserError(f"{language!r:.60} is no language code, such as en or ko{code_hint(language)}")
         if self.languages and language not in self.languages:
             raise UserError(
                 f"the language {language:.60} is not among those of --language: {', '.join(self.languages)}"
@@ -99,6 +100,8 @@ def read_layout(path: Path, header: Sequence[str], schema: str, languages: Seque
         raise UserError(f"{path}: its name says {' and '.join(sorted(splits))}, and can say one of them")
     named = [one for one in languages if f"-{one}-" in f"-{'-'.join(words)}-"]
     said = languages[0] if len(languages) == 1 else named[0] if len(named) == 1 else ""
+    if not languages:
+        said = _last_part(path)
     codes: dict[str, tuple[str, ...]] = {}
     if schema == "parallel":
         said = said or _pair(header, languages)
@@ -114,6 +117,13 @@ def read_layout(path: Path, header: Sequence[str], schema: str, languages: Seque
         fields, next(iter(splits), ""), free("split", "subset", "partition"), said,
         free("language", "lang", "locale"), tuple(languages),
     )  # fmt: skip
+
+
+def _last_part(path: Path) -> str:
+    """The language, or the pair, that ends a name such as ``train.en.csv``; three letters may be any word."""
+    last = path.stem.casefold().rpartition(".")[2] if "." in path.stem else ""
+    known = re.fullmatch("[a-z]{2}(-[a-z]{2})?", last) and not any(map(code_error, last.split("-")))
+    return last if known else ""
 
 
 def _pair(header: Sequence[str], languages: Sequence[str]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ HELD_OUT = 0.1
 """The share of dev, and of test, where no file says which rows they are."""
 LEAST = 10
 """Rows that can be divided, at least."""
+OFTEN = 5
+"""How many times as many rows a label has that another one may be meant for."""
 
 
 @dataclass
@@ -140,14 +143,27 @@ def _name_labels(collected: Collected) -> None:
     rows = [row for some in collected.rows.values() for row in some if "label" in row]
     if not rows:
         return
-    names = {row["label"] for row in rows}
+    counts = Counter(row["label"] for row in rows)
+    names = set(counts)
     if not 2 <= len(names) <= max(20, len(rows) // 5):
         raise UserError(f"{len(names)} labels in {len(rows)} rows: at least two are needed, and far fewer than rows")
     numbers = all(re.fullmatch("[0-9]{1,9}", name) for name in names)
     collected.labels = tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
+    collected.notes.append(_labels_note(collected.labels, counts))
     places = {name: place for place, name in enumerate(collected.labels)}
     for row in rows:
         row["label"] = places[row["label"]]
+
+
+def _labels_note(labels: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Which labels there are, and which of them may be another one misspelt: rare, and spelt nearly the same."""
+    note = "labels, with how many rows: " + ", ".join(f"{name:.60} {counts[name]}" for name in labels)
+    for name in labels:
+        often = [other for other in labels if counts[other] >= OFTEN * counts[name]]
+        near = [] if name.isdecimal() else get_close_matches(name, often, 1, cutoff=0.85)
+        if near:
+            note += f"; is {name!r:.60} a {near[0]!r:.60} misspelt?"
+    return note
 
 
 def _find_scale(collected: Collected) -> None:

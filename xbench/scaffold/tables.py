@@ -12,6 +12,8 @@ from ..data.text import read_lines
 from ..errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
+DELIMITERS = ",;\t"
+"""What may stand between the columns of a CSV file; its first line says which."""
 LONGEST = 2**31 - 1
 """Letters of one CSV field: passages are longer than the csv module allows by itself."""
 
@@ -20,8 +22,8 @@ def read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a file.
 
     Args:
-        path: ``.csv`` (quotes as spreadsheets write them; commas or semicolons), ``.tsv`` (a line is a row, quotes are
-            text), or ``.jsonl`` (an object a line).
+        path: ``.csv`` (quotes as spreadsheets write them; commas, semicolons or tabs), ``.tsv`` (a line is a row,
+            quotes are text), or ``.jsonl`` (an object a line).
 
     Yields:
         The line's number, and the row by column name.
@@ -29,23 +31,31 @@ def read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         UserError: It is none of these, cannot be read, is not UTF-8, or a row does not fit its header.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: a file of rows ends in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
+    check_file(path)
     try:
         yield from {".csv": _csv, ".tsv": _tsv, ".jsonl": _jsonl}[path.suffix.lower()](path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def check_file(path: Path) -> None:
+    """See that there is a file of a kind that can be read.
+
+    Raises:
+        UserError: There is none.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: a file of rows ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+
+
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(LONGEST)
     lines = (text + "\n" for _, text in read_lines(path))
     first = next(lines, "")
-    reader = csv.reader(
-        _chain(first, lines), delimiter=";" if first.count(";") > first.count(",") else ",", strict=True
-    )
+    delimiter = max(DELIMITERS, key=first.count)  # of equally many, the first
+    reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
     try:
         header = _header(path, next(reader, []))
         for values in reader:

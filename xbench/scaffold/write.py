@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import new_folder
+from ..languages import code_error, code_hint
 from ..registry import Registry
 from .follow import follow
 from .layout import LANGUAGE
@@ -55,11 +56,24 @@ def new_project(
     Raises:
         UserError: The homepage is no address, or nothing here can learn from such rows.
     """
-    if homepage and not re.fullmatch(r"https?://[!-~]+", homepage):
-        raise UserError(f"the homepage {homepage!r:.80} is no address: write https://...")
+    check_homepage(homepage)
     most = max(len(collected.rows["train", language]) for language in collected.having("train"))
     followed = follow(registry, schema, most)
     return Project(name, registry.schemas.get(schema), collected, followed, licence, citation, homepage)
+
+
+def check_homepage(homepage: str) -> str:
+    """See that it is an address, or empty.
+
+    Returns:
+        It.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if homepage and not re.fullmatch(r"https?://[!-~]+", homepage):
+        raise UserError(f"the homepage {homepage!r:.80} is no address: write https://...")
+    return homepage
 
 
 def check_languages(languages: Sequence[str], sides: tuple[int, ...], schema: str) -> tuple[str, ...]:
@@ -78,7 +92,11 @@ def check_languages(languages: Sequence[str], sides: tuple[int, ...], schema: st
     """
     for language in languages:
         if not LANGUAGE.fullmatch(language):
-            raise UserError(f"--language {language!r:.40}: write a code such as en, or a pair such as en-ko")
+            hint = code_hint(language)
+            raise UserError(f"--language {language!r:.40}: write a code such as en, or a pair such as en-ko{hint}")
+        wrong = next(filter(None, map(code_error, language.split("-"))), None)
+        if wrong is not None:
+            raise UserError(f"the language {wrong}")
     if 1 not in sides and len(languages) > 1 and not any("-" in language for language in languages):
         languages = [f"{languages[0]}-{other}" for other in languages[1:]]
     for language in languages:
@@ -124,5 +142,5 @@ def write_project(project: Project, target: Path) -> list[str]:
         if target.stat().st_ino != written:
             raise UserError(f"{target} is there already: choose another folder with --dir, or remove it")
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}") from None
+        raise UserError(f"{target} cannot be written ({error.strerror}): choose another folder with --dir") from None
     return sorted(content)
