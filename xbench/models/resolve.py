@@ -19,8 +19,19 @@ from ..locks import Locks
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
-from .folder import MODULES, TOKENIZER_FILES, check_sizes, code_files, encoder_folder, missing_shards, most_tokens
-from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
+from .folder import (
+    ADAPTER,
+    MODULES,
+    TOKENIZER_FILES,
+    check_plain,
+    check_sizes,
+    code_files,
+    encoder_folder,
+    missing_shards,
+    most_tokens,
+)
+from .layout_reader import read_layout
+from .sentences import LAYER_WEIGHTS, SentenceLayout
 
 LARGEST_HEADER = 16_000_000
 """Bytes that say what a weight file holds: enough for 100,000 tensors."""
@@ -148,10 +159,10 @@ def model_here(name: str, revision: str, registry: Registry, settings: Settings)
 
 
 def _local_folder(text: str) -> Path | None:
-    """The folder that a text names, when it holds a model."""
+    """The folder that a text names, when it holds a model, or an adapter that somebody takes for one."""
     try:
         folder = Path(text).expanduser()
-        found = any((folder / name).is_file() for name in ("config.json", MODULES))
+        found = any((folder / name).is_file() for name in ("config.json", MODULES, ADAPTER))
         return folder.resolve() if text and found else None
     except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a null byte
         return None
@@ -269,11 +280,13 @@ def identify(
         The model with its identity.
 
     Raises:
-        UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
+        UserError: It has no safetensors weights, or not all of them, or an adapter beside them, or no tokenizer that
+            can be read without code.
     """
     digests = Digests(settings.cache / "digests")
     sentence = read_layout(folder) if layout else None
     whole, folder = folder, encoder_folder(folder)
+    check_plain(name, folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise UserError(
