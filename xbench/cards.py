@@ -21,7 +21,7 @@ from .leaderboard.entries import Entry, entries
 from .leaderboard.layout import column_title, limit_text, score_title
 from .leaderboard.orders import orders
 from .leaderboard.table import build_tables
-from .recipe import LAST
+from .recipe import LAST, ORACLE
 from .registry import Registry
 from .store import DONE
 from .types import Dataset, Hub
@@ -168,7 +168,8 @@ def _protocol(entry: Entry) -> str:
     trained = "not fine-tuned" if not first["train"] else f"fine-tuned on {row.curriculum}"
     chosen = "" if row.selection in ("", LAST) else f"checkpoint by {row.selection}"
     limits = limit_text(entry.table.limits)
-    parts = (entry.cell.transfer, trained, chosen, f"head {row.head}", row.reading, row.variant, limits)
+    peeks = "" if row.selection == ORACLE else entry.cell.peeks
+    parts = (entry.cell.transfer, trained, chosen, peeks, f"head {row.head}", row.reading, row.variant, limits)
     return ", ".join(part for part in parts if part)
 
 
@@ -179,7 +180,8 @@ def _args(entry: Entry, score: str) -> dict[str, Any]:
     trained = [{name: part[name] for name in ("stage", "dataset", "language", "rows")} for part in first["train"]]
     values = {
         "task": first["task"], "curriculum": first["curriculum"], "transfer": cell.transfer, "head": first["head"],
-        "selection": first["selection"] if first["train"] else None, "reading": entry.row.reading or None,
+        "selection": first["selection"] if first["train"] else None, "peeks": cell.peeks or None,
+        "reading": entry.row.reading or None,
         "trained_on": trained or None, "seeds": list(cell.seeds),
         "deviation": _rounded(cell.deviations.get(score)),
         "interval_95": [_rounded(interval.low), _rounded(interval.high)] if interval else None,

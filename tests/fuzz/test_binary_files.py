@@ -190,7 +190,8 @@ def test_archives(place: Path, data: bytes) -> None:
 @pytest.fixture(scope="module")
 def folder(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model in the layout of sentence-transformers."""
-    from xbench.models.sentences import SentenceLayout, write_layout
+    from xbench.models.layout_writer import write_layout
+    from xbench.models.sentences import SentenceLayout
 
     target = tmp_path_factory.mktemp("model") / "m"
     shutil.copytree(tiny("bert"), target)

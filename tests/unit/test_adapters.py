@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -32,9 +33,10 @@ from xbench.models.adapters import (
 from xbench.models.encoder import load_encoder
 from xbench.models.low_rank import take_apart
 from xbench.models.packing import encode_first, encode_packed
-from xbench.models.resolve import LocalModel
+from xbench.models.resolve import LocalModel, resolve_model
 from xbench.recipe import Recipe, build_recipe
 from xbench.registry import Registry
+from xbench.settings import Settings
 from xbench.training.device import autocast
 from xbench.training.loop import train
 from xbench.training.optimizer import make_optimizer
@@ -403,3 +405,18 @@ def test_without_peft_the_message_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'xbench\[lora\]'"):
         add_adapter(load_encoder(tiny("bert")), lora(), 0, MODEL)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_adapter_in_a_models_folder_is_not_silently_put_in(
+    tiny: Callable[..., Path], registry: Registry, tmp_path: Path, whole: bool
+) -> None:
+    """transformers would do so where peft is installed, and only in a table that is held whole."""
+    folder = tmp_path / "model"
+    if whole:
+        shutil.copytree(tiny("bert"), folder)
+    else:
+        folder.mkdir()
+    save_adapter(adapted(tiny("bert")), folder)
+    with pytest.raises(UserError, match=r"holds an adapter \(adapter_config.json\): merge it into its base model"):
+        resolve_model(str(folder), registry, Settings(cache=tmp_path / "cache", offline=True))

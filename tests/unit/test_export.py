@@ -397,6 +397,20 @@ def test_the_base_model_has_to_be_the_one(bert: Bench, tmp_path: Path, capfd: py
     assert "other weights than the one that the stage was trained from" in said
 
 
+def test_a_model_with_code_of_its_own_is_not_exported_and_its_code_not_run(
+    bert: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = record_of(bert, "cross-encoder")
+    own = Path(shutil.copytree(bert.model, tmp_path / "own"))
+    config = json.loads((own / "config.json").read_text())
+    (own / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "modeling_own.Model"}}))
+    (own / "modeling_own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    for more in ([], ["--encoder-only"]):
+        said = complaint(bert, capfd, path, "--to", tmp_path / "out", "--model", own, *more, model=False)
+        assert "own brings its own code, which is never run here" in said
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["own"]
+
+
 def test_a_stage_that_is_gone_or_damaged_is_trained_again_first(
     bert: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

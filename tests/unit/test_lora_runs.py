@@ -13,12 +13,13 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.strangers import altered, load
 from tests.tiny import Bench, tiny_model
 from xbench.cli import main
 from xbench.compatibility import task_recipe
+from xbench.data.rows import prepare
 from xbench.errors import UserError
 from xbench.estimate.forecast import forecast
 from xbench.leaderboard.orders import orders
@@ -279,3 +280,29 @@ def test_an_exported_stage_is_what_peft_makes_of_its_folder(
         theirs = PeftModel.from_pretrained(base, folder).eval()(ids).last_hidden_state
     torch.testing.assert_close(alone, theirs, atol=1e-5, rtol=0)
     assert not torch.allclose(before, theirs, atol=1e-4)
+
+
+def test_a_sequences_adapter_is_exported_with_its_head(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both stages' training is in the folder, whose predictions are those of the cell."""
+    outcome, heard = bench.run(CURRICULA[0], **{**ASKED, "datasets": SETS[1:]}, head="cross-encoder", overrides=LORA)
+    assert not heard.failures, heard.failures
+    (record,) = outcome.records
+    to, cache, out = (tmp_path / name for name in ("exported", "cache", "out"))
+    command = ["xbench", "export", record["key"][:12], "--to", to, "--model", bench.model, "--cache", cache]
+    monkeypatch.setattr(sys, "argv", [*map(str, command), "--out", str(out)])
+    assert main() == 0
+    kept = Store(Settings(cache=cache, out=out)).predictions(record)
+    assert kept is not None
+    dataset = bench.registry.datasets.get(record["eval"]["dataset"])
+    split = prepare(dataset, "test", bench.registry.schemas.get(dataset.schema), Settings(cache=cache, offline=True))
+    rows = {row["id"]: row for row in split.open()}
+    sides = [[rows[name][side] for name in kept.ids] for side in ("sentence1", "sentence2")]
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(to).eval(), AutoTokenizer.from_pretrained(to)
+    assert not any("lora" in name for name in model.state_dict())
+    with torch.no_grad():
+        logits = model(**tokenizer(*sides, truncation=True, padding=True, return_tensors="pt")).logits[:, 0]
+    said = torch.tensor(kept.predictions, dtype=torch.float32)
+    torch.testing.assert_close(logits, said, atol=2e-6, rtol=1e-5)
+    assert float(said.std()) > 1e-4

@@ -473,6 +473,16 @@ def test_one_checkpoint_is_no_choice(bench: Bench, protocol: str, few: dict[str,
     assert "--set recipe.candidates=4" in message
 
 
+@pytest.mark.parametrize("protocol", ["source-dev", "average", "oracle"])
+def test_a_training_of_one_step_leaves_no_choice_and_says_so(bench: Bench, protocol: str) -> None:
+    few = {"selection": protocol, "epochs": 1, "candidates": 4}
+    outcome, heard = bench.run("one", datasets=("one",), limit_train=8, overrides=few)
+    assert outcome.records == []
+    ((_, reason, traceback),) = heard.failures
+    assert "a single step, and so a single checkpoint to choose from: take --set recipe.selection=last" in reason
+    assert traceback == ""
+
+
 def test_a_score_that_tells_nothing_apart_is_no_reason(bench: Bench) -> None:
     outcome, heard = bench.run("flat", datasets=("one",), overrides={"selection": "source-dev"})
     assert outcome.records == []

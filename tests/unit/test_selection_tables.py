@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tests.pages import render_markdown
 from tests.published import ANCHORS, as_published, cell, paper, save
 from tests.records import record, split_of
+from xbench.cards import model_index
 from xbench.cli.compare_command import command
 from xbench.cli.tables import rich_tables
 from xbench.leaderboard.entries import Entry, entries, provenance
@@ -21,10 +22,12 @@ from xbench.leaderboard.flat import render_csv
 from xbench.leaderboard.latex import render_latex
 from xbench.leaderboard.layout import PEEKS, PEEKS_MEANS, grids, row_title
 from xbench.leaderboard.payload import make_payload
+from xbench.leaderboard.plots import PEEKS_SHORT, _contents, plots
 from xbench.leaderboard.report import TextTable, curricula_table
 from xbench.leaderboard.standings import circles, side_by_side
 from xbench.leaderboard.table import Order, Table, build_tables
 from xbench.leaderboard.transfer import forgotten, gaps, mixing_gains
+from xbench.registry import Registry
 from xbench.verify.findings import read_findings
 from xbench.verify.match import compare
 from xbench.verify.outcomes import ask
@@ -105,6 +108,13 @@ def test_the_number_of_checkpoints_tells_rows_apart_and_so_does_a_limit_on_dev_r
     ] or sorted(titles) == ["stsb [dev rows=100; source-dev of 4]", "stsb [source-dev of 4]"]
 
 
+def test_a_training_with_fewer_steps_than_were_to_be_kept_says_how_many_there_were() -> None:
+    short = json.loads(json.dumps(chosen("average", "stsb", "korsts", 70.0, 2)))
+    short["selected"]["candidates"] = 8
+    (row,) = one_table(short).rows
+    assert row_title(row, False) == "stsb [average of 2]"
+
+
 def test_a_record_from_before_there_were_protocols_shares_a_row_with_one_from_now() -> None:
     before, now = record("stsb", "korsts", seed=0), record("stsb", "korsts", seed=1)
     for name in ("selection", "candidates"):
@@ -155,6 +165,31 @@ def test_a_checkpoint_chosen_by_the_rows_that_are_scored_is_marked_as_an_oracle_
     words = "chosen by the very rows that it is scored on"
     assert here == {("stsb", "stsb"): words, ("korsts", "korsts"): words}
     assert gaps(table, BASELINES, "spearman") == []  # its in-language score is no measure
+
+
+def test_pictures_and_cards_mark_it_as_well(registry: Registry) -> None:
+    here = chosen("source-dev", "stsb", "stsb", 80.0, split="test")
+    others = [one for one in RECORDS if (one["selection"], one["eval"]["dataset"]) != ("source-dev", "stsb")]
+    (plot,) = plots([one_table(*others, here)], {})
+    marked = {
+        (row, column)
+        for row, line in zip(plot.rows, plot.marks, strict=True)
+        for column, mark in zip(plot.columns, line, strict=True)
+        if PEEKS in mark
+    }
+    oracles = {(row, column) for row in plot.rows if "oracle of" in row for column in plot.columns}
+    assert marked == oracles | {(f"{plot.models[0]}: stsb [source-dev of 4]", plot.columns[0])}
+    assert len(oracles) == 8
+    drawn = b"".join(_contents(plot)).decode("utf-8", "ignore")
+    assert f"{PEEKS} {PEEKS_SHORT}" in drawn
+    assert f"hollow: {PEEKS_SHORT}" in drawn
+    (plain,) = plots([one_table(chosen("last", "stsb", "stsb", 80.0))], {})
+    assert {mark for line in plain.marks for mark in line} == {"•"}
+    for own in (here, chosen("oracle", "stsb", "korsts", 80.0)):
+        ((result,),) = [one["results"] for one in model_index([own], registry)]
+        (metric,) = result["metrics"]
+        assert metric["args"]["peeks"]
+        assert ("checkpoint by oracle" in metric["name"]) != ("the very rows that it is scored on" in metric["name"])
 
 
 def test_ranks_are_of_one_protocol_each_and_an_oracle_has_none() -> None:

@@ -20,8 +20,10 @@ from tests.tiny import HIDDEN, TinyRun, tiny_rows
 from xbench.errors import UserError
 from xbench.models.encoder import load_encoder
 from xbench.models.hub import FILES, is_whole
+from xbench.models.layout_reader import read_layout
+from xbench.models.layout_writer import write_layout
 from xbench.models.resolve import LocalModel, identify, resolve_model
-from xbench.models.sentences import POOLINGS, SentenceLayout, read_layout, write_layout
+from xbench.models.sentences import POOLINGS, SentenceLayout
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.training.examples import head_context, table_folder
@@ -107,6 +109,34 @@ def test_a_prompt_is_put_before_each_sentence_and_pooled_or_not(
 def test_prompts_without_a_default_are_not_used(library: Made, run: Callable[..., TinyRun]) -> None:
     folder, model = library(prompts=PROMPTS)
     assert read_layout(folder) is None  # the mean of the tokens, as of any encoder
+    alike(outputs(run(folder)), embeddings(model))
+
+
+@pytest.mark.parametrize("prompts", [{"query": None}, {"other": "ba "}, {}])
+def test_query_and_document_are_prompts_that_the_library_always_has(
+    library: Made, run: Callable[..., TinyRun], prompts: dict[str, str | None]
+) -> None:
+    folder, _ = library()
+    edited(folder, "config_sentence_transformers.json", set_in(prompts=prompts, default_prompt_name="query"))
+    alike(outputs(run(folder)), embeddings(SentenceTransformer(str(folder), device="cpu")))
+
+
+def test_a_prompt_that_fills_the_whole_sequence_leaves_its_last_token(
+    library: Made, run: Callable[..., TinyRun]
+) -> None:
+    prompts = {"query": "bado fefe gigi " * 4}
+    folder, _ = library(include_prompt=False, prompts=prompts, default_prompt_name="query")
+    edited(folder, "sentence_bert_config.json", set_in(max_seq_length=8))
+    vectors = embeddings(SentenceTransformer(str(folder), device="cpu"))
+    alike(outputs(run(folder)), vectors)
+    assert np.abs(vectors).max() > 0.1
+
+
+def test_settings_that_change_no_embedding_are_no_hindrance(library: Made, run: Callable[..., TinyRun]) -> None:
+    folder, model = library(mode="cls")
+    given = {"torch_dtype": "float32", "trust_remote_code": True, "attn_implementation": "eager"}
+    edited(folder, "sentence_bert_config.json", set_in(model_args=given, tokenizer_args={}, config_args=None))
+    assert str(read_layout(folder)) == "cls"
     alike(outputs(run(folder)), embeddings(model))
 
 
@@ -305,6 +335,22 @@ BROKEN: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "config_sentence_transformers.json", set_in(default_prompt_name="nobody"), "no prompt of the name 'nobody'"
     ),
     "length": ("sentence_bert_config.json", set_in(max_seq_length=0), "max_seq_length = 0"),
+    "cut by its tokenizer": (
+        "sentence_bert_config.json", set_in(tokenizer_args={"use_fast": True, "model_max_length": 6}),
+        "tokenizer_args with 'model_max_length'",
+    ),
+    "cut otherwise": (
+        "sentence_bert_config.json", set_in(processing_kwargs={"text": {"max_length": 6}}), "processing_kwargs with"
+    ),
+    "configured otherwise": (
+        "sentence_bert_config.json", set_in(config_kwargs={"hidden_act": "relu"}), "config_kwargs with 'hidden_act'"
+    ),
+    "no settings": ("sentence_bert_config.json", set_in(model_args=["dtype"]), "model_args with"),
+    "pooled by the encoder": (
+        "sentence_bert_config.json",
+        set_in(modality_config={"text": {"method": "forward", "method_output_name": "pooler_output"}}),
+        "something else than its last layer's vectors",
+    ),
     "generation": ("sentence_bert_config.json", set_in(transformer_task="text-generation"), "'text-generation'"),
 }  # fmt: skip
 

@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option("--model", metavar="M", help="The base model, where its name in the record does not tell where it is.")
 @click.option("--encoder-only", is_flag=True, help="Leave the head out: a folder that AutoModel loads.")
-@click.option("--trust-remote-code", is_flag=True, help="Let a model's repository run its own code on this machine.")
 @out_option
 @place_options
 @plugin_option
 @json_option
 def command(
-    stage: str | None, to: Path | None, model: str | None, encoder_only: bool, trust_remote_code: bool, out: Path,
-    data: Path | None, cache: Path | None, offline: bool, plugins: tuple[Path, ...], as_json: bool,
+    stage: str | None, to: Path | None, model: str | None, encoder_only: bool, out: Path, data: Path | None,
+    cache: Path | None, offline: bool, plugins: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Write a fine-tuned stage as an ordinary model folder, which transformers or sentence-transformers load.
 
@@ -46,7 +45,7 @@ def command(
     from ..export.chosen import SHORT, choose_stage, stages
     from ..store import Store
 
-    settings = make_settings(data, cache, offline, out=out, trust_remote_code=trust_remote_code)
+    settings = make_settings(data, cache, offline, out=out)
     store = Store(settings)
     if stage is None:
         here = [one for one in stages(out) if store.stage_weights(one.key).is_file()]

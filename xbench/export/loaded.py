@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import UserError
 from ..heads.blocks import HeadModule
 from ..models.encoder import table_size
+from ..models.folder import read_json
 from ..models.resolve import LocalModel, model_here, resolve_model
 from ..models.vocabulary import full_vocabulary
 from ..recipe import build_recipe
@@ -55,7 +56,8 @@ def load_stage(chosen: Chosen, model: str | None, registry: Registry, store: Sto
         The stage.
 
     Raises:
-        UserError: It is not in the cache, its base model is not here or has other weights, or its head is another.
+        UserError: It is not in the cache, its base model is not here, has other weights or brings its own code, or its
+            head is another.
     """
     record = chosen.record
     manifest = store.stage(chosen.key)
@@ -74,10 +76,8 @@ def load_stage(chosen: Chosen, model: str | None, registry: Registry, store: Sto
     first = next(split for split in record["train"] if split["stage"] == chosen.depth)
     recipe = build_recipe(record["recipe"], "the record's recipe", head.options)
     context = head_context(recipe, base, registry.datasets.get(first["dataset"]))
-    whole = full_vocabulary(table_size(base.folder, settings.trust_remote_code))
-    module = build_module(
-        base, head, context, whole, record["seed"], store.stage_weights(chosen.key), settings.trust_remote_code
-    )  # fmt: skip
+    whole = full_vocabulary(table_size(base.folder))
+    module = build_module(base, head, context, whole, record["seed"], store.stage_weights(chosen.key))
     return Loaded(chosen, manifest, base, head, context, module)
 
 
@@ -85,7 +85,7 @@ def _base(record: Record, model: str | None, registry: Registry, settings: Setti
     """The base model that a record was made with.
 
     Raises:
-        UserError: It is not here, or another one is.
+        UserError: It is not here, another one is, or it brings its own code.
     """
     name, revision = record["model"]["name"], record["model"]["revision"]
     if model is not None:
@@ -100,4 +100,6 @@ def _base(record: Record, model: str | None, registry: Registry, settings: Setti
             f"(sha256 {found.weights_sha256[:12]}, and {record['model']['weights_sha256'][:12]} in the record): "
             "name the right one with --model"
         )
+    if read_json(found.folder / "config.json").get("auto_map") is not None:
+        raise UserError(f"{found.name} brings its own code, which is never run here: such a model is not exported")
     return found

@@ -22,7 +22,9 @@ from ..heads.exports import SENTENCES, model_class
 from ..heads.sentences import SentenceModule
 from ..models.encoder import Quiet, load_encoder, load_tokenizer
 from ..models.folder import TOKENIZER_CONFIG, TOKENIZER_FILES, read_json
-from ..models.sentences import SentenceLayout, read_layout, write_layout
+from ..models.layout_reader import read_layout
+from ..models.layout_writer import write_layout
+from ..models.sentences import SentenceLayout
 from ..types import Batch, Export, Exporting, HeadContext
 from .card import model_card
 from .loaded import Loaded
@@ -80,8 +82,6 @@ def write_stage(stage: Loaded, target: Path, encoder_only: bool = False) -> Writ
     """
     check_target(target)
     module, config = stage.module, copy.deepcopy(stage.module.encoder.config)
-    if getattr(config, "auto_map", None) is not None:
-        raise UserError(f"{stage.model.name} brings its own code: such a model is not exported")
     export = None if encoder_only else _export(stage, config)
     _check_room(target, module)
     loads = ENCODER if export is None else export.loads
@@ -168,7 +168,7 @@ def _write_tokenizer(folder: Path, stage: Loaded) -> None:
 def _longest(stage: Loaded, sentences: bool) -> int:
     """Tokens of a sequence, at most, as the stage read them."""
     layout, asked = stage.context.sentence, stage.context.recipe.max_length
-    return min(asked, layout.max_length or asked) if sentences and layout is not None else asked
+    return layout.longest(asked) if sentences and layout is not None else asked
 
 
 def _write_sentences(folder: Path, stage: Loaded, export: Export) -> None:

@@ -48,7 +48,8 @@ class SentenceModule(HeadModule):
             width = len(layout.pooling) * int(encoder.config.hidden_size)
             self.sentence_layers.extend(_layers(layout, width))
             if not layout.include_prompt:
-                self._prompt_tokens = _prompt_tokens(layout, context.prompts.get("sentence", ""))
+                prompt, limit = context.prompts.get("sentence", ""), layout.longest(context.recipe.max_length)
+                self._prompt_tokens = _prompt_tokens(layout, prompt, limit)
 
     def embed(self, batch: Batch) -> torch.Tensor:
         """Run the encoder, once a pass as `encode`, and make an embedding of each sequence.
@@ -174,10 +175,11 @@ def _layers(layout: SentenceLayout, width: int) -> list[nn.Module]:
     return made
 
 
-def _prompt_tokens(layout: SentenceLayout, prompt: str) -> int:
+def _prompt_tokens(layout: SentenceLayout, prompt: str, limit: int) -> int:
     """How many tokens at a sequence's start are the prompt's; a special token at its end is not."""
     if not prompt:
         return 0
     tokenizer = load_tokenizer(encoder_folder(layout.folder))
-    ids = tokenizer(lower_case(prompt) if layout.lower else prompt)["input_ids"]
+    text = lower_case(prompt) if layout.lower else prompt
+    ids = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
     return len(ids) - (ids[-1] in tokenizer.all_special_ids)

@@ -59,7 +59,7 @@ def sentence_pair_examples(
     layout = context.sentence
     if layout is not None:
         layout.check()
-        limit = min(limit, layout.max_length or limit)
+        limit = layout.longest(limit)
     lower = layout is not None and layout.lower
     sides = [
         tokenize(tokenizer, limit, [lower_case(prompt + row[side]) if lower else prompt + row[side] for row in rows])

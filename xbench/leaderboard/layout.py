@@ -150,6 +150,11 @@ def _marks(cell: TableCell) -> str:
     return "".join(f" {mark}" for mark in (kind, *marks) if mark)
 
 
+def kind_mark(cell: TableCell) -> str:
+    """What kind of transfer a cell is, and whether its checkpoint was chosen with rows of what it is scored on."""
+    return " ".join(filter(None, (KIND_MARKS.get(cell.transfer, ""), PEEKS * bool(cell.peeks))))
+
+
 def any_peeks(tables: Sequence[Table]) -> bool:
     """Whether a mark has to be explained that most leaderboards do not have."""
     return any(cell.peeks for table in tables for row in table.rows for cell in row.cells.values())

@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..files import json_bytes, write_atomic
 from ..keys import content_key, file_sha256
 from ..store import slug
-from .layout import KIND_MARKS, column_title, limit_text, row_title, score_title
+from .layout import KIND_MARKS, PEEKS, column_title, kind_mark, limit_text, row_title, score_title
 from .pictures import FOLDER, PLAIN, Shown
 from .report import is_floor
 from .table import Table, decimals_of
@@ -39,6 +39,7 @@ LONGEST = 80
 """Letters of a label."""
 FORMATS = ("png", "svg")
 KINDS = ("intervals", "matrix")
+PEEKS_SHORT = "checkpoint chosen with rows of what it is scored on"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 """Okabe and Ito's, which colour-blind readers tell apart (jfly.uni-koeln.de/color)."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -57,7 +58,7 @@ class Plot:
         columns: Titles.
         values: (rows, columns) None where there is no score.
         intervals: (rows, columns) Low and high; None where there is none.
-        marks: (rows, columns) Of the kind of transfer.
+        marks: (rows, columns) Of the kind of transfer, and of a checkpoint chosen with rows of what it is scored on.
         decimals: Digits behind the point.
     """
 
@@ -120,7 +121,7 @@ def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[st
         tuple(column_title(*column) for column in columns),
         tuple(tuple(_drawn(cell.scores.get(score)) if cell else None for cell in line) for line in cells),
         tuple(tuple((_drawn(one.low), _drawn(one.high)) if one else None for one in line) for line in estimates),
-        tuple(tuple(KIND_MARKS.get(cell.transfer, "") if cell else "" for cell in line) for line in cells),
+        tuple(tuple(kind_mark(cell) if cell else "" for cell in line) for line in cells),
         decimals_of(styles, score),
     )  # fmt: skip
 
@@ -274,7 +275,8 @@ def _draw_matrix(plot: Plot) -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.suptitle(_plain(plot.title), x=0.01, ha="left", fontsize=10)
-    axes.text(1, -0.04 - 0.16 / len(plot.rows), _legend(), transform=axes.transAxes, fontsize=7.5, va="top", ha="right")
+    below = -0.04 - 0.16 / len(plot.rows)
+    axes.text(1, below, _legend(plot), transform=axes.transAxes, fontsize=7.5, va="top", ha="right")
     return figure
 
 
@@ -291,7 +293,8 @@ def _draw_intervals(plot: Plot) -> Figure:
             if interval is not None:
                 axes.plot(interval, (row, row), color=colour, linewidth=1.4, solid_capstyle="butt")
             if value is not None:
-                axes.plot(value, row, MARKERS[place % len(MARKERS)], color=colour, markersize=4)
+                face = "white" if PEEKS in plot.marks[row][column] else colour
+                axes.plot(value, row, MARKERS[place % len(MARKERS)], color=colour, markersize=4, markerfacecolor=face)
         axes.set_title(_two_lines(plot.columns[column]), fontsize=9)
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
@@ -300,6 +303,8 @@ def _draw_intervals(plot: Plot) -> Figure:
     panels[0].set_yticks(range(len(plot.rows)), [_plain(name) for name in plot.rows])
     panels[0].set_ylim(len(plot.rows) - 0.4, -0.6)
     figure.suptitle(_plain(f"{plot.title}, 95% intervals"), x=0.01, ha="left", fontsize=10)
+    if _any_peeks(plot):
+        figure.supxlabel(f"hollow: {PEEKS_SHORT}", fontsize=7.5)
     return figure
 
 
@@ -308,8 +313,13 @@ def _label_width(plot: Plot) -> float:
     return 0.3 + 0.068 * max(len(_plain(name)) for name in plot.rows)
 
 
-def _legend() -> str:
-    return "   ".join(f"{mark} {kind}" for kind, mark in KIND_MARKS.items())
+def _legend(plot: Plot) -> str:
+    known = {**KIND_MARKS, PEEKS_SHORT: PEEKS} if _any_peeks(plot) else KIND_MARKS
+    return "   ".join(f"{mark} {kind}" for kind, mark in known.items())
+
+
+def _any_peeks(plot: Plot) -> bool:
+    return any(PEEKS in mark for line in plot.marks for mark in line)
 
 
 def _two_lines(title: str) -> str:

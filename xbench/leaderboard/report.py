@@ -11,11 +11,10 @@ from ..stats import Estimate
 from .ceilings import NONE
 from .cells import Record, TableCell
 from .layout import (
-    KIND_MARKS,
-    PEEKS,
     cell_text,
     column_title,
     interval_text,
+    kind_mark,
     limit_text,
     metric_title,
     row_title,
@@ -299,7 +298,7 @@ def _score(cell: TableCell | None, table: Table, score: str) -> Text:
     value = cell.scores.get(score) if cell else None
     if cell is None or value is None:
         return Text(NONE if cell is None else "undefined")
-    mark = " ".join(filter(None, (KIND_MARKS.get(cell.transfer, ""), PEEKS * bool(cell.peeks))))
+    mark = kind_mark(cell)
     text = f"{value:.{decimals_of(table.styles, score)}f}"
     return Text(f"{text} {mark}" if mark else text, interval_text(cell, score, table.styles))
 

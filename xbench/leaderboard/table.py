@@ -227,7 +227,7 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
                 key.curriculum, key.head, key.reading, _variant(key, ranked, recipes.get(key.head, {})),
                 _cells(rows[key], columns), canonical(_recipe(rows[key][0])),
                 rows[key][0]["selection"] if rows[key][0]["train"] else "",
-                rows[key][0].get("selected", {}).get("candidates", 1),
+                _checkpoints(rows[key][0]),
             )
             for key in ranked
         ),
@@ -298,6 +298,12 @@ def selection_of(record: Record) -> dict[str, Any]:
         # Of a limit on the rows that are scored, which holds for these as well, the whole table says so.
         settings |= {"dev rows": max(limits)} if limits and max(limits) != record["limits"]["eval"] else {}
     return settings
+
+
+def _checkpoints(record: Record) -> int:
+    """How many a record's one was chosen from: a short training has fewer steps than were asked for."""
+    selected = record.get("selected")
+    return 1 if selected is None else len(selected["steps"]) or int(selected["candidates"])
 
 
 def environment_text(about: Mapping[str, Any], python: bool = False) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError, did_you_mean
 from ..keys import text_sha256
 from ..recipe import LORA, Recipe
+from .folder import ADAPTER
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from .resolve import LocalModel
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS, CONFIG = "adapter_model.safetensors", ADAPTER
 NAME = "default"
 PREFIX = "base_model.model."
 """What peft's files put before the names that weights have in the encoder."""

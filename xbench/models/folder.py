@@ -27,6 +27,8 @@ OFFSET_POSITIONS = {
 """Model types whose first position is that of the padding id plus one: RoBERTa's heritage."""
 MODULES = "modules.json"
 """The list of modules in a folder of the layout of sentence-transformers; the first one is the encoder."""
+ADAPTER = "adapter_config.json"
+"""What peft's format has in the place of a model's own configuration, or beside it."""
 MOST_LAYERS = 1000
 MOST_NAMED = {"num_labels": 100_000, "type_vocab_size": 100_000, "max_position_embeddings": 100_000_000}
 WEIGHED = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "dim", "hidden_dim", "embedding_size"}
@@ -107,6 +109,24 @@ def check_sizes(folder: Path, parameters: int) -> None:
             most = MOST_LAYERS if most is None and "layers" in name else most
             if most is not None and is_number(value) and value > most:
                 raise UserError(f"{path}: {name:.60} = {brief(value)} does not fit its weights; get it again")
+
+
+def check_plain(name: str, folder: Path) -> None:
+    """See that no adapter lies in a model's folder: transformers would put it in, where peft is installed.
+
+    Args:
+        name: The model's, for the message.
+        folder: Its folder.
+
+    Raises:
+        UserError: There is one.
+    """
+    if (folder / ADAPTER).is_file():
+        raise UserError(
+            f"--model {name}: {folder} holds an adapter ({ADAPTER}): merge it into its base model with peft's "
+            "merge_and_unload, write that with save_pretrained and pass its folder ('xbench export' does so for a "
+            "stage of its own)"
+        )
 
 
 def missing_shards(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from ..data.hub import NOT_CACHED, ask_hub
 from ..errors import UserError
 from ..settings import Settings
 from .folder import TOKENIZER_CONFIG, VOCABULARIES, code_names, encoder_folder, missing_shards
-from .sentences import missing_parts
+from .layout_reader import missing_parts
 
 if TYPE_CHECKING:
     from huggingface_hub import DryRunFileInfo

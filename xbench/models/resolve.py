@@ -17,8 +17,10 @@ from ..registry import Registry
 from ..settings import Settings
 from ..types import Model
 from .folder import (
+    ADAPTER,
     MODULES,
     TOKENIZER_FILES,
+    check_plain,
     check_sizes,
     code_files,
     count_weights,
@@ -27,7 +29,8 @@ from .folder import (
     most_tokens,
     other_repositories,
 )
-from .sentences import LAYER_WEIGHTS, SentenceLayout, read_layout
+from .layout_reader import read_layout
+from .sentences import LAYER_WEIGHTS, SentenceLayout
 
 WRITTEN = "xbench-files.json"
 """In the folder of a model that was put together here: the checksums of its files."""
@@ -153,10 +156,10 @@ def model_here(name: str, revision: str, registry: Registry, settings: Settings)
 
 
 def _local_folder(text: str) -> Path | None:
-    """The folder that a text names, when it holds a model."""
+    """The folder that a text names, when it holds a model, or an adapter that somebody takes for one."""
     try:
         folder = Path(text).expanduser()
-        found = any((folder / name).is_file() for name in ("config.json", MODULES))
+        found = any((folder / name).is_file() for name in ("config.json", MODULES, ADAPTER))
         return folder.resolve() if text and found else None
     except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a null byte
         return None
@@ -284,11 +287,13 @@ def identify(
         The model with its identity.
 
     Raises:
-        UserError: It has no safetensors weights, or not all of them, or no tokenizer that can be read without code.
+        UserError: It has no safetensors weights, or not all of them, or an adapter beside them, or no tokenizer that
+            can be read without code.
     """
     digests = Digests(settings.cache / "digests")
     sentence = read_layout(folder) if layout else None
     whole, folder = folder, encoder_folder(folder)
+    check_plain(name, folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise UserError(

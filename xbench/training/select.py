@@ -78,6 +78,11 @@ def _candidates(cell: Cell, work: Work) -> Sequence[Candidate]:
     found = work.candidates.find(work.stage_keys[cell.stage], cell.recipe.kept)
     if found is None:
         raise UserError(f"{cell.label}: the checkpoints of its stage have gone from the cache: run this again")
+    if len(found) < 2:
+        raise UserError(
+            f"{cell.label}: the training has a single step, and so a single checkpoint to choose from: "
+            f"take --set recipe.selection={LAST}, or train on more rows"
+        )
     return found
 
 
