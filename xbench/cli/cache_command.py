@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 from collections import defaultdict
@@ -16,8 +15,9 @@ import click
 
 from ..errors import UserError, did_you_mean
 from ..settings import Listener, Settings
+from .json_stream import echo_json, json_option
 from .listing import size_text
-from .options import json_option, make_settings, split_names
+from .options import make_settings, split_names
 from .project_options import active
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def list_command(cache: Path | None, outs: tuple[Path, ...], in_full: bool, as_j
     settings, items, needs = _look(cache, outs)
     if in_full:
         if as_json:
-            click.echo(json.dumps([_as_json(item, needs) for item in items], indent=2, ensure_ascii=False))
+            echo_json([_as_json(item, needs) for item in items])
         else:
             for item in items:
                 _tell_item(item, f"needed by {needs.by(item)}" if needs.by(item) else "")
@@ -95,7 +95,7 @@ def list_command(cache: Path | None, outs: tuple[Path, ...], in_full: bool, as_j
     total = sum(item.bytes for item in items)
     if as_json:
         whole = {"cache": str(settings.cache), "bytes": total, "kinds": rows}
-        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        echo_json(whole)
         return 0
     shown = [{**row, "size": size_text(row["bytes"]), "last_used": _age(row["last_used"])} for row in rows]
     print_list(shown, False, ("kind", "things", "size", "last_used", "needed", "about"))
@@ -171,7 +171,7 @@ def verify_command(cache: Path | None, outs: tuple[Path, ...], remove: bool, as_
     if as_json:
         files = [{**_as_json(one.item, needs), "wrong": one.wrong, "then": one.then} for one in damaged]
         values = {"whole": whole, "unchecked": unheld, "damaged": files, "removed": [str(one.path) for one in removed]}
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        echo_json(values)
     said = f"{whole} whole, {len(damaged)} damaged, {unheld} with nothing to hold them against"
     click.echo(f"{said}, {len(removed)} taken away" if remove else said, err=True)
     if damaged and not remove:
@@ -220,7 +220,7 @@ def prune_command(
         _tell_item(item, f"needed by {by}" if by else "", as_json)
     gone = _take(choice.items, settings) if yes else []
     if as_json:
-        click.echo(json.dumps(_pruned(choice, gone, needs, yes), indent=2, ensure_ascii=False))
+        echo_json(_pruned(choice, gone, needs, yes))
     _tell_choice(choice, gone, yes)
     return 1 if yes and len(gone) < len(choice.items) else 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import click
 
 from ..errors import UserError
 from ..registry import load_registry
-from .options import json_option, make_settings, place_options, plugin_option
+from .json_stream import echo_json, json_option
+from .options import make_settings, place_options, plugin_option
 from .project_options import active, project_json
 
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
@@ -53,7 +53,7 @@ def command(
     counts = Counter(one.state for one in found)
     if as_json:
         shown = {"findings": [dataclasses.asdict(one) for one in found], "project": project_json(active())}
-        click.echo(json.dumps({"broken": counts[BROKEN], **shown}, indent=2, ensure_ascii=False))
+        echo_json({"broken": counts[BROKEN], **shown})
     else:
         click.echo(", ".join(f"{counts[state]} {state}" for state in COLOURS))
     return 1 if counts[BROKEN] else 0
