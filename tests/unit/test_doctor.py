@@ -136,19 +136,7 @@ def test_what_cannot_be_written_or_read_is_named_and_the_rest_is_looked_at(
     for place in ("data", closed):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
     (tmp_path / closed).chmod(mode)
-    asked = [
-        sys.executable,
-        "-P",
-        "-m",
-        "xbench",
-        "doctor",
-        "--offline",
-        "--cache",
-        "cache",
-        "--data",
-        "data",
-        "--json",
-    ]
+    asked = [sys.executable, "-P", "-m", "xbench", "doctor", "--offline", "--cache", "cache", "--json"]
     done = subprocess.run(
         [*(NOT_EVEN_ROOT if os.getuid() == 0 else []), *asked], cwd=tmp_path, capture_output=True, text=True,
         check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "XBENCH_DATA": "data"},
