@@ -138,18 +138,19 @@ def test_what_is_printed_past_python_goes_to_stderr_too(places: dict[str, str], 
     more = "\n".join(["import os, subprocess, sys", *noise])
     (tmp_path / "noisy.py").write_text(NOISY + more, encoding="utf-8")
 
-    def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+    def run(*words: str, kind: str = "--json") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "xbench", *words, "--plugin", "noisy.py", "--json"], cwd=tmp_path, check=True,
-            capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+            [sys.executable, "-P", "-m", "xbench", *words, "--plugin", "noisy.py", kind], cwd=tmp_path, check=True,
+            capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"},
         )  # fmt: skip
 
     done = run("eval", "--model", "constant", "--tasks", "mini-sts", "--eval", "mini-sts-ko")
     (record,) = strictly(done.stdout.decode())
     assert record["eval"]["dataset"] == "mini-sts-ko"
-    said = done.stderr.decode().splitlines()
+    said = done.stderr.decode("latin-1").splitlines()
     assert {"a plugin prints", "past Python", "1"} <= set(said)
     assert json.loads(run("datasets", "mine").stdout.decode("utf-8"))["citation"] == "나"
+    assert b"\\ub098" in run("datasets", "mine", kind="--offline").stdout  # for people: what the locale can show
 
 
 def test_what_is_not_built_yet_differs_in_the_document_and_in_the_status(few: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from .common import prediction_problems
 from .metrics import Sheet
 
 if TYPE_CHECKING:
-    from ...models.encoder import HeadModule
+    from ...heads.blocks import HeadModule
     from ..runs import HeadRun
 
 ROWS = 8
