@@ -21,6 +21,7 @@ from .curriculum import FROZEN, parse_curriculum
 from .errors import UserError, did_you_mean
 from .keys import text_sha256
 from .measures import Access, Diagnostic, Figure, Metric, MetricSource
+from .stopping import Interrupted
 from .tasks import OFFICIAL, Task, load_task
 from .types import Dataset, Floor, Head, Model, Schema
 
@@ -332,8 +333,10 @@ def load_one(
         manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         manager.check_pending()
         declared = _declared(registry, manager, module)
+    except (KeyboardInterrupt, Interrupted):
+        raise
     # A stranger's plugin may raise anything, and even leave the program; it is shown, not hidden.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001  # such as pytest's skipping, which is no Exception
         for loaded in [
             item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"
         ]:

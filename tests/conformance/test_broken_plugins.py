@@ -28,6 +28,10 @@ BROKEN = {
         [(RAISES, "raise RuntimeError('no data')")],
     ),
     "does-not-compile": Broken("loads", r"SyntaxError: .*\nwhere: \S*my_reviews\.py:11 ", [(RAISES, "HERE = = 1")]),
+    "skips-itself": Broken(
+        "loads", r"Skipped: no data\nwhere: \S*my_reviews\.py:11 ",
+        [(RAISES, "import pytest; pytest.skip('no data', allow_module_level=True)")],
+    ),
     "hook-raises": Broken(
         "loads", r"KeyError: 'nl'\nwhere: \S*my_reviews\.py:\d+ ",
         [('dataset("my-reviews-de", "de")', 'dataset("my-reviews-de", {}["nl"])')],
@@ -40,6 +44,11 @@ BROKEN = {
     "reads-at-load": Broken(
         "reads-nothing", r"opens \S*train\.csv\nwhere: \S*my_reviews\.py:\d+ \(dataset my-reviews-en\)",
         [(RAISES, f"{RAISES}\nCOUNT = len((HERE / 'train.csv').read_text())")],
+    ),
+    "asks-at-load": Broken(
+        "reads-nothing", r"asks localhost over the network\nwhere: \S*my_reviews\.py:14\nmend:  name addresses",
+        [(RAISES, f"{RAISES}\nimport contextlib, socket\nwith contextlib.suppress(OSError):\n"
+                  "    socket.create_connection(('localhost', 9), 1)\n")],
     ),
     "private-name": Broken(
         "public-names", r"xbench\.recipe\.Recipe, .*\nwhere: \S*my_reviews\.py:4\n.*xbench\.api, which has Recipe",
@@ -181,6 +190,14 @@ BROKEN = {
     "no-gradient": Broken(
         "learns", r"RuntimeError: .*does not require grad.*while training on 8 rows",
         [("return (outputs - batch", "return (outputs.detach() - batch")],
+    ),
+    "read-the-wrong-way-round": Broken(
+        "learns", r"has learned 8 rows of my-reviews-en by heart .* near = [\d.]+, where 100 is the best\n"
+        r".*\n.*`decode`",
+        [("[float(one) for one in decoding.outputs]", "[6 - float(one) for one in decoding.outputs]")],
+    ),
+    "says-the-same-of-all": Broken(
+        "learns", r"has learned 8 rows", [("[float(one) for", "[3.0 + 0 * float(one) for")],
     ),
     "padding-counts": Broken(
         "any-batch", r"outputs differ by .* one example at a time\n.*\n.*`batch.attention_mask`",

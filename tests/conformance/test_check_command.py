@@ -134,6 +134,27 @@ def test_a_projects_folder_needs_no_installing(tmp_path: Path, file: str, text: 
     assert done.return_value == 0
 
 
+@pytest.mark.parametrize("name", [".", "my_reviews.py", "mine"])
+def test_a_project_that_is_installed_as_well_is_not_its_own_rival(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    project, site = tmp_path / "project", tmp_path / "site" / "my_project-1.0.dist-info"
+    project.mkdir()
+    site.mkdir(parents=True)
+    write_plugin(project)
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "p"\n[project.entry-points.xbench]\nmine = "my_reviews"\n'
+    )
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: my-project\nVersion: 1.0\n")
+    (site / "entry_points.txt").write_text("[xbench]\nmine = my_reviews\n")
+    for path in (site.parent, project):  # as an editable install does
+        monkeypatch.syspath_prepend(str(path))
+    monkeypatch.chdir(project)
+    importlib.invalidate_caches()
+    done = check(tmp_path, name, "--only", "loads,own-names,plans")
+    assert (done.return_value, done.exception) == (0, None), done.stdout
+
+
 def test_a_folder_that_declares_no_plugin_is_a_wrong_request(tmp_path: Path) -> None:
     done = check(tmp_path, str(tmp_path))
     assert "declares no plugin: name a Python file, or add [project.entry-points.xbench]" in str(done.exception)

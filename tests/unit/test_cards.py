@@ -222,6 +222,8 @@ def test_the_command_prints_a_card_writes_one_and_takes_a_single_record(tmp_path
     assert (written.stdout, written.stderr) == ("", f"wrote {tmp_path / 'README.md'}\n")
     assert (tmp_path / "README.md").is_symlink()
     assert (tmp_path / "real.md").read_text(encoding="utf-8") == printed.stdout + "# Mine\n"
+    scores = sum(len(one["metrics"]) for one in asked["model-index"][0]["results"])
+    assert len(ModelCard.load(tmp_path / "README.md").data.eval_results) == scores > 0
     file = next((PUBLISHED / "results" / "sts" / MODEL).glob("stsb--korsts--*.json"))
     (one,) = json.loads(run(str(file), "--json").stdout)["model-index"][0]["results"]
     assert one["dataset"]["name"] == "Korean (korsts)"

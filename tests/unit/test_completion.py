@@ -92,6 +92,8 @@ def test_completing_names_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_plugins_of_the_line_and_of_the_project_are_offered_too_and_broken_ones_are_silent(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(PLUGIN, encoding="utf-8")
     (tmp_path / "bad.py").write_text("raise RuntimeError('no')", encoding="utf-8")
+    (tmp_path / "noisy.py").write_text("print('plain,zz-noise')\n" + PLUGIN, encoding="utf-8")
+    assert offered(tmp_path, "xbench eval --plugin noisy.py --eval zz") == ["zz-mine"]
     assert offered(tmp_path, "xbench eval --plugin mine.py --eval zz") == ["zz-mine"]
     assert offered(tmp_path, "xbench eval --plugin bad.py --eval kors") == ["korsts"]
     assert offered(tmp_path, "xbench eval --eval zz") == []
@@ -100,6 +102,61 @@ def test_plugins_of_the_line_and_of_the_project_are_offered_too_and_broken_ones_
     assert offered(tmp_path, "xbench --no-project eval --eval zz") == []
     (tmp_path / "xbench.toml").write_text("plugins = [", encoding="utf-8")
     assert offered(tmp_path, "xbench eval --eval kors") == ["korsts"]
+
+
+TYPED = """
+zmodload zsh/zpty
+zpty -b inner 'TERM=dumb PS1= zsh -f -i'
+wait_for() {
+    local said="" part
+    repeat 600; do
+        while zpty -r -t inner part; do said+=$part; done
+        [[ $said == *$1* ]] && break
+        sleep 0.1
+    done
+    print -r -- "${said//[$'\\r\\n']/}"
+}
+zpty -w inner 'autoload -Uz compinit; compinit -u -d dump; source <(xbench completion zsh 2>/dev/null); print re''ady'
+wait_for ready >/dev/null
+zpty -w -n inner "$1"$'\\t'
+wait_for "$2"
+zpty -d inner
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("xbench eval --tasks sts --train stsb:", "sts --train stsb:korsts "),
+        ("xbench eval --set recipe.optim", "izer="),
+    ],
+)
+def test_a_real_zsh_completes(tmp_path: Path, line: str, becomes: str) -> None:
+    write_program(tmp_path)
+    done = subprocess.run(
+        ["zsh", "-f", "-c", TYPED, "zsh", line, becomes], cwd=tmp_path, capture_output=True, text=True,
+        check=True, env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
+    )  # fmt: skip
+    assert done.stdout.rstrip("\n").endswith(becomes), done.stdout  # before it, what the terminal shows meanwhile
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+def test_a_real_fish_completes(tmp_path: Path) -> None:
+    write_program(tmp_path)
+    script = "xbench completion fish 2>/dev/null | source; complete -C 'xbench eval --tasks sts,min'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=str(tmp_path)),
+    )  # fmt: skip
+    assert "sts,mini-sts\tSemantic textual similarity (sample corpora)" in done.stdout.splitlines(), done.stderr
+
+
+def write_program(folder: Path) -> None:
+    """``xbench`` as a program that a shell finds."""
+    program = folder / "xbench"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -P -c '{START}sys.exit(main())' \"$@\"\n")
+    program.chmod(0o755)
 
 
 def test_zsh_and_fish_are_told_whole_values_with_what_they_are(tmp_path: Path) -> None:
@@ -121,9 +178,7 @@ def test_zsh_and_fish_are_told_whole_values_with_what_they_are(tmp_path: Path) -
     ],
 )
 def test_a_real_bash_completes(tmp_path: Path, line: str, replies: str) -> None:
-    program = tmp_path / "xbench"
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} -P -c '{START}sys.exit(main())' \"$@\"\n")
-    program.chmod(0o755)
+    write_program(tmp_path)
     # What bash does at TAB: words broken at its own marks, the line and the point, the function that was registered.
     script = """
 eval "$(xbench completion bash 2>/dev/null)"

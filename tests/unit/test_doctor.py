@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,12 @@ from click.testing import CliRunner, Result
 
 from tests.loopback import Site
 from xbench.cli import group
-from xbench.doctor import _reach, _threads, _unmet, _within
+from xbench.doctor.around import _reach, _within
+from xbench.doctor.installed import GIVES, _unmet
+from xbench.doctor.machine import _threads
 
+ROOT = Path(__file__).parents[2]
+WORKING_ON_XBENCH = {"dev", "fuzz", "bench"}
 TOKEN = "hf_" + "a" * 34
 
 
@@ -46,7 +54,8 @@ def test_a_machine_that_works_is_said_to_work(data_root: Path, tmp_path: Path) -
     assert found["torch"]["said"].split(" on ")[1].startswith("cpu")
     assert found["hub"]["said"].startswith("not tried (--offline)")
     assert "GB free" in found["cache"]["said"]
-    assert not (tmp_path / "cache").exists()  # nothing is changed
+    assert found["results"]["said"] == "leaderboard can be written, when made"
+    assert list(tmp_path.iterdir()) == []  # nothing is changed
 
 
 def test_what_is_broken_is_said_with_how_to_mend_it(tmp_path: Path) -> None:
@@ -60,7 +69,7 @@ def test_what_is_broken_is_said_with_how_to_mend_it(tmp_path: Path) -> None:
     text = done.stdout
     assert "broken  plugins: the dataset 'stsb' has two owners" in text
     assert "broken  data root: the data root gone is not a folder" in text
-    assert "broken  cache: file cannot be written\n        -> --cache DIR or XBENCH_CACHE" in text
+    assert "broken  cache: file cannot be written: Not a directory\n        -> --cache DIR or XBENCH_CACHE" in text
     assert "3 broken" in text.splitlines()[-1]
 
 
@@ -79,6 +88,64 @@ def test_the_project_file_is_named_with_what_it_sets(tmp_path: Path) -> None:
     assert status == 1
     assert found["project file"]["said"] == f"{path} sets seeds, recipe, plugins; not there: {tmp_path / 'gone.py'}"
     assert shown["project"]["path"] == str(path)
+
+
+def test_a_project_file_that_cannot_be_read_is_a_finding_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "xbench.toml").write_text("seeds = [")
+    status, found, shown = findings()
+    assert (status, shown["project"], shown["broken"]) == (1, None, 1)
+    assert found["project file"]["said"].startswith(f"{tmp_path / 'xbench.toml'}: not TOML")
+    assert "--no-project" in found["project file"]["mend"]
+    assert found["torch"]["state"] == "ok"
+
+
+def test_packages_that_are_there_and_cannot_be_imported_are_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    for name in ("pyarrow", "huggingface_hub"):
+        (tmp_path / "site" / name).mkdir(parents=True)
+        (tmp_path / "site" / name / "__init__.py").write_text("raise ImportError('built for another\\nPython')")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "xbench", "doctor", "--offline", "--cache", "cache", "--json"], cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path / "site"), str(ROOT)))},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    said = "cannot be imported: ImportError: built for another Python"
+    assert all(f"{name} {said}" in found["packages"]["said"] for name in ("pyarrow", "huggingface_hub"))
+    assert "--force-reinstall" in found["packages"]["mend"]
+    assert found["hub"]["said"].startswith("cannot be looked at: ImportError")
+    assert found["locale"]["state"] in ("ok", "note")
+
+
+NOT_EVEN_ROOT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+"""Root may write everywhere; without this it is held by permissions as others are."""
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode", "name", "says"),
+    [
+        ("cache", 0o500, "cache", "cache cannot be written: Permission denied"),
+        ("cache/stages", 0o500, "cache", "cache/stages cannot be written: Permission denied"),
+        ("leaderboard/results", 0o500, "results", "leaderboard/results cannot be written: Permission denied"),
+        ("data", 0o000, "data root", "data cannot be read"),
+    ],
+)
+def test_what_cannot_be_written_or_read_is_named_and_the_rest_is_looked_at(
+    tmp_path: Path, closed: str, mode: int, name: str, says: str
+) -> None:
+    for place in ("data", closed):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / closed).chmod(mode)
+    asked = [sys.executable, "-P", "-m", "xbench", "doctor", "--offline", "--cache", "cache", "--json"]
+    done = subprocess.run(
+        [*(NOT_EVEN_ROOT if os.getuid() == 0 else []), *asked], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "XBENCH_DATA": "data"},
+    )  # fmt: skip
+    (tmp_path / closed).chmod(0o700)
+    assert done.returncode == 1, done.stderr
+    found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    assert (found[name]["state"], found[name]["said"]) == ("broken", says)
+    assert found["locale"]["state"] in ("ok", "note")
 
 
 def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +183,12 @@ def test_extras_are_told_from_what_xbench_needs_and_old_versions_are_named(
     assert old.endswith("not >=9000")
     assert _unmet("track") == ["nothing-of-the-kind is not installed"]
     assert _unmet("figures") is None
+
+
+def test_every_extra_for_users_is_looked_at() -> None:
+    declared = configparser.ConfigParser()
+    declared.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert set(GIVES) == set(declared["options.extras_require"]) - WORKING_ON_XBENCH
 
 
 def test_more_threads_than_cores_is_a_note() -> None:

@@ -67,6 +67,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_the_tools_read_back_is_what_was_trained_and_scored(
     tmp_path: Path, registry: Registry, tiny_folder: Path
 ) -> None:
+    secrets = {"HF_TOKEN": "hf_" + "s" * 34, "WANDB_API_KEY": "w" * 40, "MLFLOW_TRACKING_PASSWORD": "m" * 20}
+    os.environ.update(secrets)
     plan = planned(registry, tiny_folder, "mini-sts-en", "none")
     losses: list[float] = []
 
@@ -96,6 +98,8 @@ def test_what_the_tools_read_back_is_what_was_trained_and_scored(
     _mlflow_has(tmp_path / "runs" / "mlflow", stage, losses, scores, key)
     _wandb_has(tmp_path / "runs" / "wandb", losses, scores, key)
     assert "MLFLOW_TRACKING_URI" not in os.environ
+    written = [path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert not [name for name, secret in secrets.items() if any(secret.encode() in one for one in written)]
 
 
 def _tensorboard_has(folder: Path, losses: list[float], scores: Mapping[str, float], key: str) -> None:

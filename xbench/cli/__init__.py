@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -101,6 +102,8 @@ def main() -> int:
     """
     if COMPLETE in os.environ:
         from . import completion  # noqa: F401  # its shells take the place of click's
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a locale has no letters for is shown, and stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with stopping.listening():
             status = group.main(prog_name="xbench", complete_var=COMPLETE, standalone_mode=False)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError
 from ..settings import Listener, Settings
+from .cache_words import age, bytes_of, iso, item_json, kinds_of, seconds_of, tell_item
+from .json_stream import echo_json, json_option
 from .listing import size_text
-from .options import json_option, make_settings, split_names
+from .options import make_settings
 from .project_options import active
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from ..caching.prune import Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
-SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
-BYTES = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 HUB = "hub (not in this folder)"
 
 
@@ -84,10 +80,10 @@ def list_command(cache: Path | None, outs: tuple[Path, ...], in_full: bool, as_j
     settings, items, needs = _look(cache, outs)
     if in_full:
         if as_json:
-            click.echo(json.dumps([_as_json(item, needs) for item in items], indent=2, ensure_ascii=False))
+            echo_json([item_json(item, needs) for item in items])
         else:
             for item in items:
-                _tell_item(item, f"needed by {needs.by(item)}" if needs.by(item) else "")
+                tell_item(item, f"needed by {needs.by(item)}" if needs.by(item) else "")
         return 0
     from .listing import print_list
 
@@ -95,9 +91,9 @@ def list_command(cache: Path | None, outs: tuple[Path, ...], in_full: bool, as_j
     total = sum(item.bytes for item in items)
     if as_json:
         whole = {"cache": str(settings.cache), "bytes": total, "kinds": rows}
-        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        echo_json(whole)
         return 0
-    shown = [{**row, "size": size_text(row["bytes"]), "last_used": _age(row["last_used"])} for row in rows]
+    shown = [{**row, "size": size_text(row["bytes"]), "last_used": age(row["last_used"])} for row in rows]
     print_list(shown, False, ("kind", "things", "size", "last_used", "needed", "about"))
     click.echo(f"{settings.cache}: {size_text(total)} in all")
     return 0
@@ -114,7 +110,7 @@ def _by_kind(items: Iterable[Item], needs: Needs) -> list[dict[str, Any]]:
     return [
         {
             "kind": name, "things": len(found[name]), "bytes": sum(item.bytes for item in found[name]),
-            "last_used": _iso(max(item.used for item in found[name])),
+            "last_used": iso(max(item.used for item in found[name])),
             "needed": sum(bool(needs.by(item)) for item in found[name]), "about": said,
         }
         for name, said in about.items() if found[name]
@@ -133,7 +129,7 @@ def _hub() -> list[dict[str, Any]]:
     last = max((one.last_accessed for one in found.repos), default=0.0)
     about = f"{constants.HF_HUB_CACHE}; hf cache lists and prunes it"
     size = found.size_on_disk
-    return [{"kind": HUB, "things": len(found.repos), "bytes": size, "last_used": _iso(last), "needed": 0,
+    return [{"kind": HUB, "things": len(found.repos), "bytes": size, "last_used": iso(last), "needed": 0,
              "about": about}] if found.repos else []  # fmt: skip
 
 
@@ -169,9 +165,9 @@ def verify_command(cache: Path | None, outs: tuple[Path, ...], remove: bool, as_
             unheld += 1
     removed = _take([one.item for one in damaged], settings) if remove else []
     if as_json:
-        files = [{**_as_json(one.item, needs), "wrong": one.wrong, "then": one.then} for one in damaged]
+        files = [{**item_json(one.item, needs), "wrong": one.wrong, "then": one.then} for one in damaged]
         values = {"whole": whole, "unchecked": unheld, "damaged": files, "removed": [str(one.path) for one in removed]}
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        echo_json(values)
     said = f"{whole} whole, {len(damaged)} damaged, {unheld} with nothing to hold them against"
     click.echo(f"{said}, {len(removed)} taken away" if remove else said, err=True)
     if damaged and not remove:
@@ -208,8 +204,8 @@ def prune_command(
     from ..caching.prune import Wish, choose
 
     wish = Wish(
-        _kinds(kinds), None if older_than is None else _seconds(older_than),
-        None if max_size is None else _bytes(max_size), unreachable, even_needed,
+        kinds_of(kinds), None if older_than is None else seconds_of(older_than),
+        None if max_size is None else bytes_of(max_size), unreachable, even_needed,
     )  # fmt: skip
     settings, items, needs = _look(cache, outs)
     if unreachable and not needs.any:
@@ -217,10 +213,10 @@ def prune_command(
     choice = choose(items, wish, needs, settings.cache)
     for item in choice.items:
         by = choice.needed.get(item.path)
-        _tell_item(item, f"needed by {by}" if by else "", as_json)
+        tell_item(item, f"needed by {by}" if by else "", as_json)
     gone = _take(choice.items, settings) if yes else []
     if as_json:
-        click.echo(json.dumps(_pruned(choice, gone, needs, yes), indent=2, ensure_ascii=False))
+        echo_json(_pruned(choice, gone, needs, yes))
     _tell_choice(choice, gone, yes)
     return 1 if yes and len(gone) < len(choice.items) else 0
 
@@ -258,65 +254,7 @@ def _tell_choice(choice: Choice, gone: Sequence[Item], yes: bool) -> None:
 def _pruned(choice: Choice, gone: Sequence[Item], needs: Needs, yes: bool) -> dict[str, Any]:
     return {
         "done": yes, "bytes": sum(item.bytes for item in (gone if yes else choice.items)),
-        "items": [{**_as_json(item, needs), "gone": item in gone} for item in choice.items],
-        "needed": [{**_as_json(one.item, needs), "needed_by": one.by} for one in choice.kept],
-        "busy": [_as_json(item, needs) for item in choice.busy],
-    }  # fmt: skip
-
-
-# Words
-
-
-def _kinds(text: str) -> tuple[str, ...]:
-    from ..caching.kinds import KINDS
-
-    kinds = split_names(text)
-    for kind in kinds:
-        if kind not in KINDS or not KINDS[kind].prunes:
-            known = [name for name, one in KINDS.items() if one.prunes]
-            raise UserError(f"--kind {kind}: there is no such kind{did_you_mean(kind, known)}")
-    return kinds
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,6})([hdw])", text.strip().lower())
-    if match is None:
-        raise UserError(f"--older-than {text}: write a number with h, d or w, such as 30d")
-    return float(int(match[1]) * SECONDS[match[2]])
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]?b?)", text.strip().lower())
-    if match is None:
-        raise UserError(f"--max-size {text}: write a number with KB, MB, GB or TB, such as 20GB")
-    unit = match[2].upper()
-    return int(float(match[1]) * BYTES[unit if unit in BYTES else f"{unit}B"])
-
-
-def _iso(used: float) -> str:
-    return datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds")
-
-
-def _age(iso: str) -> str:
-    """How long ago, in the largest unit that is not 0."""
-    seconds = max(0.0, time.time() - datetime.fromisoformat(iso).timestamp())
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"
-
-
-def _tell_item(item: Item, about: str, to_stderr: bool = False) -> None:
-    from ..forms import ascii_safe
-
-    label = f"  {ascii_safe(item.label)}" if item.label else ""
-    name = f"{item.kind}/{ascii_safe(item.path.name)}"
-    end = f"  ({ascii_safe(about)})" if about else ""
-    click.echo(f"{size_text(item.bytes):>9}  {_age(_iso(item.used)):>14}  {name}{label}{end}", err=to_stderr)
-
-
-def _as_json(item: Item, needs: Needs) -> Mapping[str, Any]:
-    return {
-        "kind": item.kind, "key": item.key, "path": str(item.path), "label": item.label, "bytes": item.bytes,
-        "last_used": _iso(item.used), "needed_by": needs.by(item) or None, "stale": item.stale,
+        "items": [{**item_json(item, needs), "gone": item in gone} for item in choice.items],
+        "needed": [{**item_json(one.item, needs), "needed_by": one.by} for one in choice.kept],
+        "busy": [item_json(item, needs) for item in choice.busy],
     }  # fmt: skip

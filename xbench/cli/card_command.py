@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from ..errors import UserError
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, out_option, plugin_option, split_names
+from .options import out_option, plugin_option, split_names
 from .terminal import say
 
 
@@ -61,7 +61,7 @@ def command(
     if into is not None:
         _put(into, lambda content: merged(content, index, str(into)))
     if as_json:
-        click.echo(json.dumps({"model-index": index}, indent=2, ensure_ascii=False))
+        echo_json({"model-index": index})
     elif into is None:
         click.echo(f"---\n{render(index)}---")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError
-from .options import json_option, make_settings, place_options, split_names
+from .json_stream import echo_json, json_option
+from .options import make_settings, place_options, split_names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def command(
     if as_json:
         results = [check.run() for check in checks]
         told = {"plugin": found.name, **_counts(results), "results": [result.as_json() for result in results]}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        echo_json(told)
     else:
         results = _print_results(check.run() for check in checks)
     return int(any(result.outcome == "failed" for result in results))

@@ -18,8 +18,9 @@ from ..leaderboard.standings import LEVEL
 from ..leaderboard.table import decimals_of
 from ..registry import Registry
 from ..settings import Settings
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, make_settings, out_option, place_options, plugin_option, split_names
+from .options import make_settings, out_option, place_options, plugin_option, split_names
 from .terminal import say
 
 TEXT = 300
@@ -68,7 +69,7 @@ def command(
     settings = make_settings(data, cache, offline, out=out)
     shown = [(pair, _rows_of(pair, rows, registry, settings)) for pair in found]
     if as_json:
-        click.echo(json.dumps([_as_json(pair, own) for pair, own in shown], indent=2, ensure_ascii=False))
+        echo_json([_as_json(pair, own) for pair, own in shown])
     else:
         _print(sides, shown, registry)
 

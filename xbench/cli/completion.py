@@ -6,6 +6,7 @@ it; and what is looked up are the plugins' declarations, which need no torch.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, add_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 from ..project import find_project
 from ..registry import Registry, load_registry
@@ -151,11 +159,13 @@ def _words(ctx: click.Context, parameter: str) -> list[str]:
 def _registry(ctx: click.Context) -> Registry:
     """What is installed, what ``--plugin`` names and what the project file does; files that are broken are left out."""
     files = [Path(file) for file in ctx.params.get("plugins") or ()]
-    try:
-        project = None if ctx.find_root().params.get("no_project") else find_project()
-        return load_registry([*files, *(project.plugins if project is not None else ())])
-    except Exception:  # noqa: BLE001  # while somebody types is no time to complain
-        return load_registry()
+    # What plugins print is no completion, and the line that somebody types is no place for it.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        try:
+            project = None if ctx.find_root().params.get("no_project") else find_project()
+            return load_registry([*files, *(project.plugins if project is not None else ())])
+        except Exception:  # noqa: BLE001  # while somebody types is no time to complain
+            return load_registry()
 
 
 @add_completion_class
@@ -194,6 +204,19 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         breaks = [mark for mark in ":=" if mark in os.environ.get("COMP_BREAKS", ":=")]
         cut = max((self._begun.rfind(mark) + 1 for mark in breaks), default=0)
         return f"{item.type},{item.value[cut:]}"
+
+
+@add_completion_class
+class Zsh(ZshComplete):
+    """Click's own, but behind ``recipe.lr=`` no space is set: its value comes next."""
+
+    source_template = ZshComplete.source_template.replace(
+        "compadd -U -V unsorted -a completions\n",
+        """local -a begun=(${(M)completions:#*=})
+        completions=(${completions:#*=})
+        (( $#begun )) && compadd -U -V unsorted -S '' -a begun
+        (( $#completions )) && compadd -U -V unsorted -a completions\n""",
+    )
 
 
 @add_completion_class

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from . import COMPLETE
-from .options import json_option
+from .json_stream import echo_json, json_option
 
 FILES = {
     "bash": "~/.local/share/bash-completion/completions/xbench",
@@ -44,7 +42,7 @@ def command(shell: str, as_json: bool) -> None:
     script = made.source_template % made.source_vars()  # not source(): it looks for a bash to ask for its version
     advice = f"install: xbench completion {shell} > {FILES[shell]} ({NOTES[shell]})"
     if as_json:
-        click.echo(json.dumps({"shell": shell, "file": FILES[shell], "install": advice, "script": script}, indent=2))
+        echo_json({"shell": shell, "file": FILES[shell], "install": advice, "script": script})
         return
     click.echo(script, nl=False)
     click.echo(f"# {advice}", err=True)

@@ -13,8 +13,9 @@ from ..errors import UserError
 from ..registry import Registry
 from ..settings import Settings
 from ..types import Dataset, Files, Hub, Source, Split
+from .json_stream import json_option
 from .listing import open_registry, print_list, print_one
-from .options import json_option, make_settings, place_options, plugin_option
+from .options import make_settings, place_options, plugin_option
 
 UNPINNED = "unpinned"
 

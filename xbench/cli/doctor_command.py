@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,19 +11,23 @@ import click
 
 from ..errors import UserError
 from ..registry import load_registry
-from .options import json_option, make_settings, place_options, plugin_option
-from .project_options import active, project_json
+from .json_stream import echo_json, json_option
+from .options import make_settings, out_option, place_options, plugin_option
+from .project_options import active, project_json, unreadable
+from .terminal import seen
 
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
 
 
 @click.command("doctor")
 @place_options
+@out_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
 @plugin_option
 @json_option
 def command(
-    data: Path | None, cache: Path | None, offline: bool, device: str, plugins: tuple[Path, ...], as_json: bool
+    data: Path | None, cache: Path | None, offline: bool, out: Path, device: str, plugins: tuple[Path, ...],
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Tell what works on this machine, and how to mend what does not.
 
@@ -39,21 +42,21 @@ def command(
         registry = load_registry()
         early.append(Finding("plugin file", BROKEN, str(error), "mend it, or leave it out"))
     try:
-        settings = make_settings(data, cache, offline, device=device)
+        settings = make_settings(data, cache, offline, out=out, device=device)
     except UserError as error:
         early.append(Finding("data root", BROKEN, str(error), "name a folder that is there"))
-        settings = dataclasses.replace(make_settings(Path(), cache, offline, device=device), data=None)
+        settings = dataclasses.replace(make_settings(Path(), cache, offline, out=out, device=device), data=None)
     found: list[Finding] = []
-    for one in itertools.chain(early, examine(registry, settings, active())):
+    for one in itertools.chain(early, examine(registry, settings, unreadable() or active())):
         found.append(one)
         if not as_json:
-            click.echo(f"{click.style(f'{one.state:<6}', COLOURS[one.state])}  {one.name}: {one.said}")
+            click.echo(click.style(f"{one.state:<6}", COLOURS[one.state]) + seen(f"  {one.name}: {one.said}"))
             if one.mend and one.state != OK:
-                click.echo(f"        -> {one.mend}")
+                click.echo(seen(f"        -> {one.mend}"))
     counts = Counter(one.state for one in found)
     if as_json:
         shown = {"findings": [dataclasses.asdict(one) for one in found], "project": project_json(active())}
-        click.echo(json.dumps({"broken": counts[BROKEN], **shown}, indent=2, ensure_ascii=False))
+        echo_json({"broken": counts[BROKEN], **shown})
     else:
         click.echo(", ".join(f"{counts[state]} {state}" for state in COLOURS))
     return 1 if counts[BROKEN] else 0

@@ -21,9 +21,9 @@ from ..record_files import RecordFiles
 from ..registry import Registry, load_registry
 from ..settings import Settings
 from ..store import FAILED, Store
-from .json_stream import echo_json
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .options import make_settings, out_option, place_options, plugin_option
 from .project_options import active
 from .request import command_line, make_request, request_options
 from .terminal import say

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
+from .json_stream import echo_json, json_option
 from .listing import open_registry, print_list
-from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .options import make_settings, out_option, place_options, plugin_option
 
 if TYPE_CHECKING:
     from ..export.loaded import Loaded
@@ -74,7 +74,7 @@ def command(
     loaded = load_stage(chosen, model, registry, store, settings)
     written = write_stage(loaded, to, encoder_only)
     if as_json:
-        click.echo(json.dumps(_as_json(loaded, written), indent=2, ensure_ascii=False))
+        echo_json(_as_json(loaded, written))
         return
     click.echo(f"{written.folder}  {written.bytes / 1e6:,.0f} MB: {chosen.label}")
     click.echo(f"loads with {written.loads}; how is in its README.md")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ import click
 
 from ..errors import UserError
 from ..leaderboard.publish import Built, build, differing
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, make_settings, out_option, place_options, plugin_option
+from .options import make_settings, out_option, place_options, plugin_option
 from .terminal import say
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def refresh_command(
     done = sum(bool(one["refreshed"]) for one in files)
     left = len(files) - done
     if as_json:
-        click.echo(json.dumps({"refreshed": done, "left": left, "files": files}, indent=2, ensure_ascii=False))
+        echo_json({"refreshed": done, "left": left, "files": files})
     click.echo(f"{done} records refreshed, {left} left as they are", err=True)
     return 1 if left else 0
 
@@ -119,7 +119,7 @@ def merge_command(
     if counts["skipped"] == len(merged):
         raise UserError(f"there are no records in {', '.join(map(str, folders))}")
     if as_json:
-        click.echo(json.dumps(_merged_values(merged, counts, dry_run), indent=2, ensure_ascii=False))
+        echo_json(_merged_values(merged, counts, dry_run))
     click.echo(_merged_line(counts, dry_run), err=True)
     if counts["taken"] and not dry_run:
         click.echo(f"now run xbench leaderboard build --out {out}", err=True)
@@ -166,7 +166,7 @@ def _check_folder(out: Path) -> None:
 def _print_built(built: Built, word: str) -> None:
     values = {word: built.written, "damaged": built.damaged}
     shown = {name: [str(path) for path in paths] for name, paths in values.items()}
-    click.echo(json.dumps({**shown, "left_out": list(built.left_out)}, indent=2, ensure_ascii=False))
+    echo_json({**shown, "left_out": list(built.left_out)})
 
 
 def _tell(built: Built) -> None:

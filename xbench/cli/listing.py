@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from ..registry import Registry, load_registry
+from .json_stream import echo_json
 from .terminal import say
 
 
@@ -23,7 +23,7 @@ def open_registry(plugins: Sequence[Any]) -> Registry:
 def print_list(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
     """Print rows as JSON, or some of their columns as a table."""
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        echo_json(rows)
         return
     from rich import box
     from rich.markup import escape
@@ -52,7 +52,7 @@ def size_text(count: int) -> str:
 def print_one(values: Mapping[str, Any], as_json: bool) -> None:
     """Print one thing in full."""
     if as_json:
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        echo_json(values)
         return
     width = max(len(name) for name in values)
     for name, value in values.items():

@@ -9,8 +9,9 @@ import click
 
 from ..models.resolve import resolve_model
 from ..types import Floor, Model
+from .json_stream import json_option
 from .listing import open_registry, print_list, print_one
-from .options import json_option, make_settings, place_options, plugin_option
+from .options import make_settings, place_options, plugin_option
 
 
 @click.command("models")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -13,8 +12,9 @@ import click
 
 from ..errors import UserError
 from ..scaffold.forms import FORMS
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, split_names
+from .options import split_names
 
 if TYPE_CHECKING:
     from ..types import Schema
@@ -85,7 +85,7 @@ def command(
     project = new_project(name, schema, collected, registry, **texts)
     written = write_project(project, target)
     if as_json:
-        click.echo(json.dumps(_as_json(project, target, written), indent=2, ensure_ascii=False))
+        echo_json(_as_json(project, target, written))
     else:
         _tell(project, target, written)
 

@@ -20,7 +20,6 @@ plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
     help="Also load this Python file as a plugin.", callback=with_project_plugins,
 )  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, everything else on stderr.")
 out_option = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("leaderboard"), show_default=True, metavar="DIR",
     help="Where results and the leaderboard go.",

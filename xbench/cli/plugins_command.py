@@ -8,8 +8,9 @@ import click
 
 from ..errors import UserError, did_you_mean
 from ..registry import load_registry, owners_of
+from .json_stream import json_option
 from .listing import print_list, print_one
-from .options import json_option, plugin_option
+from .options import plugin_option
 
 
 @click.command("plugins")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,9 @@ from ..measures import Access
 from ..planner import make_plan
 from ..prefetch import Finding, fetch, needs, survey
 from .downloads import DownloadLines, bytes_text
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, make_settings, place_options, plugin_option
+from .options import make_settings, place_options, plugin_option
 from .request import command_line, make_request, request_options
 from .terminal import say
 
@@ -69,7 +69,7 @@ def command(
     run = command_line("eval", {**asked, **places}, "--offline")
     missing = [found for found in last if not found.here]
     if as_json:
-        click.echo(json.dumps(_as_json(first, last, run), indent=2, ensure_ascii=False))
+        echo_json(_as_json(first, last, run))
     else:
         _summary(last, missing, run, dry_run or settings.offline)
     return 1 if missing and not dry_run else 0

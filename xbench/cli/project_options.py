@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..errors import UserError
 from ..project import Project, find_project
 
 OPTIONS = {"model": "models", "train": "curricula", "eval": "datasets"}
@@ -17,6 +18,8 @@ LISTS = ("train",)
 """What the command line takes by repeating the option, not by commas."""
 VARIABLES = {"data": "XBENCH_DATA", "cache": "XBENCH_CACHE"}
 """The environment stands above the file; `make_settings` looks there."""
+WITHOUT = ("doctor", "completion")
+"""Commands that go on where the file cannot be read: doctor tells of it, and completion asks it nothing."""
 RESULTS = Path("leaderboard")
 """The default of ``--out`` where it is the folder of results; elsewhere the word means something else."""
 
@@ -27,8 +30,12 @@ def use_project(ctx: click.Context) -> None:
     Raises:
         UserError: It cannot be read, or says what it may not.
     """
-    project = find_project()
-    ctx.obj = project
+    try:
+        ctx.obj = project = find_project()
+    except UserError as error:
+        if ctx.invoked_subcommand not in WITHOUT:
+            raise
+        ctx.obj, project = error, None
     if project is None or ctx.invoked_subcommand is None:
         return
     assert isinstance(ctx.command, click.Group)
@@ -73,9 +80,19 @@ def _model(text: str, project: Project) -> str:
 
 def active() -> Project | None:
     """The project file of the command that runs."""
-    ctx = click.get_current_context(silent=True)
-    found = None if ctx is None else ctx.find_root().obj
+    found = _found()
     return found if isinstance(found, Project) else None
+
+
+def unreadable() -> UserError | None:
+    """Why there is no project file for the command that runs, though there is one."""
+    found = _found()
+    return found if isinstance(found, UserError) else None
+
+
+def _found() -> object:
+    ctx = click.get_current_context(silent=True)
+    return None if ctx is None else ctx.find_root().obj
 
 
 def with_project_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,8 +9,9 @@ import click
 from ..data.rows import prepare
 from ..measures import Access
 from ..scoring import Scored, choose_metrics, choose_split, read_predictions, score_predictions
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, make_settings, place_options, plugin_option, split_names
+from .options import make_settings, place_options, plugin_option, split_names
 
 SHOWN = 5
 """Ids named on stderr, at most; ``--json`` has them all."""
@@ -55,7 +55,7 @@ def command(
             "metric_version": {metric.name: metric.version for metric in chosen},
             "missing": list(scored.missing), "unknown": [_printable(name) for name in scored.unknown],
         }  # fmt: skip
-        click.echo(json.dumps({**scored.scores, **about}, indent=2, ensure_ascii=False))
+        echo_json({**scored.scores, **about})
         return
     width = max(map(len, scored.scores))
     for score, value in scored.scores.items():

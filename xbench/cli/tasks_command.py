@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ..tasks import Task
+from .json_stream import json_option
 from .listing import open_registry, print_list, print_one
-from .options import json_option, plugin_option
+from .options import plugin_option
 
 
 @click.command("tasks")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from ..errors import UserError
+from .json_stream import echo_json, json_option
 from .listing import open_registry
-from .options import json_option, out_option, plugin_option
+from .options import out_option, plugin_option
 from .terminal import say
 
 
@@ -55,7 +55,7 @@ def command(
         say(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
     if as_json:
         values = {**report.values(), "damaged": [str(path) for path in damaged]}
-        click.echo(json.dumps({"findings": values["findings"]} if printed else values, indent=2, ensure_ascii=False))
+        echo_json({"findings": values["findings"]} if printed else values)
     else:
         print_report(report, whole or printed, printed)
     return 1 if report.misses or damaged else 0

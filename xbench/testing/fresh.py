@@ -16,9 +16,12 @@ from typing import Any
 
 HEAVY = (
     "torch", "transformers", "datasets", "pandas", "scipy", "sklearn", "tokenizers", "evaluate", "matplotlib",
-    "tensorflow", "jax",
+    "tensorflow", "keras", "jax", "accelerate", "peft", "sentence_transformers", "spacy", "stanza", "nltk", "gensim",
+    "polars", "pyarrow", "huggingface_hub",
 )  # fmt: skip
-"""What takes seconds to import, and no listing and no dry run needs."""
+"""What takes a good part of a second to import, or several, and no listing and no dry run needs."""
+NETWORK = ("socket.connect", "socket.getaddrinfo")
+"""Python's own events of a program that asks another machine."""
 TIMEOUT_S = 300
 
 
@@ -31,9 +34,14 @@ class _Watch:
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         """Note the places from which a module is imported, the innermost one first."""
         if name in HEAVY and name not in self.asked:
-            frames = traceback.extract_stack()[:-1][::-1]
-            self.asked[name] = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename[:1] != "<"]
+            self.asked[name] = _places()
         return None
+
+
+def _places() -> list[str]:
+    """The places that led to whoever asks, ``file:line``, the innermost one first."""
+    frames = traceback.extract_stack()[:-2][::-1]
+    return [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename[:1] != "<"]
 
 
 def load_afresh(targets: Sequence[str]) -> dict[str, Any]:
@@ -44,7 +52,8 @@ def load_afresh(targets: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         ``heavy``: by module, the places that led to its import, ``file:line``, the innermost first; ``opened``: the
-        files that were opened meanwhile; ``error``: why it could not be loaded.
+        files that were opened meanwhile; ``network``: by the machine that was asked, the same places; ``error``: why
+        it could not be loaded.
 
     Raises:
         RuntimeError: The process broke off.
@@ -64,13 +73,16 @@ def main() -> None:
     """Load the targets on the command line and print what that took, as JSON."""
     from ..registry import Plugin, Registry, import_file, load_one, new_manager
 
-    watch, opened = _Watch(), set()
+    watch, opened, network = _Watch(), set(), dict[str, list[str]]()
     before = {name for name in HEAVY if name in sys.modules}
     sys.meta_path.insert(0, watch)
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], str):
             opened.add(arguments[0])
+        elif event in NETWORK:
+            host = arguments[1] if event == NETWORK[0] else arguments[0]
+            network.setdefault(str(host[0] if isinstance(host, tuple) else host), _places())
 
     sys.addaudithook(hear)
     registry, manager = Registry(), new_manager()
@@ -80,4 +92,4 @@ def main() -> None:
         load_one(registry, manager, Plugin(name, kind), load)
     heavy = {name: watch.asked.get(name, []) for name in HEAVY if name in sys.modules and name not in before}
     error = "; ".join(plugin.error for plugin in registry.plugins if plugin.error)
-    print(json.dumps({"heavy": heavy, "opened": sorted(opened), "error": error}))
+    print(json.dumps({"heavy": heavy, "opened": sorted(opened), "network": network, "error": error}))

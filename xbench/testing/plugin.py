@@ -74,8 +74,8 @@ class PluginUnderTest:
         loaded = [load_one(self.own, manager, point.plugin, point.load) for point in self.points]
         self.modules = [module for module in loaded if module is not None]
         self.registry, manager = Registry(), new_manager()
-        points = {plugin: point.load for plugin, point in installed_plugins()}
-        for plugin, load in {**points, **{point.plugin: point.load for point in self.points}}.items():
+        others = {plugin: point.load for plugin, point in installed_plugins() if not self._is_checked(point)}
+        for plugin, load in {**others, **{point.plugin: point.load for point in self.points}}.items():
             load_one(self.registry, manager, plugin, load)
         settle(self.registry)
         self._take_made_metrics()
@@ -84,6 +84,12 @@ class PluginUnderTest:
 
     def __str__(self) -> str:
         return self.name
+
+    def _is_checked(self, point: EntryPoint) -> bool:
+        """Whether an installed plugin is the one that is checked: a file or a project that is installed as well."""
+        origin = _origin(point.module)
+        mine = (one.file for one in self.points)
+        return origin is not None and any(file is not None and file.resolve() == origin.resolve() for file in mine)
 
     def _take_made_metrics(self) -> None:
         """Count the metrics that the plugin's tasks give by address as its own; one that cannot be made stops plans."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
+from ...measures import Metric
 from ...types import Dataset, Decoding, Example, Fitting, Head, Row
 from ..results import NotCheckedError, Problem
 from ..shelf import schema_of
 from ..subject import Subject
 from .common import prediction_problems
+from .metrics import Sheet
 
 if TYPE_CHECKING:
+    from ...heads.blocks import HeadModule
     from ..runs import HeadRun
 
 ROWS = 8
@@ -104,13 +108,13 @@ def check_seeded(about: Subject, head: Head) -> Iterator[Problem]:
 
 
 def check_learns(about: Subject, head: Head) -> Iterator[Problem]:
-    """On a tiny random encoder it learns eight rows by heart."""
+    """On a tiny random encoder it learns eight rows by heart, and says them again."""
     dataset, rows = _material(about, head)
     where = about.plugin.where("head", head)
     count = _run(about, head, dataset, rows).tables[0].count
     run = _run(about, head, dataset, rows, max(1, round(STEPS / -(-count // RECIPE["batch_size"]))))  # type: ignore[operator]
     try:
-        _, result = run.train()
+        module, result = run.train()
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
         yield about.stumbled(error, f"training on {len(rows)} rows of {dataset.name}", where)
         return
@@ -123,6 +127,66 @@ def check_learns(about: Subject, head: Head) -> Iterator[Problem]:
             "see that `loss` compares `outputs` with `batch.targets`, that nothing on the way is detached, and that "
             "the targets are in the range of the outputs (`HeadContext.unit_scale`)",
         )  # fmt: skip
+        return
+    predictions = _said(run, module, head, dataset, rows)
+    if predictions is None:
+        return
+    references = [schema_of(dataset, about.plugin.registry).reference(row) for row in rows]
+    sheet = Sheet(dataset, rows, references, predictions)
+    for metric in _scorers(about, head, dataset):
+        yield from _recall_problems(sheet, metric, where)
+
+
+def _said(
+    run: HeadRun, module: HeadModule, head: Head, dataset: Dataset, rows: Sequence[Row]
+) -> Sequence[Any] | None:  # fmt: skip
+    """What a head says of its training rows; None where that takes a map, or is not one prediction a row."""
+    reading = next((one for one in head.readings if one.fit is None), None)
+    if reading is None:
+        return None
+    table = run.tables[0]
+    decoding = Decoding(
+        rows, table.row_of, run.predict(module), table.extra(), run.context, reading.name, dataset, None
+    )  # fmt: skip
+    try:
+        predictions: Sequence[Any] = head.decode(decoding)
+        return predictions if len(predictions) == len(rows) else None
+    except Exception:  # noqa: BLE001  # the check decodes meets it too, and says so
+        return None
+
+
+def _scorers(about: Subject, head: Head, dataset: Dataset) -> list[Metric]:
+    """Metrics that the head's predictions are scored with, and that have a best value which the gold answers reach."""
+    registry = about.plugin.registry
+    of_tasks = [name for task in registry.tasks if head.name in task.heads for name in task.metrics]
+    found = (registry.metrics.items.get(name) for name in dict.fromkeys([*dataset.official, *of_tasks]))
+    return [
+        one for one in found
+        if one is not None and one.best and one.comparable and (not one.schemas or dataset.schema in one.schemas)
+    ]  # fmt: skip
+
+
+def _recall_problems(sheet: Sheet, metric: Metric, where: str) -> Iterator[Problem]:
+    """Rows learned by heart score nearer to the best than to what the predictions of other rows score."""
+    count = len(sheet.rows)
+    try:
+        scores = sheet.score(metric)
+        others = [
+            sheet.of([sheet.predictions[(place + by) % count] for place in range(count)]).score(metric)
+            for by in range(1, count)
+        ]
+    except Exception:  # noqa: BLE001  # a metric's own checks say so
+        return
+    for name, best in metric.best.items():
+        missed = abs(best - scores.get(name, math.nan))
+        usual = sum(abs(best - one.get(name, math.nan)) for one in others) / len(others)
+        if not math.isnan(usual) and not missed < FALL * usual:
+            yield Problem(
+                f"it has learned {count} rows of {sheet.dataset.name} by heart (its loss says so), and of them scores "
+                f"{name} = {scores.get(name, math.nan):.4g}, where {best:.4g} is the best", where,
+                "see that `decode` reads the outputs as `loss` writes them: labels in their order, scores in the "
+                "dataset's range, each prediction in the place of its row",
+            )  # fmt: skip
 
 
 def check_batches(about: Subject, head: Head) -> Iterator[Problem]:

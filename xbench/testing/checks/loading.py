@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ... import api
 from ...errors import did_you_mean
@@ -38,16 +39,27 @@ def check_loads(about: Subject, plugin: PluginUnderTest) -> Iterator[Problem]:
 def check_light(about: Subject, plugin: PluginUnderTest) -> Iterator[Problem]:
     """Loading it imports nothing heavy: a listing and a dry run stay instant."""
     for module, places in _afresh(plugin)["heavy"].items():
-        own = [place for place in places if is_own(place.rpartition(":")[0], plugin.files)]
-        first = (own or places or ["?"])[0]
         yield Problem(
-            f"loading the plugin imports {module}", shown(first.rpartition(":")[0]) + ":" + first.rpartition(":")[2],
+            f"loading the plugin imports {module}", _first(places, plugin),
             f"import {module} inside the function that needs it; for annotations under `if TYPE_CHECKING:`",
         )  # fmt: skip
 
 
+def _first(places: Sequence[str], plugin: PluginUnderTest) -> str:
+    """The innermost of some places that is in the plugin's files."""
+    own = [place for place in places if is_own(place.rpartition(":")[0], plugin.files)]
+    file, _, line = (own or places or ["?:?"])[0].rpartition(":")
+    return f"{shown(file)}:{line}"
+
+
 def check_reads_nothing(about: Subject, plugin: PluginUnderTest) -> Iterator[Problem]:
-    """Loading it opens none of its data files: a plan needs no file."""
+    """Loading it opens none of its data files and asks no other machine: a plan needs neither."""
+    asked = {_first(places, plugin): host for host, places in reversed(_afresh(plugin)["network"].items())}
+    for place, host in asked.items():  # of a name and the addresses that it stands for, the name
+        yield Problem(
+            f"loading the plugin asks {host} over the network", place,
+            "name addresses in a source (Files with url=, or Hub), which is asked when its rows are needed",
+        )  # fmt: skip
     opened = {os.path.realpath(path) for path in _afresh(plugin)["opened"]}
     for dataset in plugin.own.datasets:
         for path in _data_files(dataset, plugin):
@@ -67,7 +79,7 @@ def _data_files(dataset: Dataset, plugin: PluginUnderTest) -> Iterator[Path]:
                 yield from (plugin.settings.data / file.path for file in source.files)
 
 
-def _afresh(plugin: PluginUnderTest) -> dict[str, dict[str, list[str]]]:
+def _afresh(plugin: PluginUnderTest) -> dict[str, Any]:
     """What loading it in a process of its own took; once a plugin."""
     if plugin.broken:
         raise NotCheckedError("it does not load")

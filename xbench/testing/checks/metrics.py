@@ -21,7 +21,7 @@ Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class Sheet:
     """Rows with predictions to score."""
 
     dataset: Dataset
@@ -29,14 +29,14 @@ class _Sheet:
     references: Sequence[Any]
     predictions: Sequence[Prediction]
 
-    def taken(self, places: Sequence[int]) -> _Sheet:
+    def taken(self, places: Sequence[int]) -> Sheet:
         """Some of the rows, in some order."""
         parts = ([column[place] for place in places] for column in (self.rows, self.references, self.predictions))
-        return _Sheet(self.dataset, *parts)
+        return Sheet(self.dataset, *parts)
 
-    def of(self, predictions: Sequence[Prediction]) -> _Sheet:
+    def of(self, predictions: Sequence[Prediction]) -> Sheet:
         """The same rows with other predictions."""
-        return _Sheet(self.dataset, self.rows, self.references, predictions)
+        return Sheet(self.dataset, self.rows, self.references, predictions)
 
     def arguments(self) -> tuple[Sequence[Prediction], Sequence[Any], MetricContext]:
         """What a metric takes."""
@@ -47,7 +47,7 @@ class _Sheet:
         return {name: float(value) for name, value in metric.compute(*self.arguments()).items()}
 
     @property
-    def flawed(self) -> _Sheet:
+    def flawed(self) -> Sheet:
         """A third of the predictions are another row's, of one that says something else as often as can be."""
         count, said = len(self.rows), self.predictions
 
@@ -60,7 +60,7 @@ class _Sheet:
         return self.of(moved(max(range(1, count), key=changed)))
 
 
-def _sheets(about: Subject, metric: Metric) -> Iterator[_Sheet]:
+def _sheets(about: Subject, metric: Metric) -> Iterator[Sheet]:
     """Perfect predictions on rows of a dataset of each schema that the metric takes.
 
     Raises:
@@ -74,7 +74,7 @@ def _sheets(about: Subject, metric: Metric) -> Iterator[_Sheet]:
         if dataset.schema in done or len(rows) < 2:
             continue
         schema = schema_of(dataset, about.plugin.registry)
-        sheet = _Sheet(
+        sheet = Sheet(
             dataset, rows, [schema.reference(row) for row in rows], perfect_predictions(schema, rows)
         )  # fmt: skip
         try:
