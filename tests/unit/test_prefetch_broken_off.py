@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.far_away import COMMIT, publish_far, table
+from tests.faults.processes import PROGRAM
 from tests.hub_site import TOKEN, HubSite, hub_site
 from tests.loopback import Answer, Heard, without_network
 
-PROGRAM = "import sys; from xbench.cli import main; sys.exit(main())"
 LARGE = table(1, ballast=os.urandom(12 << 20))
 """So large that it matters where a download goes on."""
 HALF = 6 << 20
