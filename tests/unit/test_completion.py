@@ -124,7 +124,7 @@ zpty -d inner
 """
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh (apt-get install zsh)")
 @pytest.mark.parametrize(
     ("line", "becomes"),
     [
@@ -141,7 +141,7 @@ def test_a_real_zsh_completes(tmp_path: Path, line: str, becomes: str) -> None:
     assert done.stdout.rstrip("\n").endswith(becomes), done.stdout  # before it, what the terminal shows meanwhile
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish (apt-get install fish)")
 def test_a_real_fish_completes(tmp_path: Path) -> None:
     write_program(tmp_path)
     script = "xbench completion fish 2>/dev/null | source; complete -C 'xbench eval --tasks sts,min'"
@@ -167,7 +167,7 @@ def test_zsh_and_fish_are_told_whole_values_with_what_they_are(tmp_path: Path) -
     assert "plain,sts,mrc\t" in "\n".join(lines)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash (apt-get install bash)")
 @pytest.mark.parametrize(
     ("line", "replies"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import subprocess
@@ -374,7 +373,6 @@ def test_a_new_project_installs_and_is_found(tmp_path: Path) -> None:
     assert all(Path(file).is_relative_to(site) and Path(file).is_file() for file in files)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("xbench.testing") is None, reason="xbench.testing is not there yet")
 def test_the_tests_of_a_new_project_pass_at_once(plugins: dict[str, Path], tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XBENCH_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
