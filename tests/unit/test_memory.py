@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from xbench.provenance import peak_memory
-from xbench.training.heap import start_afresh
-
 STATUS = Path("/proc/self/status")
 CPU = torch.device("cpu")
 MEGABYTES = 200
@@ -30,18 +27,23 @@ def resident() -> float:
     return int(STATUS.read_text(encoding="ascii").split("VmRSS:")[1].split()[0]) / 1024
 
 
-@pytest.mark.skipif(not STATUS.exists(), reason="what a process holds is told by Linux alone")
-def test_what_earlier_work_has_left_is_given_back_and_no_longer_counted() -> None:
-    start_afresh(CPU)
-    before = resident()
-    Leftover()
-    assert resident() - before > 0.9 * MEGABYTES
-    assert (peak_memory(CPU)["peak_rss_mb"] or 0) - before > 0.9 * MEGABYTES
-    start_afresh(CPU)
-    assert resident() - before < 0.2 * MEGABYTES
-    assert (peak_memory(CPU)["peak_rss_mb"] or 0) - before < 0.2 * MEGABYTES
+LEFT = """
+from tests.unit.test_memory import CPU, MEGABYTES, Leftover, resident
+from xbench.provenance import peak_memory
+from xbench.training.heap import start_afresh
 
+def peak():
+    return peak_memory(CPU)["peak_rss_mb"] or 0
 
+start_afresh(CPU)
+before = resident()
+Leftover()
+assert resident() - before > 0.9 * MEGABYTES, (before, resident())
+assert peak() - before > 0.9 * MEGABYTES, (before, peak())
+start_afresh(CPU)
+assert resident() - before < 0.2 * MEGABYTES, (before, resident())
+assert peak() - before < 0.2 * MEGABYTES, (before, peak())
+"""
 HEAP = """
 import torch
 from tests.unit.test_memory import CPU, resident
@@ -71,8 +73,9 @@ assert resident() - before < 30, (before, resident())
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="what a process holds is told by Linux alone")
-def test_a_heap_that_has_grown_too_far_is_given_back_and_one_in_use_is_kept() -> None:
+@pytest.mark.parametrize("script", [LEFT, HEAP], ids=["what earlier work has left", "a heap that has grown too far"])
+def test_memory_is_given_back(script: str) -> None:
     """In a process of its own, whose heap has no holes yet."""
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", HEAP], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
