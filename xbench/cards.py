@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import UserError, did_you_mean
+from .errors import UserError, did_you_mean, one_line
 from .leaderboard.cells import Record
 from .leaderboard.entries import Entry, entries
 from .leaderboard.layout import column_title, limit_text, score_title
@@ -230,8 +230,7 @@ def merged(content: str, index: Sequence[Mapping[str, Any]], where: str) -> str:
     try:
         before = yaml.safe_load(block[2]) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: a day that no month has, and so on
-        line = " ".join(str(error).split())
-        raise UserError(f"{where}: its metadata is not YAML: {line:.300}") from None
+        raise UserError(f"{where}: its metadata is not YAML: {one_line(error):.300}") from None
     if not isinstance(before, dict):
         raise UserError(f"{where}: its metadata is not a table of keys")
     after = {**before, INDEX: _joined(before.get(INDEX), index, where)}

@@ -22,6 +22,21 @@ class DataError(UserError):
     """A dataset's rows cannot be had, or are not the rows that its declaration promises."""
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())
+
+
+def named_line(error: BaseException, most: int) -> str:
+    """``ValueError: what it says``, on one line.
+
+    Args:
+        error: It.
+        most: Letters of what it says.
+    """
+    return f"{type(error).__name__}: {one_line(error):.{most}}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest known name.
 

@@ -18,7 +18,7 @@ import pluggy
 
 from . import hookspecs
 from .curriculum import FROZEN, parse_curriculum
-from .errors import UserError, did_you_mean
+from .errors import UserError, did_you_mean, one_line
 from .keys import text_sha256
 from .measures import Access, Diagnostic, Figure, Metric, MetricSource
 from .stopping import Interrupted
@@ -341,9 +341,8 @@ def load_one(
             item for item in manager.get_plugins() if manager.get_name(item) == f"{plugin.distribution}:{plugin.name}"
         ]:
             manager.unregister(loaded)
-        line = " ".join(str(error).split())
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "  # which says what is wrong itself
-        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{kind}{line}", error))
+        registry.plugins.append(Plugin(plugin.name, plugin.distribution, f"{kind}{one_line(error)}", error))
         return None
     registry.plugins.append(plugin)
     for catalogue, items in declared:

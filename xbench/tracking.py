@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .errors import named_line
 from .plan import Cell, Plan, Stage
 from .progress import Reporter
 from .recipe import LAST
@@ -218,8 +219,7 @@ class TrackingReporter(Reporter):
         # Other people's programs, their servers and their disks: whatever they raise, the run is worth more.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             self._openers.pop(name, None)
-            line = " ".join(str(error).split())
-            self._say(f"tracking with {name} ends here, the run goes on: {type(error).__name__}: {line:.300}")
+            self._say(f"tracking with {name} ends here, the run goes on: {named_line(error, 300)}")
             return None
 
 

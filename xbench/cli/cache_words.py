@@ -68,9 +68,9 @@ def iso(used: float) -> str:
     return datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds")
 
 
-def age(iso: str) -> str:
-    """How long ago, in the largest unit that is not 0."""
-    seconds = max(0.0, time.time() - datetime.fromisoformat(iso).timestamp())
+def age(since: str) -> str:
+    """How long ago, in the largest unit that is not 0; of a time as `iso` writes it."""
+    seconds = max(0.0, time.time() - datetime.fromisoformat(since).timestamp())
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit} ago"

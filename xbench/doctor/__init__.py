@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..disk import refusal
-from ..errors import UserError
+from ..errors import UserError, named_line
 from ..project import Project
 from ..registry import Registry
 from ..settings import Settings
@@ -58,5 +58,5 @@ def _looked_at(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fin
         yield from look()
     except Exception as error:  # noqa: BLE001  # what is broken on a machine fails in ways of its own
         refused = refusal(error)
-        line = refused.line(Path()) if refused else f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+        line = refused.line(Path()) if refused else named_line(error, 200)
         yield Finding(name, BROKEN, f"cannot be looked at: {line}", "see to what this names")

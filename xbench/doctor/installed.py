@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 from collections.abc import Iterator
 
+from ..errors import named_line
 from .finding import BROKEN, NOTE, OK, Finding
 
 GIVES = {
@@ -41,7 +42,7 @@ def _import_error(name: str) -> str:
     try:
         importlib.import_module(name)
     except Exception as error:  # noqa: BLE001  # a broken build fails in ways of its own
-        return f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+        return named_line(error, 200)
     return ""
 
 

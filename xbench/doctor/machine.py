@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, named_line
 from ..settings import Settings
 from .finding import BROKEN, NOTE, OK, Finding
 
@@ -21,8 +21,7 @@ def torch(settings: Settings) -> Iterator[Finding]:
 
         from ..training.device import choose_device, has_bf16
     except Exception as error:  # noqa: BLE001  # a broken build of torch fails in ways of its own
-        line = " ".join(str(error).split())
-        yield Finding("torch", BROKEN, f"cannot be imported: {type(error).__name__}: {line:.200}", "pip install torch")
+        yield Finding("torch", BROKEN, f"cannot be imported: {named_line(error, 200)}", "pip install torch")
         return
     try:
         device = choose_device(settings.device)

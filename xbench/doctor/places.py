@@ -83,10 +83,8 @@ def cache(settings: Settings) -> Iterator[Finding]:
     """Whether it can be written, how large it is, and how much room is left."""
     folder = settings.cache
     parts = sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) and folder.is_dir() else []
-    closed = next((one for one in (folder, *(part for part in parts if part.is_dir())) if _refusal(one)), None)
-    if closed is not None:
-        mend = "--cache DIR or XBENCH_CACHE names another one"
-        yield Finding("cache", BROKEN, f"{closed} cannot be written: {_refusal(closed)}", mend)
+    if closed := _closed([folder, *(part for part in parts if part.is_dir())]):
+        yield Finding("cache", BROKEN, closed, "--cache DIR or XBENCH_CACHE names another one")
         return
     free = shutil.disk_usage(_nearest(folder)).free / 2**30
     said = f"{folder}: {_size(folder)}, {free:.1f} GB free"
@@ -98,24 +96,23 @@ def cache(settings: Settings) -> Iterator[Finding]:
 
 def results(settings: Settings) -> Iterator[Finding]:
     """Whether records and the leaderboard can be written."""
-    closed = next((one for one in (settings.out, settings.out / "results") if _refusal(one)), None)
-    if closed is not None:
-        mend = "--out DIR names another folder"
-        yield Finding("results", BROKEN, f"{closed} cannot be written: {_refusal(closed)}", mend)
+    if closed := _closed([settings.out, settings.out / "results"]):
+        yield Finding("results", BROKEN, closed, "--out DIR names another folder")
     else:
         yield Finding(
             "results", OK, f"{settings.out} can be written" + ("" if settings.out.exists() else ", when made")
         )
 
 
-def _refusal(folder: Path) -> str:
-    """Why a folder cannot be written, or made; empty where it can. Nothing is left behind."""
-    try:
-        with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
-            file.write(b"0")  # a quota that is used up refuses no empty file
-        return ""
-    except OSError as error:
-        return error.strerror or str(error)
+def _closed(folders: Iterable[Path]) -> str:
+    """Which folder cannot be written, or made, and why; empty where all can. Nothing is left behind."""
+    for folder in folders:
+        try:
+            with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
+                file.write(b"0")  # a quota that is used up refuses no empty file
+        except OSError as error:
+            return f"{folder} cannot be written: {error.strerror or error}"
+    return ""
 
 
 def _nearest(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 
 START = "start one with `ray start --head`, and name it with RAY_ADDRESS=HOST:PORT where it is not on this machine"
 REACH_S = 10.0
@@ -138,7 +138,7 @@ def _reach(address: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return one_line(error)[:300]
 
 
 def alive() -> list[Node]:

@@ -22,7 +22,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import stopping
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import write_atomic
 from ..work import Turn, Work
 from . import Executor
@@ -210,7 +210,7 @@ class _Run:
     def _lost(self, running: _Running, error: RayError) -> None:
         """The node under a turn is gone, or its process: do it again, or say that it cannot be done."""
         where = f" on {self._name(running.node)}" if running.node else ""
-        why = " ".join(str(error).split()).partition(". ")[0][:200]
+        why = one_line(error).partition(". ")[0][:200]
         if running.tries < TRIES:
             self._work.reporter.note(f"{running.turn.label}: lost{where} ({why}); it is done again")
             self._submit(replace(running, tries=running.tries + 1, node=""))

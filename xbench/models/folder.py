@@ -146,6 +146,11 @@ def missing_shards(folder: Path) -> list[str]:
     return sorted(name for name in named if not (folder / name).is_file())
 
 
+def _configurations(folder: Path) -> list[Path]:
+    """The files, of those that may name code, that are there."""
+    return [path for path in (folder / "config.json", folder / TOKENIZER_CONFIG) if path.is_file()]
+
+
 def code_names(path: Path) -> Iterator[str]:
     """What a configuration names of Python code, as transformers takes it: ``module.Class``, or ``repository--...``.
 
@@ -164,15 +169,13 @@ def code_names(path: Path) -> Iterator[str]:
 
 def other_repositories(folder: Path) -> list[str]:
     """The repositories, other than its own, whose code a model names: transformers asks the hub for it."""
-    configs = [path for path in (folder / "config.json", folder / TOKENIZER_CONFIG) if path.is_file()]
-    names = [name.split("--", 1) for path in configs for name in code_names(path)]
+    names = [name.split("--", 1) for path in _configurations(folder) for name in code_names(path)]
     return sorted({name[0] for name in names if len(name) == 2})
 
 
 def code_files(folder: Path) -> list[str]:
     """The model's own Python files, where its configuration or its tokenizer's refers to such."""
-    configs = [folder / "config.json", folder / TOKENIZER_CONFIG]
-    if not any("auto_map" in read_json(path) for path in configs if path.is_file()):
+    if not any("auto_map" in read_json(path) for path in _configurations(folder)):
         return []
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
 

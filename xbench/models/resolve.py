@@ -294,15 +294,7 @@ def identify(
     sentence = read_layout(folder) if layout else None
     whole, folder = folder, encoder_folder(folder)
     check_plain(name, folder)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise UserError(
-            f"--model {name}: {folder} has no *.safetensors weights, and pickles are never loaded; "
-            "save it with save_pretrained (safetensors is its default) and pass that folder"
-        )
-    missing = missing_shards(folder)
-    if missing:
-        raise UserError(f"--model {name}: {folder} lacks the weights {', '.join(missing[:3])}; get them again")
+    weights = _weight_files(name, folder)
     shards = {path.name: digests.sha256(path) for path in weights}
     if sentence is not None:
         layers = [whole / layer.path / LAYER_WEIGHTS for layer in sentence.layers if layer.path]
@@ -311,18 +303,11 @@ def identify(
         prompts = {**({"sentence": sentence.prompt} if sentence.prompt else {}), **prompts}
     if not (folder / "config.json").is_file():
         raise UserError(f"--model {name}: {folder} has no config.json")
-    tokenizer = {file: digests.sha256(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
-    if not tokenizer:
+    reads_by = [file for file in TOKENIZER_FILES if (folder / file).is_file()]
+    if not reads_by:
         raise UserError(f"--model {name}: {folder} has no tokenizer files")
-    code = code_files(folder) if settings.trust_remote_code else []
-    others = other_repositories(folder) if settings.trust_remote_code and settings.offline else []
-    if others:
-        raise UserError(
-            f"--model {name}: its code lies in another repository, {others[0]}, for which the hub would be asked; "
-            "make a copy of its folder with that repository's *.py files, and name them without it in the JSON files"
-        )
-    tokenizer.update({file: digests.sha256(folder / file) for file in code})
-    tokenizer_identity = content_key("tokenizer", tokenizer)
+    reads_by += _own_code(name, folder, settings) if settings.trust_remote_code else []
+    tokenizer_identity = content_key("tokenizer", {file: digests.sha256(folder / file) for file in reads_by})
     weights_sha256 = next(iter(shards.values())) if len(shards) == 1 else content_key("weights", shards)
     config = digests.sha256(folder / "config.json")
     content = {"weights": shards, "config": config, "tokenizer": tokenizer_identity, "prompts": dict(prompts)}
@@ -335,3 +320,37 @@ def identify(
         name, revision, folder, weights_sha256, identity, tokenizer_identity, parameters, prompts,
         most_tokens(folder), sentence,
     )  # fmt: skip
+
+
+def _weight_files(name: str, folder: Path) -> list[Path]:
+    """The weights of a transformers folder.
+
+    Raises:
+        UserError: They are not of safetensors, or not all there.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise UserError(
+            f"--model {name}: {folder} has no *.safetensors weights, and pickles are never loaded; "
+            "save it with save_pretrained (safetensors is its default) and pass that folder"
+        )
+    missing = missing_shards(folder)
+    if missing:
+        raise UserError(f"--model {name}: {folder} lacks the weights {', '.join(missing[:3])}; get them again")
+    return weights
+
+
+def _own_code(name: str, folder: Path, settings: Settings) -> list[str]:
+    """The Python files that a model brings.
+
+    Raises:
+        UserError: Offline, its code lies elsewhere.
+    """
+    code = code_files(folder)
+    others = other_repositories(folder) if settings.offline else []
+    if others:
+        raise UserError(
+            f"--model {name}: its code lies in another repository, {others[0]}, for which the hub would be asked; "
+            "make a copy of its folder with that repository's *.py files, and name them without it in the JSON files"
+        )
+    return code
