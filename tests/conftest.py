@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
 from tests.loopback import Site, loopback_site
+from xbench.models.resolve import LocalModel, resolve_model
 from xbench.registry import Registry, load_registry
+from xbench.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 # Programs that the tests start elsewhere read it too: from there, a relative one would be another folder.
 if os.environ.get("XBENCH_DATA"):
     os.environ["XBENCH_DATA"] = str((ROOT / os.environ["XBENCH_DATA"]).resolve())
 
-settings.register_profile("xbench", deadline=None, max_examples=50)  # a busy machine is not a failure
-settings.load_profile("xbench")
+# Where a process a core runs the tests, more threads in each, or in programs that they start, wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("xbench", deadline=None, max_examples=50)  # a busy machine is not a failure
+hypothesis.settings.load_profile("xbench")
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +40,20 @@ def data_root() -> Path:
 def registry() -> Registry:
     """What the installed plugins declare."""
     return load_registry()
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Iterator[Settings]:
+    """One cache for all that ask for the encoder; it takes half a gigabyte there, so nothing is left behind."""
+    cache = tmp_path_factory.mktemp("encoders")
+    yield Settings(cache=cache, data=data_root, offline=True, device="cpu")
+    shutil.rmtree(cache)
+
+
+@pytest.fixture(scope="session")
+def e5(registry: Registry, settings: Settings) -> LocalModel:
+    """The encoder that installs with pip, assembled."""
+    return resolve_model("e5-small-q4", registry, settings)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def check_whole(folder: Path, alone: Path, ended: Ended) -> None:
     assert temporaries(folder) == []
 
 
+@pytest.mark.more
 def test_a_cluster_gives_what_one_process_gives(
     cluster: Any, make_project: Callable[..., Path], alone: Path
 ) -> None:  # fmt: skip
@@ -102,7 +103,8 @@ def test_a_node_that_is_lost_costs_its_turn_only(
     assert len(trained(ended.stderr)) == STAGES
 
 
-@pytest.mark.parametrize("by", [pytest.param(signal.SIGINT, marks=pytest.mark.more), signal.SIGTERM])
+@pytest.mark.more
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_going_on(
     by: signal.Signals, cluster: Any, make_project: Callable[..., Path], alone: Path
 ) -> None:  # fmt: skip

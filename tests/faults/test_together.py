@@ -50,8 +50,8 @@ def xbench_tasks():
     yield task("reading", "mrc", "span", "official", '"mini-mrc-en"', more)
 '''
 EQUAL = [
-    "eval", "--plugin", "tasks.py", "--model", "./dry,./wet", "--tasks", "whole,adapter,reading", "--limit-train", "17",
-    "--limit-eval", "24", "--device", "cpu",
+    "eval", "--plugin", "tasks.py", "--tasks", "whole,adapter,reading", "--limit-train", "17", "--limit-eval", "24",
+    "--device", "cpu", "--model",
 ]  # fmt: skip
 # 17 rows in batches of 16 leave one for the last step, in which a process has nothing to do.
 LONG = [
@@ -92,20 +92,20 @@ def files(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     return {f"{path.parent.name}/{path.name}": load_file(path) for path in sorted(paths)}
 
 
-def test_two_processes_learn_what_one_learns(place: Callable[[str], Path]) -> None:
-    alone, together = place("alone"), place("both")
-    told = [str(Path(__file__).with_name("every_loss.py"))]
-    first, second = start(alone, *EQUAL, program=told).ended(), launch(together, *EQUAL, program=told).ended()
+@pytest.mark.parametrize("model", [pytest.param("dry", marks=pytest.mark.more), "wet"])
+def test_two_processes_learn_what_one_learns(model: str, place: Callable[[str], Path]) -> None:
+    alone, together = place(f"{model}-alone"), place(f"{model}-both")
+    told, asked = [str(Path(__file__).with_name("every_loss.py"))], [*EQUAL, f"./{model}"]
+    first, second = start(alone, *asked, program=told).ended(), launch(together, *asked, program=told).ended()
     for ended in (first, second):
         assert ended.status == 0, ended.stderr
     # One of the two has spoken.
-    assert second.stderr.count("train ./wet") == first.stderr.count("train ./wet") == 6
-    tables = [f"{task} · {model} " for task in ("whole", "adapter", "reading") for model in ("dry", "wet")]
-    assert [second.stdout.count(table) for table in tables] == [1] * 6
+    assert second.stderr.count(f"train ./{model}") == first.stderr.count(f"train ./{model}") == 6
+    assert [second.stdout.count(f"{task} · {model} ") for task in ("whole", "adapter", "reading")] == [1] * 3
     assert {one["environment"]["processes"] for one in stages(together).values()} == {2}
     one, two = losses(alone), losses(together)
     assert list(one) == list(two)
-    assert len({stage for stage, _ in one}) == 12
+    assert len({stage for stage, _ in one}) == 6
     np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=5e-5)
     ours, theirs = files(together), files(alone)
     assert ours.keys() == theirs.keys()
@@ -162,6 +162,16 @@ def ranks(running: Running) -> dict[int, psutil.Process]:
     return {int(child.environ()["RANK"]): child for child in children if "RANK" in child.environ()}
 
 
+# How each ends a launch, and what is said of it then by the one that speaks, if that one is still there.
+ENDS: dict[str, tuple[Callable[[Running], None], str]] = {
+    "it is asked to": (lambda running: running.process.send_signal(signal.SIGTERM), "interrupted"),
+    "the one that follows dies": (
+        lambda running: ranks(running)[1].kill(), "another of the 2 processes of this launch has ended"
+    ),
+    "the one that speaks dies": (lambda running: ranks(running)[0].kill(), ""),
+}  # fmt: skip
+
+
 def broken_off(folder: Path, end: Callable[[Running], None]) -> Ended:
     """Let something end a launch when it has a checkpoint of a good many steps more than it began with."""
 
@@ -181,36 +191,33 @@ def broken_off(folder: Path, end: Callable[[Running], None]) -> Ended:
     return ended
 
 
-def test_a_launch_that_is_ended_in_any_way_goes_on(place: Callable[[str], Path]) -> None:
-    whole, folder = place("undisturbed"), place("ended")
+@pytest.mark.parametrize("ways", [pytest.param(list(ENDS), marks=pytest.mark.more), list(ENDS)[1:2]], ids=len)
+def test_a_launch_that_is_ended_in_any_way_goes_on(ways: list[str], place: Callable[[str], Path]) -> None:
+    whole, folder = place(f"undisturbed-{len(ways)}"), place(f"ended-{len(ways)}")
     done = launch(whole, *LONG).ended()
     assert done.status == 0, done.stderr
-    says = r"\./model? ?|0 of 1 cells are done; \./dry siamese mini-sts-en seed 0 has a checkpoint of step \d+ of 180; "
-    asked = broken_off(folder, lambda running: running.process.send_signal(signal.SIGTERM))
-    assert asked.status != 0
-    assert re.search(f"xbench: interrupted: {says}", asked.stderr), asked.stderr
-    follower = broken_off(folder, lambda running: ranks(running)[1].kill())
-    assert follower.status != 0
-    assert re.search(f"xbench: another of the 2 processes of this launch has ended: {says}", follower.stderr)
-    leader = broken_off(folder, lambda running: ranks(running)[0].kill())
-    assert leader.status != 0
-    shutil.copytree(folder, folder.with_name("one"), symlinks=True)
+    runs = [broken_off(folder, ENDS[way][0]) for way in ways]
+    says = r"0 of 1 cells are done; \./dry siamese mini-sts-en seed 0 has a checkpoint of step \d+ of 180; "
+    for way, ended in zip(ways, runs, strict=True):
+        assert ended.status != 0
+        assert not ENDS[way][1] or re.search(f"xbench: {ENDS[way][1]}: {says}", ended.stderr), ended.stderr
+    shutil.copytree(folder, folder.with_name(f"one-{len(ways)}"), symlinks=True)
     again = launch(folder, *LONG).ended()
     assert again.status == 0, again.stderr
-    for ended in (follower, leader, again):
+    for ended in (*runs[1:], again):
         assert len(re.findall(r"goes on from step \d+ of 180", ended.stderr)) == 1, ended.stderr
-    for ended in (asked, follower, leader, again):
+    for ended in (*runs, again):
         assert ended.stderr.count("xbench: ") <= 1  # nothing from the one that follows
     # With two processes the sums have one order, so that the bits are those of a launch that nothing befell.
     assert weights(folder) == weights(whole)
     assert essentials(folder) == essentials(whole)
-    assert [one["resumed"] for one in stages(folder).values()] == [3]
+    assert [one["resumed"] for one in stages(folder).values()] == [len(ways)]
     assert list((folder / "cache" / "unfinished").iterdir()) == []
-    alone = run(folder.with_name("one"), *LONG)
+    alone = run(folder.with_name(f"one-{len(ways)}"), *LONG)
     assert alone.status == 0, alone.stderr
     assert "written with other processes (2, here 1): the last bits may differ" in alone.stderr
     assert len(re.findall(r"goes on from step \d+ of 180", alone.stderr)) == 1
-    _same_records(folder.with_name("one"), whole)
+    _same_records(folder.with_name(f"one-{len(ways)}"), whole)
 
 
 def test_a_mistake_is_said_once(place: Callable[[str], Path]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -13,17 +12,13 @@ from transformers import PreTrainedTokenizerBase
 from tests.tiny import Bench
 from tests.windows import BYTES, NAMES, TINY, byte_level
 from xbench.models.encoder import load_tokenizer
-from xbench.models.resolve import resolve_model
-from xbench.registry import Registry, load_registry
-from xbench.settings import Settings
+from xbench.models.resolve import LocalModel
+from xbench.registry import Registry
 
 
 @pytest.fixture(scope="module")
-def tokenizers(
-    tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], PreTrainedTokenizerBase]]:
+def tokenizers(tiny: Callable[..., Path], e5: LocalModel) -> Callable[[str], PreTrainedTokenizerBase]:
     """Gives each of `NAMES`, made once."""
-    folder = tmp_path_factory.mktemp("e5")
 
     @cache
     def get(name: str) -> PreTrainedTokenizerBase:
@@ -31,11 +26,9 @@ def tokenizers(
             return byte_level(*BYTES[name])
         if name in TINY:
             return load_tokenizer(tiny(name))
-        model = resolve_model("e5-small-q4", load_registry(), Settings(cache=folder, offline=True))
-        return load_tokenizer(model.folder)
+        return load_tokenizer(e5.folder)
 
-    yield get
-    shutil.rmtree(folder)  # half a gigabyte of weights
+    return get
 
 
 @pytest.fixture(scope="module", params=NAMES)
