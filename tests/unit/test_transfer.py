@@ -265,9 +265,13 @@ def test_a_sequence_is_held_against_the_very_stage_that_it_goes_on_from() -> Non
 def test_of_a_mixture_of_other_rows_than_its_dataset_has_alone_the_reader_is_told() -> None:
     """A limit on training rows is one on the whole mixture, so that it has fewer rows of each dataset."""
     alone = scored("stsb", "stsb", 85.0, train=trained(("stsb", 8, 0)))
-    parts = {rows: trained(("stsb", rows, 0), ("korsts", 8, 0)) for rows in (4, 8)}
-    for rows, told in ((4, "4 rows of it mixed, 8 alone"), (8, "")):
-        (one,) = mixing_gains(one_table(alone, scored("stsb+korsts", "stsb", 87.0, train=parts[rows])), "spearman")
+    (whole, other) = trained(("stsb", 8, 0), ("korsts", 8, 0))
+    for change, told in (
+        ({}, ""), ({"rows": 4}, "4 rows of it mixed, 8 alone"),
+        ({"rows_sha256": "e" * 64}, "other rows of it mixed than alone"),
+    ):  # fmt: skip
+        mixed = scored("stsb+korsts", "stsb", 87.0, train=[{**whole, **change}, other])
+        (one,) = mixing_gains(one_table(alone, mixed), "spearman")
         assert (round(one.change, 6), one.unlike) == (2.0, told)
 
 
