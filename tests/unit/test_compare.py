@@ -173,6 +173,23 @@ def test_lines_that_differ_in_head_or_settings_say_so(tmp_path: Path) -> None:
         assert {key for one in found for side in one["records"] for key in side} <= {one["key"] for one in records}
 
 
+def test_a_floor_was_fine_tuned_on_nothing(tmp_path: Path) -> None:
+    floors = [scored(name, "none", 10.0, model__name=name, head=name, transfer="floor", recipe={"max_length": 128})
+              for name in ("constant", "overlap")]  # fmt: skip
+    out = save(tmp_path, [*floors, scored("m1", "none", 60.0)])
+    for other, title in (("m1", "none (frozen)"), ("overlap", "–")):
+        for arguments in (("constant", other), (other, "constant")):
+            (line,) = (line for line in told(out, *arguments).stdout.splitlines() if "(korsts)" in line)
+            assert line.split("│")[2].strip() == title
+
+
+def test_a_p_that_is_too_small_for_a_number_is_not_nothing(tmp_path: Path) -> None:
+    out = save(tmp_path, [scored("m1", "stsb", 99.0), scored("m2", "stsb", -99.0)])
+    (found,) = json.loads(told(out, "m1", "m2", "--json").stdout)
+    assert found["p_corrected"] == 0
+    assert "<1e-300" in told(out, "m1", "m2").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

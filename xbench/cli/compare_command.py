@@ -12,6 +12,7 @@ import click
 from ..compare import Disagreement, Pair, Sides, choose_sides, disagreements, pairs, whole_name
 from ..errors import UserError, did_you_mean
 from ..leaderboard.entries import Entry, entries
+from ..leaderboard.ceilings import NONE
 from ..leaderboard.layout import column_title, limit_text, row_title, score_title
 from ..leaderboard.material import gather
 from ..leaderboard.standings import LEVEL
@@ -178,15 +179,21 @@ def _line(pair: Pair, sides: Sides) -> list[str]:
     gap = pair.difference
     return [
         table.task + limits,
-        row_title(first.row, table.several_heads) if sides.kind == "model" else _model(first, pair.second),
+        _curriculum(first, pair.second) if sides.kind == "model" else _model(first, pair.second),
         column_title(first.column, first.language), score_title(pair.score, table.styles),
         *("undefined" if value is None else f"{value:.{decimals}f}" for value in values),
         *(
             (f"{gap.value:+.{decimals}f}{' *' if pair.p is not None and pair.p < LEVEL else ''}",
-             f"{gap.low:+.{decimals}f} to {gap.high:+.{decimals}f}", f"{pair.p:.2g}")
+             f"{gap.low:+.{decimals}f} to {gap.high:+.{decimals}f}", f"{pair.p:.2g}" if pair.p else "<1e-300")
             if gap is not None else ("–", "", "")
         ),
     ]  # fmt: skip
+
+
+def _curriculum(first: Entry, second: Entry) -> str:
+    """What both were fine-tuned on; of a floor, which was on nothing, what stands beside it says so."""
+    entry = min(first, second, key=lambda one: one.row.is_floor)
+    return NONE if entry.row.is_floor else row_title(entry.row, entry.table.several_heads)
 
 
 def _model(first: Entry, second: Entry) -> str:

@@ -129,7 +129,7 @@ def trained_on(parts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def rows_apart(mixture: Record, alone: Record) -> str:
-    """``1000 rows of it mixed, 2000 alone``: where a mixture had not the rows of a dataset that training on it alone had.
+    """``1000 rows of it mixed, 2000 alone``: where a mixture had not the rows that its dataset had alone.
 
     Args:
         mixture: Of one mixture.
