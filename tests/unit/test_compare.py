@@ -159,7 +159,11 @@ def test_the_command_prints_both_scores_their_difference_and_its_interval(tmp_pa
 
 
 def test_lines_that_differ_in_head_or_settings_say_so(tmp_path: Path) -> None:
-    made = [{"head": "siamese"}, {"head": "cross-encoder"}, {"head": "cross-encoder", "recipe": {"epochs": 1}}]
+    made: list[dict[str, Any]] = [
+        {"head": "siamese"},
+        {"head": "cross-encoder"},
+        {"head": "cross-encoder", "recipe": {"epochs": 1}},
+    ]
     records = [scored(model, curriculum, 60.0, **changes) for model in ("m1", "m2") for curriculum in ("stsb", "korsts")
                for changes in made]  # fmt: skip
     out = save(tmp_path, records)
