@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from .errors import UserError, did_you_mean
 from .leaderboard.cells import fitted_on, learned_from
 from .leaderboard.entries import Entry
 from .leaderboard.evidence import evidence
+from .leaderboard.transfer import stages_of
 from .measures import MetricContext
 from .registry import Registry
 from .sampling import NUMBERS_AT_ONCE, sampler_of
@@ -70,6 +72,7 @@ def choose_sides(first: str, second: str, entries: Sequence[Entry]) -> Sides:
     """
     models = list(dict.fromkeys(entry.table.model for entry in entries))
     curricula = list(dict.fromkeys(entry.row.curriculum for entry in entries))
+    first, second = (whole_name(name, [*models, *curricula]) for name in (first, second))
     if first == second:
         raise UserError(f"{first} is compared with itself: name two models, or two curricula")
     for kind, known in (("model", models), ("curriculum", curricula)):
@@ -79,6 +82,23 @@ def choose_sides(first: str, second: str, entries: Sequence[Entry]) -> Sides:
         if name not in (*models, *curricula):
             raise UserError(f"no record is of a model or a curriculum {name!r}{did_you_mean(name, models + curricula)}")
     raise UserError(f"{first} and {second} are a model and a curriculum: name two models, or two curricula")
+
+
+def whole_name(name: str, known: Sequence[str]) -> str:
+    """What a name stands for: itself; a mixture in another order; or the one name that goes on after it.
+
+    A model's name goes on with its revision, for one. Where there is no such name, or several, it is the name itself.
+
+    Args:
+        name: As the user wrote it.
+        known: Models and curricula.
+    """
+    if name in known:
+        return name
+    chain = stages_of(name)
+    found = [other for other in known if chain and stages_of(other) == chain]
+    found = found or [other for other in known if other.startswith((f"{name}@", f"{name} (weights "))]
+    return found[0] if len(found) == 1 else name
 
 
 def pairs(sides: Sides, entries: Sequence[Entry]) -> list[Pair]:
@@ -91,16 +111,21 @@ def pairs(sides: Sides, entries: Sequence[Entry]) -> list[Pair]:
     Returns:
         In the entries' order, each with its difference; none of cells whose every seed failed.
     """
-    entries = [entry for entry in entries if not entry.failed]
-    found: dict[tuple[Any, ...], dict[str, Entry]] = {}
+    found: dict[tuple[Any, ...], tuple[list[Entry], list[Entry]]] = {}
     for entry in entries:
         side = entry.table.model if sides.kind == "model" else entry.row.curriculum
-        found.setdefault(_alike(entry, sides.kind), {}).setdefault(side, entry)
-    both = [own for own in found.values() if sides.first in own and sides.second in own]
-    made = [_pair(own[sides.first], own[sides.second]) for own in both]
+        if side in (sides.first, sides.second) and not entry.failed:
+            found.setdefault(_alike(entry, sides.kind), ([], []))[side == sides.second].append(entry)
+    made = [_pair(*both) for own in found.values() for both in _together(*own)]
     tested = [one for one in made if one.difference is not None]
     corrected = iter(holm([one.difference.p for one in tested if one.difference is not None]))
     return [replace(one, p=next(corrected)) if one.difference is not None else one for one in made]
+
+
+def _together(firsts: Sequence[Entry], seconds: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Each with each; of several of a side, such as frozen in two precisions, those of equal settings if there are."""
+    every = list(itertools.product(firsts, seconds))
+    return [both for both in every if both[0].row.recipe == both[1].row.recipe] or every
 
 
 def _alike(entry: Entry, kind: str) -> tuple[Any, ...]:

@@ -194,6 +194,19 @@ def draws_of(record: Mapping[str, Any], score: str) -> Floats | None:
     return np.where(steps < -STEPS, np.nan, value + steps * kept["scale"])
 
 
+def sample_of(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Which resamples of which rows a record's draws are over; None where it holds none.
+
+    Args:
+        record: With or without draws.
+    """
+    sampling = record.get("sampling")
+    if not sampling:
+        return None
+    names = ("scheme", "unit", "units", "units_sha256", "draws")
+    return (record["eval"]["rows_sha256"], *(sampling[name] for name in names))
+
+
 def same_sample(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two records hold draws over the same resamples of the same rows: they can be compared in pairs.
 
@@ -201,8 +214,5 @@ def same_sample(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
         first: A record.
         second: Another.
     """
-    names = ("scheme", "unit", "units", "units_sha256", "draws")
-    one, other = first.get("sampling"), second.get("sampling")
-    if not one or not other or first["eval"]["rows_sha256"] != second["eval"]["rows_sha256"]:
-        return False
-    return all(one[name] == other[name] for name in names)
+    one = sample_of(first)
+    return one is not None and one == sample_of(second)

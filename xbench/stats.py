@@ -138,7 +138,8 @@ def difference(
             then what the two share cancels. Else the seeds' variances are summed, as Welch (1947) does.
 
     Returns:
-        None where a score or more than 1 - level of the draws are undefined, or there are fewer than two units.
+        None where a score or more than 1 - level of the draws are undefined, there are fewer than two units, or they
+        are so few that their all saying the same might be chance.
 
     Raises:
         ValueError: The shapes do not fit each other.
@@ -153,6 +154,8 @@ def difference(
     se = math.sqrt(by_row + by_seed)
     if se == 0:  # every unit says the same: p is the sign test's
         p = 1.0 if abs(value) <= spread.least else 2.0 ** (1 - units)
+        if 1 > p > 1 - level:
+            return None
         return Difference(value, value, value, 0.0, p, _method(spread, "no variation, sign test"))
     p = 2 * float(special.stdtr(df, -abs(value) / se))
     reach = se * float(special.stdtrit(df, (1 + level) / 2))

@@ -106,8 +106,13 @@ def _weighted_correlation(x: Floats, y: Floats, weights: Floats) -> Floats:
     import numpy as np
 
     total = weights.sum(1, keepdims=True)
+    moments = [(weights * side * side).sum(1) for side in (x, y)]
     x, y = (side - (weights * side).sum(1, keepdims=True) / total for side in (x, y))
-    covariance, x_squares, y_squares = ((weights * product).sum(1) for product in (x * y, x * x, y * y))
+    covariance, *squares = ((weights * product).sum(1) for product in (x * y, x * x, y * y))
+    # What rounding leaves of equal numbers, less their mean, is no variance.
+    x_squares, y_squares = (
+        np.where(own > ROUNDING * moment, own, np.nan) for own, moment in zip(squares, moments, strict=True)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation: Floats = 100 * covariance / np.sqrt(x_squares * y_squares)
     return correlation
@@ -117,6 +122,7 @@ def _no_correlation(references: Sequence[Any], about: MetricContext, name: str) 
     return {name: 0.0}
 
 
+ROUNDING = 1e-28  # of the mean square: ten thousand times what double precision leaves
 PAIRS = ("pair-score",)
 METRICS = [
     Metric(

@@ -89,7 +89,10 @@ def test_what_the_anchors_name_is_declared(anchors: list[Anchor], registry: Regi
     wrong = load_anchors(GOOD.replace('"sts"', '"stss"').replace("stsb = {", "stsbb = {").replace("test", "tset"))
     wrong += load_anchors(GOOD.replace('split = "test"', 'split = "tset"\nhead = "siamese"\nreadings = ["x"]'))
     lines = unknown_names(wrong, registry)
-    assert len(lines) == 4
+    wrong += load_anchors(GOOD.replace('split = "test"', 'split = "test"\nhead = "siamese"\nrecipe = { epoch = 4 }'))
+    lines = unknown_names(wrong, registry)
+    assert len(lines) == 5
+    assert any("unknown recipe key 'epoch' (did you mean 'epochs'?)" in line for line in lines)
     for part in ("unknown task 'stss' (did you mean", "unknown dataset 'stsbb'", "unknown split 'tset'", "reading 'x'"):
         assert any(part in line for line in lines)
 
@@ -136,6 +139,7 @@ def test_what_the_source_leaves_open_is_several_ways_to_read_it() -> None:
             'split = "test"\nstand_ins = [{ model = "x" }]',
             "stand_ins: the key 'tolerance' is missing",
         ),
+        ('split = "test"', 'split = "test"\nselection = ["lst"]', "T: unknown selection 'lst' (did you mean 'last'?)"),
         ("[[table]]", "[table]", "table takes a list of tables"),
         ("publication =", "publication", "not TOML"),
     ],

@@ -66,6 +66,30 @@ def test_a_name_that_fits_nothing_is_one_line(first: str, second: str, says: str
         choose_sides(first, second, ENTRIES)
 
 
+def test_a_name_may_be_the_whole_ones_beginning_and_a_mixtures_order_is_no_matter() -> None:
+    found = flat(
+        scored("large", "stsb+korsts", 60.0, model__revision="c23d21b0620b635a"), scored("large-2", "stsb", 59.0),
+        *(scored("twin", "stsb", 60.0, model__weights_sha256=digit * 64) for digit in "12"),
+    )  # fmt: skip
+    assert choose_sides("large", "large-2", found) == Sides("large@c23d21b0620b", "large-2", "model")
+    assert choose_sides("korsts+stsb", "stsb", found) == Sides("stsb+korsts", "stsb", "curriculum")
+    for name in ("twin", "larg"):  # of two weights, and only a part of a name
+        with pytest.raises(UserError, match=f"no record is of a model or a curriculum '{name}'"):
+            choose_sides(name, "large-2", found)
+
+
+def test_several_of_one_side_are_all_shown_and_those_of_equal_settings_meet() -> None:
+    """Frozen encoders have no recipe to be compared by, and of a dataset there may be other rows: none is left out."""
+    found = flat(*(scored(model, "none", 60.0, recipe={"max_length": most})
+                   for model in ("m1", "m2") for most in (128, 256)))  # fmt: skip
+    both = pairs(Sides("m1", "m2", "model"), found)
+    assert len(both) == 2
+    assert all(one.first.row.recipe == one.second.row.recipe for one in both)
+    rows = [{**split_of("stsb", "train", 9), "rows_sha256": digit * 64, "stage": 0} for digit in "12"]
+    found = flat(*(scored("m1", "stsb", 60.0, train=[part]) for part in rows), scored("m1", "korsts", 59.0))
+    assert len(pairs(Sides("stsb", "korsts", "curriculum"), found)) == 2
+
+
 def test_models_are_paired_where_all_else_is_alike() -> None:
     found = pairs(Sides("m1", "m2", "model"), ENTRIES)
     assert [(one.first.table.model, one.second.table.model) for one in found] == [("m1", "m2")] * 6
@@ -132,6 +156,42 @@ def test_the_command_prints_both_scores_their_difference_and_its_interval(tmp_pa
     text = told(out, "stsb", "korsts", "--model", "m1", "--eval", "korsts").stdout
     assert "stsb against korsts" in text
     assert "-10.00 *" in text
+
+
+def test_lines_that_differ_in_head_or_settings_say_so(tmp_path: Path) -> None:
+    made: list[dict[str, Any]] = [
+        {"head": "siamese"},
+        {"head": "cross-encoder"},
+        {"head": "cross-encoder", "recipe": {"epochs": 1}},
+    ]
+    records = [scored(model, curriculum, 60.0, **changes) for model in ("m1", "m2") for curriculum in ("stsb", "korsts")
+               for changes in made]  # fmt: skip
+    out = save(tmp_path, records)
+    for arguments in (("m1", "m2", "--train", "stsb"), ("stsb", "korsts", "--model", "m1")):
+        text = told(out, *arguments).stdout
+        lines = [line for line in text.splitlines() if "(korsts)" in line]
+        assert len({line.split("┃")[0].split("│")[2] for line in lines}) == len(lines) == 3, text
+        assert "each interval by itself" in " ".join(text.split())
+        found = json.loads(told(out, *arguments, "--json").stdout)
+        assert sorted(one["head"] for one in found) == [["cross-encoder"] * 2, ["cross-encoder"] * 2, ["siamese"] * 2]
+        assert {key for one in found for side in one["records"] for key in side} <= {one["key"] for one in records}
+
+
+def test_a_floor_was_fine_tuned_on_nothing(tmp_path: Path) -> None:
+    floors = [scored(name, "none", 10.0, model__name=name, head=name, transfer="floor", recipe={"max_length": 128})
+              for name in ("constant", "overlap")]  # fmt: skip
+    out = save(tmp_path, [*floors, scored("m1", "none", 60.0)])
+    for other, title in (("m1", "none (frozen)"), ("overlap", "–")):
+        for arguments in (("constant", other), (other, "constant")):
+            (line,) = (line for line in told(out, *arguments).stdout.splitlines() if "(korsts)" in line)
+            assert line.split("│")[2].strip() == title
+
+
+def test_a_p_that_is_too_small_for_a_number_is_not_nothing(tmp_path: Path) -> None:
+    out = save(tmp_path, [scored("m1", "stsb", 99.0), scored("m2", "stsb", -99.0)])
+    (found,) = json.loads(told(out, "m1", "m2", "--json").stdout)
+    assert found["p_corrected"] == 0
+    assert "<1e-300" in told(out, "m1", "m2").stdout
 
 
 @pytest.mark.parametrize(

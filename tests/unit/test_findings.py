@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.published import ANCHORS, as_published, cell, paper, save, with_draws
+from tests.published import ANCHORS, LANGUAGE, as_published, cell, paper, save, with_draws
+from tests.records import split_of
 from xbench.cli import main
 from xbench.errors import UserError
 from xbench.registry import Registry
+from xbench.store import sign
 from xbench.verify.claims import Measure
 from xbench.verify.findings import Finding, load_findings, read_findings
 from xbench.verify.outcomes import Outcome, ask, ask_publications
@@ -173,6 +175,48 @@ def test_a_baseline_of_another_setup_or_of_other_rows_is_none(changes: dict[str,
     outcomes = ask([finding], from_records([mixed, other]), BASELINES)
     assert not any(one.steps for one in outcomes)
     assert all("sts: no mixture beside one of its datasets alone" in one.notes for one in outcomes)
+
+
+def part(name: str, rows: int, stage: int = 0) -> dict[str, Any]:
+    return {**split_of(name, "train", rows), "language": LANGUAGE[name], "rows_sha256": f"{rows:064}", "stage": stage}
+
+
+def test_of_two_baselines_trained_on_other_rows_neither_is_the_one() -> None:
+    mixed = cell("sts", "stsb+korsts", "stsb", {"spearman": 80.0}, train=[part("stsb", 8), part("korsts", 8)])
+    alone = [cell("sts", "stsb", "stsb", {"spearman": 79.0 - rows}, train=[part("stsb", rows)]) for rows in (8, 9)]
+    assert [step.value for step in asked("mixing-gains", mixed, alone[0]).steps] == [9.0]
+    assert asked("mixing-gains", mixed, *alone).steps == ()
+
+
+def test_a_mixture_of_fewer_rows_says_so_where_its_numbers_are_shown() -> None:
+    mixed = cell("sts", "stsb+korsts", "stsb", {"spearman": 80.0}, train=[part("stsb", 4), part("korsts", 4)])
+    outcome = asked("mixing-gains", mixed, cell("sts", "stsb", "stsb", {"spearman": 79.0}, train=[part("stsb", 8)]))
+    assert outcome.places[0].shown.endswith("against 79.00 trained on stsb; 4 rows of it mixed, 8 alone")
+
+
+def test_what_a_sequence_shares_with_its_first_stage_is_known_to_findings_too() -> None:
+    """Seeds that move all cells alike: the runs are the same, so that their noise does not average out."""
+    records = [drawn(curriculum, "stsb", 80.0, 0.1, seed=seed) for curriculum in ("stsb", "stsb:korsts")
+               for seed in (0, 1, 2)]  # fmt: skip
+    for one in records:
+        one["scores"]["pearson"] += one["seed"] - 1.0
+    outcome = asked("spearman-agrees-with-pearson", *[with_draws(one, {
+        name: one["scores"][name] + np.random.default_rng(0).normal(0, 0.1, 1000) for name in ("spearman", "pearson")
+    }) for one in records])  # fmt: skip
+    (step,), first = outcome.steps, outcome.places[0]
+    assert step.interval is not None
+    assert first.interval is not None
+    assert step.interval.se == pytest.approx(first.interval.se, rel=0.01)
+
+
+def test_over_the_same_rows_but_other_resamples_there_is_no_interval() -> None:
+    one, other = (drawn(name, "korsts", 80.0 + gain, 5.0, noise)
+                  for name, gain, noise in (("stsb:korsts", 0.2, 0), ("korsts:stsb", 0.0, 1)))  # fmt: skip
+    fewer = with_draws(other, {name: 80.0 + np.random.default_rng(1).normal(0, 5, 500) for name in other["scores"]})
+    outcome = asked("last-language-gains", one, fewer)
+    assert (outcome.verdict, outcome.steps[0].interval) == ("undecided", None)
+    other["sampling"]["scheme"] = "pcg64/2"
+    assert asked("last-language-gains", one, sign(other)).steps[0].interval is None
 
 
 def pair(gain: float, **changes: Any) -> list[dict[str, Any]]:

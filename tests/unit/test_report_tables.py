@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.pages import render_markdown
-from tests.records import record, table_one
+from tests.records import record, split_of, table_one
 from xbench.leaderboard.layout import cell_text, grids, mark_notes
 from xbench.leaderboard.markdown import INTRODUCTION, SAMPLE
 from xbench.leaderboard.report import (
@@ -88,6 +88,15 @@ def test_what_is_undefined_is_a_dash() -> None:
     ]  # fmt: skip
 
 
+def test_a_share_of_what_may_be_nothing_has_no_interval_and_says_why() -> None:
+    """An in-language score of 2 on 1,379 rows, give or take 5: what is left of it is anything."""
+    table = one_table(scored("korsts", "korsts", 2.0, True), scored("stsb", "korsts", 1.0, True))
+    assert texts(transfer_table(table, BASELINES))[0][4:] == ["1.00", "50.0", "50.0"]
+    gap, *shares = texts(transfer_table(table, BASELINES), below=True)[0][4:]
+    assert " to " in gap
+    assert shares == ["in-language not told from 0", "in-language not told from chance"]
+
+
 def test_a_score_is_written_with_its_own_title_and_decimals() -> None:
     order = {"sts": Order(scores={"spearman": ScoreStyle("Rho", 3)}, baselines=BASELINES)}
     table = one_table(scored("korsts", "korsts", 0.8), scored("stsb", "korsts", 0.7), order=order)
@@ -106,6 +115,13 @@ def test_stages_and_mixtures_say_what_they_are_held_against() -> None:
         ["stsb + korsts", "English (stsb)", "gain of mixing", "stsb", "2.00"],
     ]
     assert stages_table(one_table(scored("stsb", "stsb", 85.0))) is None
+
+
+def test_a_mixture_of_fewer_rows_says_so_beside_what_it_is_held_against() -> None:
+    rows = {name: {**split_of(name, "train", 5), "rows_sha256": "5" * 64, "stage": 0} for name in ("stsb", "korsts")}
+    mixed = scored("stsb+korsts", "stsb", 87.0, train=[*rows.values()])
+    made = stages_table(one_table(scored("stsb", "stsb", 85.0), mixed))
+    assert texts(made, below=True)[0][3] == "5 rows of it mixed, 5749 alone"
 
 
 def test_rows_compared_have_a_range_a_column() -> None:
@@ -145,7 +161,7 @@ def test_average_ranks_name_their_tasks() -> None:
     held = {task: side_by_side([table for table in tables if table.task == task])[0] for task in ("a", "b")}
     (circle,) = circles(held)
     made = circles_table(circle)
-    assert "Over 2 comparisons" in made.about
+    assert "Over 2 comparisons in which these took part and no others" in made.about
     assert "of the tasks a, b;" in made.about
     assert texts(made) == [["m1", "1.00", "1.00 to 1.00"], ["m2", "2.00", "2.00 to 2.00"]]
 
@@ -164,6 +180,17 @@ def test_a_failed_seed_is_marked_and_not_averaged() -> None:
     again = one_table(scored("stsb", "stsb", 80.0, seed=2), bad, scored("stsb", "stsb", 1.0, seed=5, status="failed"),
                       scored("stsb", "stsb", 1.0, seed=4, status="failed"))  # fmt: skip
     assert again.rows[0].cells["stsb"].marks == ("seeds 4, 5 failed",)  # seed 2 was run again and ended well
+
+
+def test_a_mean_over_fewer_seeds_than_its_row_names_is_marked() -> None:
+    """The row's seeds are one column for all its cells."""
+    records = [scored("stsb", "stsb", 80.0 + seed, seed=seed) for seed in (0, 1, 2)]
+    table = one_table(*records, scored("stsb", "korsts", 70.0, seed=1))
+    assert table.rows[0].cells["korsts"].marks == ("without seeds 0, 2",)
+    assert table.rows[0].cells["stsb"].marks == ()
+    failed = [scored("stsb", "korsts", 0.0, seed=seed, status="failed") for seed in (0, 2)]
+    table = one_table(*records, scored("stsb", "korsts", 70.0, seed=1), *failed)
+    assert table.rows[0].cells["korsts"].marks == ("seeds 0, 2 failed",)
 
 
 def test_where_all_seeds_failed_there_is_no_score() -> None:

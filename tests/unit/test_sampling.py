@@ -79,6 +79,19 @@ def test_weighted_scores_are_those_of_repeated_rows(name: str) -> None:
             assert weighted[score][draw] == pytest.approx(value, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["spearman", "pearson"])
+def test_of_draws_that_hold_one_row_alone_there_is_no_correlation(name: str) -> None:
+    """Three times 0.1 is not 0.3, so that its mean is not 0.1: what is left by rounding is no variance."""
+    metric, context = REGISTRY.metrics.get(name), about("stsb", numbered(3))
+    assert metric.resample is not None
+    said, gold = [0.1, 0.7, 0.4], [0.2, 1e6 + 0.1, 0.8]
+    sampler = metric.resample(said, gold, context)
+    weights = np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3], [1, 1, 1], [0, 1, 2]], np.float64)
+    found = sampler(weights)[name]
+    assert np.isnan(found[:3]).all()
+    assert found[3:] == pytest.approx([metric.compute(said, gold, context)[name], 100.0], abs=1e-6)
+
+
 def test_a_metric_that_knows_no_weights_is_computed_for_every_draw() -> None:
     def largest(predictions: Sequence[float], references: Sequence[Any], about: MetricContext) -> Mapping[str, float]:
         assert len(about.rows) == len(predictions) == len(references)

@@ -87,9 +87,10 @@ def test_what_was_not_run_or_has_no_draws_has_no_place() -> None:
     assert places([group], "no-such-score") == [{}]
 
 
-def test_cells_over_other_resamples_are_ranked_by_value_and_never_told_apart() -> None:
+@pytest.mark.parametrize("change", [{"units_sha256": "0" * 64}, {"scheme": "pcg64/2"}], ids=str)
+def test_cells_over_other_resamples_are_ranked_by_value_and_never_told_apart(change: dict[str, Any]) -> None:
     one = scored("A", 80.0)
-    other = sign({**scored("B", 20.0), "sampling": {**scored("B", 20.0)["sampling"], "units_sha256": "0" * 64}})
+    other = sign({**scored("B", 20.0), "sampling": {**scored("B", 20.0)["sampling"], **change}})
     (found,) = places([[make_cell([one]), make_cell([other])]], "spearman")
     assert found == {0: (1.0, 1, 2), 1: (2.0, 1, 2)}
 

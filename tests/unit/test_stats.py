@@ -149,6 +149,15 @@ def test_models_that_never_differ_are_equal_and_those_that_always_differ_alike_a
     assert apart.p == scipy.stats.binomtest(50, 50).pvalue
 
 
+@pytest.mark.parametrize("units", [5, 6])
+def test_so_few_that_agree_by_chance_are_no_difference(units: int) -> None:
+    """Five rows say the same in one of sixteen cases: an interval that holds nothing but the value would be a claim."""
+    right, wrong = means(np.full((1, units), 100.0)), means(np.zeros((1, units)))
+    found = difference(*right, *wrong, units)
+    assert (found is None) == (units == 5)
+    assert found is None or (found.low, found.high, found.p) == (100, 100, 2 / 64)
+
+
 def test_undefined_draws_are_left_out_and_said_and_too_many_leave_no_interval(rows: Floats) -> None:
     scores, draws = means(rows)
     whole = estimate(scores, draws, 120)

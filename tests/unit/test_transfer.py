@@ -249,6 +249,32 @@ def test_the_gain_of_mixing_is_over_the_dataset_in_the_language_scored() -> None
     ]  # fmt: skip
 
 
+def trained(*parts: tuple[str, int, int]) -> list[dict[str, Any]]:
+    """Parts of ``train``: dataset, how many of its rows, stage."""
+    return [{**split_of(name, "train", rows), "rows_sha256": f"{rows:064}", "stage": stage}
+            for name, rows, stage in parts]  # fmt: skip
+
+
+def test_a_sequence_is_held_against_the_very_stage_that_it_goes_on_from() -> None:
+    after = scored("stsb:korsts", "stsb", 80.0, train=trained(("stsb", 9, 0), ("korsts", 9, 1)))
+    before = [scored("stsb", "stsb", 85.0, train=trained(("stsb", rows, 0))) for rows in (9, 8)]
+    assert changes_of(forgotten(one_table(before[0], after), "spearman")) == [("stsb:korsts", "stsb", "stsb", 5.0)]
+    assert forgotten(one_table(before[1], after), "spearman") == []
+
+
+def test_of_a_mixture_of_other_rows_than_its_dataset_has_alone_the_reader_is_told() -> None:
+    """A limit on training rows is one on the whole mixture, so that it has fewer rows of each dataset."""
+    alone = scored("stsb", "stsb", 85.0, train=trained(("stsb", 8, 0)))
+    (whole, other) = trained(("stsb", 8, 0), ("korsts", 8, 0))
+    for change, told in (
+        ({}, ""), ({"rows": 4}, "4 rows of it mixed, 8 alone"),
+        ({"rows_sha256": "e" * 64}, "other rows of it mixed than alone"),
+    ):  # fmt: skip
+        mixed = scored("stsb+korsts", "stsb", 87.0, train=[{**whole, **change}, other])
+        (one,) = mixing_gains(one_table(alone, mixed), "spearman")
+        assert (round(one.change, 6), one.unlike) == (2.0, told)
+
+
 @pytest.mark.parametrize(
     ("made", "before", "after", "sign_of"),
     [(forgotten, "stsb", "stsb:korsts", 1), (mixing_gains, "stsb", "stsb+korsts", -1)],

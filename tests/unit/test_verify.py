@@ -116,6 +116,8 @@ def test_another_model_head_task_split_or_reading_is_another_number(changes: dic
         ({"recipe": {**RECIPE, "optimizer": "adamw"}}, "optimizer=adamw instead of radam"),
         ({"recipe": {**RECIPE, "tuning": "lora", "lora_rank": 8}}, "tuning=lora instead of full"),
         ({"scores": {"spearman": None, "pearson": None}}, "no spearman"),
+        ({"selection": "source-dev"}, "checkpoints by source-dev instead of last"),
+        ({"selection": "average"}, "checkpoints by average instead of last"),
     ],
     ids=str,
 )
@@ -128,6 +130,26 @@ def test_another_protocol_is_named_and_not_compared(changes: dict[str, Any], why
 def test_what_the_source_leaves_open_may_differ() -> None:
     compared, _ = held(paper(), large(recipe={**RECIPE, "score_scale": "raw", "max_length": 256}))
     assert len(compared) == 2
+
+
+def test_where_the_source_may_have_chosen_a_checkpoint_so_may_a_record() -> None:
+    anchors = [anchor for anchor in read_anchors(ANCHORS) if anchor.table.name == "KorSTS, XLM-R large"]
+
+    def compared(**changes: Any) -> list[Comparison]:
+        one = cell("sts", "korsts", "korsts", {"spearman": 84.0}, model__name="xlm-roberta-large", **changes)
+        return held(anchors, one)[0]
+
+    assert [one.verdict for one in compared(selection="source-dev")] == [AGREES]
+    assert compared(selection="average") == []
+
+
+def test_of_two_records_of_a_seed_the_one_in_the_leaderboard_is_held() -> None:
+    """The newest form: of a record that was made again, and of the one before it, whichever key is the greater."""
+    keys = [large({"spearman": 85.0, "pearson": 85.0}, key=letter * 64) for letter in "0f"]
+    for old in (0, 1):
+        records = [{**one, "schema": "xbench.record/2"} if place == old else one for place, one in enumerate(keys)]
+        (result,) = from_records(records)
+        assert [one["key"] for one in result.records] == [keys[1 - old]["key"]]
 
 
 def test_of_several_seeds_the_mean_counts() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from ..compare import Disagreement, Pair, Sides, choose_sides, disagreements, pairs
+from ..compare import Disagreement, Pair, Sides, choose_sides, disagreements, pairs, whole_name
 from ..errors import UserError, did_you_mean
 from ..leaderboard.entries import Entry, entries
+from ..leaderboard.ceilings import NONE
 from ..leaderboard.layout import column_title, limit_text, row_title, score_title
 from ..leaderboard.material import gather
 from ..leaderboard.standings import LEVEL
@@ -30,7 +31,7 @@ TEXT = 300
 @click.command("compare")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--model", metavar="M", help="Of this model alone; needed to compare curricula where there are several.")
+@click.option("--model", metavar="M", help="Of this model alone, to compare curricula.")
 @click.option("--train", metavar="CURRICULUM", help="After this curriculum alone, to compare models.")
 @click.option("--tasks", default="", metavar="T[,T2...]", help="These tasks alone.")
 @click.option("--eval", "datasets", default="", metavar="DATASET[,...]", help="These evaluation datasets alone.")
@@ -121,8 +122,8 @@ def _narrowed(found: Sequence[Entry], sides: Sides, model: str | None, train: st
     option, wrong = (("--train", train), ("--model", model))[:: 1 if sides.kind == "model" else -1]
     if wrong[1] is not None:
         raise UserError(f"{wrong[0]} does not fit: {sides.first} and {sides.second} are each a {sides.kind}")
-    name = option[1]
     known = [entry.row.curriculum if sides.kind == "model" else entry.table.model for entry in found]
+    name = None if option[1] is None else whole_name(option[1], sorted(set(known)))
     if name is not None and name not in known:
         raise UserError(f"{option[0]}: no record is of {name!r}{did_you_mean(name, sorted(set(known)))}")
     return [entry for entry, own in zip(found, known, strict=True) if name is None or own == name]
@@ -133,10 +134,13 @@ def _as_json(pair: Pair, rows: Sequence[Disagreement]) -> dict[str, Any]:
     return {
         "task": first.table.task, "model": [first.table.model, pair.second.table.model],
         "curriculum": [first.row.curriculum, pair.second.row.curriculum], "reading": first.row.reading,
+        "head": [entry.row.head for entry in (first, pair.second)],
+        "variant": [entry.row.variant for entry in (first, pair.second)],
         "selection": [entry.row.selection for entry in (first, pair.second)],
         "peeks": [entry.cell.peeks for entry in (first, pair.second)],
         "dataset": first.column, "language": first.language, "limits": dict(first.table.limits), "score": pair.score,
         "values": [entry.cell.scores.get(pair.score) for entry in (first, pair.second)],
+        "records": [[record["key"] for record in entry.records] for entry in (first, pair.second)],
         "difference": None if pair.difference is None else vars(pair.difference), "p_corrected": pair.p,
         "rows": [vars(one) | {"row": dict(one.row)} for one in rows],
     }  # fmt: skip
@@ -159,7 +163,7 @@ def _print(sides: Sides, shown: Sequence[tuple[Pair, Sequence[Disagreement]]], r
         drawn.add_row(*(escape(text) for text in _line(pair, sides)))
     drawn.caption = (
         f"* told apart: p below {LEVEL:g} after Holm's correction for all lines of this table; "
-        "– not over the same rows, or without draws, or of an oracle"
+        "each interval by itself; – not over the same rows, or without draws, or of an oracle"
     )
     console.print(drawn)
     for pair, rows in shown:
@@ -174,19 +178,30 @@ def _line(pair: Pair, sides: Sides) -> list[str]:
     limits = f" ({limit_text(table.limits)})" if limit_text(table.limits) else ""
     gap = pair.difference
     return [
-        table.task + limits, row_title(first.row, False) if sides.kind == "model" else _model(first),
+        table.task + limits,
+        _curriculum(first, pair.second) if sides.kind == "model" else _model(first, pair.second),
         column_title(first.column, first.language), score_title(pair.score, table.styles),
         *("undefined" if value is None else f"{value:.{decimals}f}" for value in values),
         *(
             (f"{gap.value:+.{decimals}f}{' *' if pair.p is not None and pair.p < LEVEL else ''}",
-             f"{gap.low:+.{decimals}f} to {gap.high:+.{decimals}f}", f"{pair.p:.2g}")
+             f"{gap.low:+.{decimals}f} to {gap.high:+.{decimals}f}", f"{pair.p:.2g}" if pair.p else "<1e-300")
             if gap is not None else ("–", "", "")
         ),
     ]  # fmt: skip
 
 
-def _model(entry: Entry) -> str:
-    return ", ".join(filter(None, (entry.table.model, entry.row.reading, entry.row.protocol)))
+def _curriculum(first: Entry, second: Entry) -> str:
+    """What both were fine-tuned on; of a floor, which was on nothing, what stands beside it says so."""
+    entry = min(first, second, key=lambda one: one.row.is_floor)
+    return NONE if entry.row.is_floor else row_title(entry.row, entry.table.several_heads)
+
+
+def _model(first: Entry, second: Entry) -> str:
+    """The model, and what tells this line from others of it."""
+    row = first.row
+    heads = [row.head] if first.table.several_heads and row.head == second.row.head else []
+    notes = [*heads, row.reading, *dict.fromkeys((row.variant, second.row.variant)), row.protocol]
+    return ", ".join(filter(None, (first.table.model, *notes)))
 
 
 def _rows_table(pair: Pair, rows: Sequence[Disagreement], sides: Sides) -> Any:

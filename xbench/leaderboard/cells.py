@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -62,11 +62,8 @@ def make_cell(records: Sequence[Record]) -> TableCell:
     Args:
         records: Of one row and column, one or more a seed, in any order.
     """
-    done = [record for record in records if record["status"] == DONE]
-    of_seed: dict[int, list[Record]] = {}
-    for record in sorted(done, key=lambda one: (one["schema"], one["key"])):
-        of_seed.setdefault(record["seed"], []).append(record)
-    stands = [of_seed[seed][-1] for seed in sorted(of_seed)]  # the newest form; of equal ones any, but always the same
+    of_seed = by_seed(record for record in records if record["status"] == DONE)
+    stands = [found[-1] for found in of_seed.values()]
     failed = _failed(records, of_seed)
     names = sorted({name for record in stands for name in record["scores"]})
     values = {name: [record["scores"].get(name) for record in stands] for name in names}
@@ -85,6 +82,17 @@ def make_cell(records: Sequence[Record]) -> TableCell:
         failed=tuple(failed),
         marks=(*_several(of_seed), *_failed_marks(failed)),
     )
+
+
+def by_seed(records: Iterable[Record]) -> dict[int, list[Record]]:
+    """A cell's records by seed, in order; of those of one seed the last one stands.
+
+    It is the newest form, and of equal ones any, but always the same.
+    """
+    found: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda one: (one["seed"], one["schema"], one["key"])):
+        found.setdefault(record["seed"], []).append(record)
+    return found
 
 
 def _several(of_seed: Mapping[int, Sequence[Record]]) -> list[str]:
@@ -112,9 +120,30 @@ def _failed_marks(failed: Sequence[Record]) -> list[str]:
 
 def learned_from(cell: TableCell) -> str:
     """Which rows a cell's model was trained and its reading fitted on: equal where it learned from the very same."""
-    first = cell.records[0]
-    trained = [[part["stage"], part["dataset"], part["rows_sha256"]] for part in first["train"]]
-    return canonical([trained, fitted_on(cell)])
+    return canonical([trained_on(cell.records[0]["train"]), fitted_on(cell)])
+
+
+def trained_on(parts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Stage, dataset and rows of what a record names under ``train``, or of some of it."""
+    return [[part["stage"], part["dataset"], part["rows_sha256"]] for part in parts]
+
+
+def rows_apart(mixture: Record, alone: Record) -> str:
+    """``1000 rows of it mixed, 2000 alone``: where a mixture had not the rows that its dataset had alone.
+
+    Args:
+        mixture: Of one mixture.
+        alone: Of a dataset of it.
+
+    Returns:
+        Empty where they are the same.
+    """
+    single = alone["train"][0]
+    (part,) = (part for part in mixture["train"] if part["dataset"] == single["dataset"])
+    # The checksum is the whole split's, so that the same one with fewer rows is a limit.
+    if part["rows"] != single["rows"]:
+        return f"{part['rows']} rows of it mixed, {single['rows']} alone"
+    return "" if part["rows_sha256"] == single["rows_sha256"] else "other rows of it mixed than alone"
 
 
 def fitted_on(cell: TableCell) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..sampling import draws_of, same_sample
+from ..sampling import draws_of, same_sample, sample_of
 from ..stats import Difference, Estimate, Part, difference, estimate
 
 
@@ -50,10 +50,8 @@ class Evidence:
         return estimate(self.scores, self.draws, self.units, bounds=self.bounds)
 
     def part(self) -> Part:
-        """For `xbench.stats.combine`: rows are shared by what was scored on them, runs by what has the same stages."""
-        sampling = self.records[0]["sampling"]
-        rows = (sampling["units_sha256"], sampling["unit"], self.records[0]["eval"]["rows_sha256"])
-        return Part(self.scores, self.draws, self.units, rows, self.runs)
+        """For `xbench.stats.combine`: rows are those of the same resamples, runs of the same first stages."""
+        return Part(self.scores, self.draws, self.units, sample_of(self.records[0]), self.runs)
 
     @property
     def runs(self) -> tuple[Any, ...]:

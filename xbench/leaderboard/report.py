@@ -22,7 +22,7 @@ from .layout import (
 )
 from .standings import Circle, Contest, places
 from .table import Table, TableRow, decimals_of
-from .transfer import Compared, forgotten, gaps, mixing_gains
+from .transfer import Compared, Gap, forgotten, gaps, mixing_gains
 
 
 class Text(NamedTuple):
@@ -66,8 +66,8 @@ def transfer_table(table: Table, baselines: Mapping[str, str]) -> TextTable | No
             (
                 *_where(gap, table), _score(gap.cell, table, score), _score(gap.other, table, score),
                 _number(gap.change, gap.interval, decimals),
-                _number(gap.degradation, gap.degradation_interval, 1),
-                _number(gap.retention, gap.retention_interval, 1),
+                _share(gap.degradation, gap.degradation_interval, gap, "0"),
+                _share(gap.retention, gap.retention_interval, gap, "chance"),
             )
         )  # fmt: skip
     if not rows:
@@ -91,10 +91,13 @@ def stages_table(table: Table) -> TextTable | None:
     score = table.metrics[0]
     decimals = decimals_of(table.styles, score)
     rows = [
-        (*_where(one, table), Text(kind), Text(_curriculum(one.against)), _number(one.change, one.interval, decimals))
+        (
+            *_where(one, table), Text(kind), Text(_curriculum(one.against), one.unlike),
+            _number(one.change, one.interval, decimals),
+        )
         for kind, found in (("forgetting", forgotten(table, score)), ("gain of mixing", mixing_gains(table, score)))
         for one in found
-    ]
+    ]  # fmt: skip
     if not rows:
         return None
     return TextTable(
@@ -206,9 +209,9 @@ def circles_table(circle: Circle) -> TextTable:
         (Text(one.model), Text(f"{one.rank:.2f}"), Text(f"{one.low:.2f} to {one.high:.2f}")) for one in circle.standings
     ]
     about = (
-        f"Over {circle.contests} comparisons in which all of them took part, of the tasks {', '.join(circle.tasks)}; "
-        "tasks weigh alike. The range is from the mean of the best ranks that the tests leave open to that of the "
-        "worst."
+        f"Over {circle.contests} comparisons in which these took part and no others, of the tasks "
+        f"{', '.join(circle.tasks)}; tasks weigh alike. The range is from the mean of the best ranks that "
+        "the tests leave open to that of the worst."
     )
     return TextTable(f"Average rank of {len(rows)} models", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
 
@@ -308,6 +311,13 @@ def _number(value: float | None, estimate: Estimate | None, decimals: int) -> Te
         return Text(NONE)
     below = f"{estimate.low:.{decimals}f} to {estimate.high:.{decimals}f}" if estimate else ""
     return Text(f"{value:.{decimals}f}", below)
+
+
+def _share(value: float | None, estimate: Estimate | None, gap: Gap, zero: str) -> Text:
+    """A percentage; without an interval, though there are draws, what it is a share of may be nothing."""
+    if value is not None and estimate is None and gap.interval is not None:
+        return Text(f"{value:.1f}", f"in-language not told from {zero}")
+    return _number(value, estimate, 1)
 
 
 def _range(place: tuple[float, int, int]) -> str:

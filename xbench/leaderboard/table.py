@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ..curriculum import FLOOR
@@ -359,4 +359,15 @@ def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) ->
     for record in records:
         column, _ = columns[column_key(record)]
         by_dataset.setdefault(column, []).append(record)
-    return {dataset: make_cell(group) for dataset, group in by_dataset.items()}
+    cells = {dataset: make_cell(group) for dataset, group in by_dataset.items()}
+    seeds = {seed for cell in cells.values() for seed in cell.seeds}
+    return {dataset: _without(cell, seeds) for dataset, cell in cells.items()}
+
+
+def _without(cell: TableCell, seeds: set[int]) -> TableCell:
+    """Marked, where other cells of its row are means over more seeds; those that failed are named already."""
+    lacking = sorted(seeds - {*cell.seeds, *(record["seed"] for record in cell.failed)})
+    if not lacking or not cell.records:
+        return cell
+    mark = f"without seed{'s' if len(lacking) > 1 else ''} {', '.join(map(str, lacking))}"
+    return replace(cell, marks=(*cell.marks, mark))

@@ -19,7 +19,7 @@ from ..curriculum import Curriculum, parse_curriculum
 from ..errors import UserError
 from ..sampling import same_sample
 from ..stats import Estimate, combine
-from .cells import TableCell, fitted_on
+from .cells import TableCell, fitted_on, rows_apart, trained_on
 from .evidence import evidence
 from .table import Table, TableRow
 
@@ -36,6 +36,7 @@ class Compared:
         other: That one's cell.
         change: In points; what it is the change of, and its sign, the maker says.
         interval: The change with its interval; None where the records hold no draws, or not over the same rows.
+        unlike: In what else the two differ, in a few words; mostly empty.
     """
 
     row: TableRow
@@ -45,6 +46,7 @@ class Compared:
     other: TableCell
     change: float
     interval: Estimate | None
+    unlike: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,11 @@ def _gap(row: TableRow, column: str, cell: TableCell, against: str, other: Table
     level = chance or 0.0
     return Gap(
         row, column, cell, against, other, own - zero, _interval(lambda b, a: b - a, (other, cell), score),
-        100 * (own - zero) / own if own > 0 else None,
-        _interval(lambda b, a: 100 * (b - a), (other, cell), score, over=lambda b, a: b) if own > 0 else None,
-        retention,
-        _interval(lambda b, a: 100 * (a - level), (other, cell), score, over=lambda b, a: b - level)
+        degradation=100 * (own - zero) / own if own > 0 else None,
+        degradation_interval=_interval(lambda b, a: 100 * (b - a), (other, cell), score, over=lambda b, a: b)
+        if own > 0 else None,
+        retention=retention,
+        retention_interval=_interval(lambda b, a: 100 * (a - level), (other, cell), score, over=lambda b, a: b - level)
         if retention is not None else None,
     )  # fmt: skip
 
@@ -119,10 +122,14 @@ def forgotten(table: Table, score: str) -> list[Compared]:
             continue
         before = row.curriculum.rpartition(":")[0]  # as records spell it: their mixtures are in the task's order
         other = _alike(table, row, before, column, score)
-        learned = {part["language"] for part in cell.records[0]["train"] if part["stage"] < len(stages) - 1}
-        last = {part["language"] for part in cell.records[0]["train"] if part["stage"] == len(stages) - 1}
+        parts = cell.records[0]["train"]
+        earlier = [part for part in parts if part["stage"] < len(stages) - 1]
+        learned = {part["language"] for part in earlier}
+        last = {part["language"] for part in parts if part["stage"] == len(stages) - 1}
         asked = set(_language(cell).split("-"))
-        if other is not None and asked <= learned and not asked <= last:
+        # Of other rows it would be another model than the one that the last stage went on from.
+        same = other is not None and trained_on(other.records[0]["train"]) == trained_on(earlier)
+        if other is not None and same and asked <= learned and not asked <= last:
             change = _value(other, score) - _value(cell, score)
             interval = _interval(lambda b, a: b - a, (other, cell), score)
             found.append(Compared(row, column, cell, before, other, change, interval))
@@ -149,7 +156,8 @@ def mixing_gains(table: Table, score: str) -> list[Compared]:
             if other is not None:
                 change = _value(cell, score) - _value(other, score)
                 interval = _interval(lambda a, b: a - b, (cell, other), score)
-                found.append(Compared(row, column, cell, part["dataset"], other, change, interval))
+                unlike = rows_apart(cell.records[0], other.records[0])
+                found.append(Compared(row, column, cell, part["dataset"], other, change, interval, unlike))
     return found
 
 

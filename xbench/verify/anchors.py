@@ -9,6 +9,7 @@ from typing import Any
 
 from ..curriculum import Curriculum, parse_curriculum
 from ..errors import UserError, did_you_mean
+from ..recipe import CHOICES, LAST
 from ..toml_files import FLAG, LIST, NUMBERS, TABLE, TABLES, TEXT, Kind, check_values, read_toml
 from ..types import Reading
 
@@ -46,6 +47,8 @@ class PublishedTable:
         splits: The evaluation split; several where the source does not say which.
         readings: The head's reading; several where the source does not say which.
         recipe: The hyper-parameters that the source gives: records made with others are of another protocol.
+        selection: How the checkpoint was chosen: as the last one, where the source says nothing of it; several
+            protocols where it may be any of them.
         open: What the source leaves open, in words.
         tolerance: By score, in the score's units: how far apart a record may lie.
         reason: Why so far.
@@ -66,6 +69,7 @@ class PublishedTable:
     head: str = ""
     readings: tuple[str, ...] = (Reading().name,)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    selection: tuple[str, ...] = (LAST,)
     open: tuple[str, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
     one_number: bool = False
@@ -98,8 +102,8 @@ class Anchor:
 
 _KINDS: Mapping[str, Kind] = {
     "name": TEXT, "publication": TEXT, "source": TEXT, "model": TEXT, "same": LIST, "task": TEXT, "head": TEXT,
-    "split": TEXT, "readings": LIST, "recipe": TABLE, "open": LIST, "tolerance": NUMBERS, "reason": TEXT,
-    "stand_ins": TABLES, "one_number": FLAG, "results": TABLE,
+    "split": TEXT, "readings": LIST, "recipe": TABLE, "selection": LIST, "open": LIST, "tolerance": NUMBERS,
+    "reason": TEXT, "stand_ins": TABLES, "one_number": FLAG, "results": TABLE,
 }  # fmt: skip
 _REQUIRED = ("name", "publication", "source", "model", "task", "split", "tolerance", "reason", "results")
 _STAND_IN: Mapping[str, Kind] = {"model": TEXT, "tolerance": NUMBERS, "reason": TEXT}
@@ -158,6 +162,9 @@ def _anchors(values: Mapping[str, Any], where: str, number: int) -> list[Anchor]
     check_values(values, _KINDS, _REQUIRED, here)
     for stand_in in values.get("stand_ins", []):
         check_values(stand_in, _STAND_IN, tuple(_STAND_IN), f"{here}: stand_ins")
+    for name in values.get("selection", []):
+        if name not in CHOICES["selection"]:
+            raise UserError(f"{here}: unknown selection {name!r}{did_you_mean(name, CHOICES['selection'])}")
     whole = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     del whole["results"], whole["split"]
     whole |= {"splits": _alternatives(values["split"], here), "path": where}

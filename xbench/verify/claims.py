@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..curriculum import Curriculum, curriculum_name, parse_curriculum
+from ..leaderboard.cells import rows_apart
 from .results import Result
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -157,14 +158,17 @@ def mixing_gains(measure: Measure, results: Sequence[Result], baselines: Baselin
     found = []
     for result in results:
         if len(result.chain) == 1 and len(result.chain[0]) > 1 and result.dataset in result.chain[0]:
-            found += _better(measure.score, result, _find(results, ((result.dataset,),), result), "trained on")
+            alone = _find(results, ((result.dataset,),), result)
+            unlike = rows_apart(result.records[0], alone.records[0]) if alone and alone.records else ""
+            found += _better(measure.score, result, alone, "trained on", unlike)
     return found
 
 
-def _better(score: str, result: Result, other: Result | None, word: str) -> list[Place]:
+def _better(score: str, result: Result, other: Result | None, word: str, unlike: str = "") -> list[Place]:
     if other is None or not _defined(score, result, other):
         return []
     shown = " against ".join(f"{_score(one, score):.2f} {word} {one.curriculum}" for one in (result, other))
+    shown += f"; {unlike}" if unlike else ""
     inputs = ((result, score), (other, score))
     return [Place(f"{result.curriculum} on {result.dataset}", inputs, lambda values: values[0] - values[1], shown)]
 
@@ -214,9 +218,13 @@ def _single(chain: Curriculum) -> bool:
 
 
 def _find(results: Sequence[Result], chain: Curriculum, like: Result) -> Result | None:
-    """The cell of another curriculum on the same rows."""
+    """The cell of another curriculum on the same rows.
+
+    None where there are several, which were trained on other rows of their datasets: none of them is *the* one.
+    """
     wanted = parse_curriculum(curriculum_name(chain))
-    return next((one for one in results if one.chain == wanted and one.scored_on == like.scored_on), None)
+    found = [one for one in results if one.chain == wanted and one.scored_on == like.scored_on]
+    return found[0] if len(found) == 1 else None
 
 
 def _defined(score: str, *results: Result) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UserError, did_you_mean
 from ..leaderboard.layout import limit_text
-from ..recipe import FULL
+from ..recipe import FULL, KNOWN, SELECTION_ONLY
 from ..registry import Registry
 from .anchors import Anchor, StandIn
 from .results import Result
@@ -114,6 +114,9 @@ def _obstacles(anchor: Anchor, result: Result) -> list[str]:
     limits = limit_text(result.limits)
     found += [limits] if limits else []
     found += [result.peeks] if result.peeks else []
+    chosen = anchor.table.selection
+    if result.chain and result.selection not in ("", *chosen):
+        found.append(f"checkpoints by {result.selection} instead of {' or '.join(chosen)}")
     # Of published numbers as of records: where nothing is said of tuning, it was full.
     missing = object()
     for name, value in {"tuning": FULL, **anchor.table.recipe}.items():
@@ -178,17 +181,20 @@ def unknown_names(anchors: Iterable[Anchor], registry: Registry) -> list[str]:
                 names.get(name)
             except UserError as error:
                 found[f"{table.path}: {table.name}: {error}"] = None
-        found.update(dict.fromkeys(_unknown_splits_and_readings(anchor, registry)))
+        found.update(dict.fromkeys(_unknown_parts(anchor, registry)))
     return list(found)
 
 
-def _unknown_splits_and_readings(anchor: Anchor, registry: Registry) -> list[str]:
+def _unknown_parts(anchor: Anchor, registry: Registry) -> list[str]:
     table, found = anchor.table, []
     known: list[tuple[str, Sequence[str], Mapping[str, Any]]] = []
     if anchor.dataset in registry.datasets.items:
         known.append(("split", table.splits, registry.datasets.items[anchor.dataset].splits))
     if table.head in registry.heads.items:
-        known.append(("reading", table.readings, {one.name: one for one in registry.heads.items[table.head].readings}))
+        head = registry.heads.items[table.head]
+        known.append(("reading", table.readings, {one.name: one for one in head.readings}))
+        stated = {name: value for name, value in KNOWN.items() if name not in SELECTION_ONLY}
+        known.append(("recipe key", tuple(table.recipe), {**stated, **head.options}))
     for word, asked, there in known:
         for name in asked:
             if name not in there:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ..curriculum import Curriculum, parse_curriculum, transfer
 from ..errors import UserError
 from ..keys import canonical
-from ..leaderboard.cells import peeks
+from ..leaderboard.cells import by_seed, peeks, trained_on
 from ..leaderboard.table import selection_of
 from ..recipe import EXECUTION_ONLY, SELECTION_ONLY
 from ..registry import Registry
@@ -79,17 +79,19 @@ def from_records(records: Iterable[Record]) -> list[Result]:
     """Put the seeds of each cell together; whatever else differs makes another result.
 
     Args:
-        records: Finished ones, in any order.
+        records: Finished ones, in any order; of several of one seed the leaderboard's stands.
 
     Returns:
         In the order of tasks, models, curricula and datasets.
     """
-    groups: dict[tuple[str, str, str], dict[int, Record]] = {}
-    for record in sorted(records, key=lambda one: str(one["key"])):  # of two of one seed the last by key stands
-        trained = [[part["stage"], part["dataset"], part["rows_sha256"]] for part in record["train"]]
-        own = canonical([record["curriculum"], trained, record["fit"]])
-        groups.setdefault((_setup(record), own, _scored_on(record)), {})[record["seed"]] = record
-    results = [_result(setup, scored_on, list(group.values())) for (setup, _, scored_on), group in groups.items()]
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        own = canonical([record["curriculum"], trained_on(record["train"]), record["fit"]])
+        groups.setdefault((_setup(record), own, _scored_on(record)), []).append(record)
+    results = [
+        _result(setup, scored_on, tuple(found[-1] for found in by_seed(group).values()))
+        for (setup, _, scored_on), group in groups.items()
+    ]
     return sorted(results, key=lambda one: (one.task, one.model, one.curriculum, one.dataset, one.reading, one.setup))
 
 
@@ -105,8 +107,7 @@ def _scored_on(record: Record) -> str:
     return canonical([record["eval"], record["metric_version"]])
 
 
-def _result(setup: str, scored_on: str, records: Sequence[Record]) -> Result:
-    ordered = tuple(sorted(records, key=lambda one: int(one["seed"])))
+def _result(setup: str, scored_on: str, ordered: tuple[Record, ...]) -> Result:
     first = ordered[0]
     name, revision = first["model"]["name"], first["model"]["revision"]
     scores = {}
