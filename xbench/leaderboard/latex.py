@@ -15,6 +15,7 @@ HEAD = r"""% made by: xbench leaderboard build
 \usepackage{booktabs}
 \usepackage{longtable}
 \setlength{\tabcolsep}{4pt}
+\setlength{\LTcapwidth}{0.8\linewidth}
 \newcommand{\below}[2]{\begin{tabular}[t]{@{}r@{}}#1\\[-2pt]{\tiny #2}\end{tabular}}
 \begin{document}
 """
