@@ -52,7 +52,7 @@ def text(most: int = MOST, pattern: re.Pattern[str] | None = None, words: str = 
             yield f"{place}: a text of {len(value)} characters; at most {most} fit"
         elif not value and not empty:
             yield f"{place}: is empty"
-        elif not (value.isascii() and value.isprintable()) and any(map(_unseen, value)):
+        elif not (value.isascii() and value.isprintable()) and any(map(unseen, value)):
             yield f"{place}: {shown(value)} holds characters that cannot be seen"
         elif value and pattern is not None and not pattern.fullmatch(value):
             yield f"{place}: {shown(value)} is not {words}"
@@ -60,7 +60,8 @@ def text(most: int = MOST, pattern: re.Pattern[str] | None = None, words: str = 
     return form
 
 
-def _unseen(letter: str) -> bool:
+def unseen(letter: str) -> bool:
+    """Whether a character cannot be seen, or turns the text around it."""
     return letter in BIDI or unicodedata.category(letter) in UNSEEN
 
 
@@ -86,14 +87,16 @@ def whole(low: int, high: int = 2**53) -> Form:
     return form
 
 
-def number(low: float | None = None) -> Form:
-    """A finite number, of at least ``low``."""
+def number(low: float | None = None, high: float | None = None) -> Form:
+    """A finite number, of at least ``low`` and at most ``high``."""
 
     def form(value: Any, place: str) -> Iterator[str]:
         if not is_number(value):
             yield f"{place}: {shown(value)} is not a {'finite ' if isinstance(value, float) else ''}number"
         elif low is not None and value < low:
             yield f"{place}: {shown(value)} is below {low:g}"
+        elif high is not None and value > high:
+            yield f"{place}: {shown(value)} is above {high:g}"
 
     return form
 

@@ -92,9 +92,12 @@ class RecordCheck:
         ]
         # What is not comparable may be better where it is lower.
         best = name_scores([(metric.name, metric.best if metric.comparable else {}) for metric in metrics])
+        worst = name_scores([(metric.name, metric.worst) for metric in metrics])
         for name, value in record["scores"].items():
             if value is not None and name in best and value > best[name] + ROUNDING:
                 yield f"scores.{name}: {value} is above the best, {best[name]:g}"
+            if value is not None and name in worst and value < worst[name] - ROUNDING:
+                yield f"scores.{name}: {value} is below the worst, {worst[name]:g}"
 
     def _recipe_errors(self, record: Mapping[str, Any]) -> Iterator[str]:
         head = self._head(record)

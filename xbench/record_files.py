@@ -146,11 +146,20 @@ def _named_once(value: Any) -> Any:
     return value
 
 
+def _stop(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):  # what is not there holds no records
+        raise error
+
+
 def record_paths(results: Path) -> Iterator[Path]:
-    """Every ``.json`` file below a folder, in the order of their paths; links to folders are not followed."""
+    """Every ``.json`` file below a folder, in the order of their paths; links to folders are not followed.
+
+    Raises:
+        OSError: A folder cannot be read. Without its records everything made from the others would be wrong.
+    """
     found = [
         (*place.split(os.sep), name)
-        for place, folders, files in os.walk(results)
+        for place, folders, files in os.walk(results, onerror=_stop)
         for name in (*folders, *files)
         if name.endswith(".json")
     ]

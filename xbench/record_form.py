@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
@@ -25,6 +24,8 @@ MOST_DRAWS = 100_000
 MOST_ERRORS = 20
 """A file may hold a hundred thousand of them."""
 LONGEST_CURRICULUM = 2000
+MOST_SCORE = 1e30
+"""What is larger, or smaller than its negative, cannot be squared and squared again on the way to an interval."""
 ROUNDING = 1e-6
 """A score may lie so far above the best one, or below the worst, in its own units."""
 
@@ -35,8 +36,9 @@ _sha256_or_nothing = text(64, re.compile("[0-9a-f]{64}"), "64 hexadecimal digits
 _language = text(40, re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*"), "a language or a pair of them")
 _count = whole(0)
 _version = whole(0, 2**31)
-_numbers = named(maybe(number()), _label)
-_bounds = named(each(number()), _label)
+_score = number(-MOST_SCORE, MOST_SCORE)
+_numbers = named(maybe(_score), _label)
+_bounds = named(each(_score), _label)
 _split: Mapping[str, Form] = {
     "dataset": _name, "language": _language, "split": _label, "rows": whole(1), "rows_sha256": _sha256,
 }  # fmt: skip
@@ -79,7 +81,7 @@ def _form(old: bool, failed: bool = False) -> Form:
         }, ("sentence",)),
         "train": each(table({**_split, "stage": _count})), "fit": maybe(table(_split)), "eval": table(_split),
         "stages": each(_sha256), "limits": table({"train": maybe(whole(2)), "eval": maybe(whole(2))}), "sample": flag,
-        "scores": named(maybe(number()), _label, least=1), "primary": _label,
+        "scores": named(maybe(_score), _label, least=1), "primary": _label,
         "metric_version": named(_version, _name, least=1), "chance": _numbers, "bounds": _bounds,
         "diagnostics": named(_numbers, _name), "ceilings": _numbers, "recipe": named(scalar, _label),
         "selection": one_of(*CHOICES["selection"]), "selected": _SELECTED,
@@ -201,7 +203,7 @@ def _sampled(record: Mapping[str, Any]) -> Iterator[str]:
         place, score = f"sampling.scores.{name}", record["scores"].get(name)
         if score is None:
             yield f"{place}: draws of a score that is not there"
-        elif not math.isfinite(abs(score) + (STEPS + 1) * kept["scale"]):
+        elif abs(score) + (STEPS + 1) * kept["scale"] > MOST_SCORE:
             yield f"{place}.scale: {shown(kept['scale'])} is too large"
         else:
             yield from _drawn(kept["data"], sampling["draws"], f"{place}.data")

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.loopback import Site
+from tests.not_root import NOT_EVEN_ROOT
 from xbench.cli import group
 from xbench.doctor.around import _reach, _within
 from xbench.doctor.installed import GIVES, _unmet
@@ -117,10 +118,6 @@ def test_packages_that_are_there_and_cannot_be_imported_are_named_and_the_rest_i
     assert found["locale"]["state"] in ("ok", "note")
 
 
-NOT_EVEN_ROOT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-"""Root may write everywhere; without this it is held by permissions as others are."""
-
-
 @pytest.mark.parametrize(
     ("closed", "mode", "name", "says"),
     [
@@ -138,7 +135,7 @@ def test_what_cannot_be_written_or_read_is_named_and_the_rest_is_looked_at(
     (tmp_path / closed).chmod(mode)
     asked = [sys.executable, "-P", "-m", "xbench", "doctor", "--offline", "--cache", "cache", "--json"]
     done = subprocess.run(
-        [*(NOT_EVEN_ROOT if os.getuid() == 0 else []), *asked], cwd=tmp_path, capture_output=True, text=True,
+        [*NOT_EVEN_ROOT, *asked], cwd=tmp_path, capture_output=True, text=True,
         check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "XBENCH_DATA": "data"},
     )  # fmt: skip
     (tmp_path / closed).chmod(0o700)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 import pytest
 
-from tests.records import record, table_one
+from tests.records import record, split_of, table_one
 from xbench.leaderboard.entries import entries
 from xbench.leaderboard.flat import COLUMNS, render_csv
 from xbench.leaderboard.table import Order, build_tables
@@ -139,9 +139,15 @@ def test_limits_marks_and_overlaps_stand_in_their_row() -> None:
     (row, *_) = rows([one, failed])
     assert row["limits"] == "limited: 200 training rows"
     assert row["marks"] == "seed 1 failed"
-    assert row["overlap"] == "korsts: 3 of 1379 rows share a text with stsb/train, trained on, 1 as a whole"
+    assert row["overlap"] == "korsts: 3 of 1379 rows share a text with stsb/train (trained on), 1 of them as whole rows"
     assert (row["seeds"], row["records"]) == ("0", f"results/{one['key'][:8]}.json")
     assert (row["low"], row["interval_method"], row["units"]) == ("", "", "")
+
+
+def test_what_was_fitted_on_the_split_that_it_is_scored_on_says_so() -> None:
+    one, other = (record("none", "stsb", reading="map", fit=split_of("stsb", split, 1379)) for split in ("test", "dev"))
+    assert rows([one])[0]["marks"] == "fitted on rows of the very split that it is scored on"
+    assert rows([other])[0]["marks"] == ""
 
 
 def test_without_records_there_is_a_header() -> None:

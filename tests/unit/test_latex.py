@@ -87,6 +87,31 @@ def test_the_papers_tables_compile(tmp_path: Path) -> None:
         assert part in text
 
 
+def test_a_caption_says_of_which_version_and_limits_a_table_is() -> None:
+    """Also that of the transfer table, which is printed far from the other one."""
+    runs = ({}, {"limits__train": 200}, {"task_version": 2})
+    text = rendered([record(name, "korsts", **run) for run in runs for name in ("stsb", "korsts")])
+    captions = re.findall(r"\\caption\{(.*)\}\\\\\n", text)
+    assert len(captions) == len(set(captions)) == 2 * len(runs)
+    assert sum("limited: 200 training rows" in caption for caption in captions) == 2
+    assert sum("task version 2" in caption for caption in captions) == 2
+
+
+@NEEDS
+def test_wide_tables_are_cut_into_parts_that_fit_the_page(tmp_path: Path) -> None:
+    """What runs over the page's edge is not printed."""
+    names = [f"dataset-{number}-with-a-name" for number in range(30)]
+    many = ", ".join(f"setting {number}" for number in range(25))
+    records = [record("stsb+korsts", name, draws=True) for name in names]
+    records += [record("stsb+korsts", names[0], seed=seed, recipe={"score_scale": many}) for seed in range(9)]
+    records += [record("stsb", f"{name}-가나다라마바사", model__name="other") for name in names[:9]]
+    _, log = compiled(tmp_path, rendered(records))
+    assert [line for line in log.splitlines() if line.startswith("Overfull")] == []
+    text = (tmp_path / "page.tex").read_text(encoding="utf-8")
+    assert text.count("Pearson): part 1 of ") == 2
+    assert [name for name in names if text.count(f"({name})") != 1] == []
+
+
 @NEEDS
 def test_every_ascii_sign_and_korean_compiles_wherever_a_name_may_stand(tmp_path: Path) -> None:
     """Also first in a row, where a bracket or a star would be an option of the row before."""

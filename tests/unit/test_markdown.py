@@ -35,6 +35,7 @@ HOSTILE = {
     "autolink": "<//e.example>",
     "address": "https://e.example/a",
     "site": "www.e.example",
+    "emoji": ":tada: :x:b",
 }
 FIELDS = {
     "task": "task", "model": "model__name", "head": "head", "device": "environment__device", "dataset": "eval__dataset",
@@ -121,6 +122,7 @@ def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(kind: str, field: str
     assert [len(row) for row in rows(text)] == [len(row) for row in rows(plain)]
     assert "https://e" not in text  # GitHub makes links of addresses, wherever they stand
     assert "www.e" not in text
+    assert ":tada:" not in text  # and small pictures of names between colons
     if field == "curriculum":  # a sequence is printed with an arrow
         name = name.replace(":", " → ")
     if field == "language":  # a language pair is printed with a dash
@@ -129,6 +131,19 @@ def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(kind: str, field: str
         assert " ".join(name.replace("_", " ").split()).casefold() in words(text).replace("_", " ").casefold()
     else:
         assert " ".join(name.split()) in words(text)
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u200f", "\x00", "\x07", "\ud800", "\x1b"])
+@pytest.mark.parametrize("field", FIELDS)
+def test_what_cannot_be_seen_or_turns_its_surroundings_is_a_code_point(field: str, sign: str) -> None:
+    text = render_markdown([record(seed=1), named(field, f"a{sign}b")], STS, {})
+    assert sign not in text
+    assert f"U+{ord(sign):04X}" in text.upper()
+
+
+def test_letters_of_all_scripts_and_joiners_between_them_stay_as_they_are() -> None:
+    name = "가 ไทย e\u0301 नी\u200dक 中"
+    assert name in words(render_markdown([record(model__name=name)], STS, {}))
 
 
 def test_a_hostile_title_is_shown_as_it_is() -> None:

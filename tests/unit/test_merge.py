@@ -17,6 +17,7 @@ from tests.strangers import altered, load
 from tests.tiny import Bench
 from xbench.cli import main
 from xbench.errors import UserError
+from xbench.leaderboard.publish import build
 from xbench.merge import LARGEST, Merged, differences, find_files, merge
 from xbench.registry import Registry
 from xbench.settings import Settings
@@ -113,6 +114,17 @@ def test_where_and_when_it_was_measured_is_no_conflict(take: Any, theirs: Path) 
     assert differences(record, elsewhere) == []
     path.write_text(json.dumps(elsewhere))
     assert set(outcomes(take(theirs))) == {"here"}
+
+
+def test_no_record_that_is_taken_breaks_the_leaderboard(
+    take: Any, theirs: Path, tmp_path: Path, registry: Registry
+) -> None:
+    """A score has a best; a correlation's worst is nowhere declared, and it may be any number."""
+    path = next(theirs.rglob("none--*.json"))
+    for score, outcome in ((-1e200, "refused"), (-1e29, "taken")):
+        path.write_text(json.dumps(altered(load(path), "scores.spearman", score)))
+        assert next(one for one in take(theirs) if one.path == path).outcome == outcome
+    build(tmp_path / "out", registry)
 
 
 def test_two_of_one_key_among_theirs_are_a_conflict_in_a_dry_run_as_well(

@@ -233,7 +233,10 @@ def test_limits_and_versions_have_pictures_of_their_own_and_samples_none() -> No
     assert [(one.name, one.values) for one in found] == [
         ("sts", ((80.0,),)), ("sts-v2", ((60.0,),)), ("sts-train20", ((70.0,),))
     ]  # fmt: skip
-    assert [one.title for one in found][2] == "sts: Spearman, limited: 20 training rows"
+    assert [one.title for one in found] == [
+        "sts: Spearman, task version 1", "sts: Spearman, task version 2",
+        "sts: Spearman, task version 1; limited: 20 training rows",
+    ]  # fmt: skip
 
 
 def test_two_plots_never_have_one_file() -> None:

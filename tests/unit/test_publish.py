@@ -10,14 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import xbench
-from tests.published import save
+from tests.not_root import NOT_EVEN_ROOT
+from tests.published import save, with_draws
 from tests.records import record, table_one
 from xbench.cli.leaderboard_command import command
+from xbench.errors import UserError
 from xbench.leaderboard.publish import MARKER, build, differing
+from xbench.record_form import MOST_SCORE, record_errors
 from xbench.registry import Registry
 
 RECORDS = [
@@ -28,11 +32,11 @@ RECORDS = [
 ]  # fmt: skip
 AGAIN = """
 import locale, os, pathlib, random, sys
-whole = pathlib.Path.rglob
-def shuffled(self, *arguments, **named):  # a file system lists its files in any order
-    found = sorted(whole(self, *arguments, **named), reverse=True)
-    return iter(found)
-pathlib.Path.rglob = shuffled
+whole = os.walk
+def turned(*arguments, **named):  # a file system lists its files in any order
+    for place, folders, files in reversed(list(whole(*arguments, **named))):
+        yield place, sorted(folders, reverse=True), sorted(files, reverse=True)
+os.walk = turned
 from xbench.leaderboard.publish import build
 from xbench.registry import load_registry
 build(pathlib.Path(sys.argv[1]), load_registry(), whole=True)
@@ -125,6 +129,44 @@ def test_a_record_more_less_or_altered_fails_the_check(out: Path, registry: Regi
     assert out / "README.md" in differing(out, registry).written
 
 
+def test_a_folder_that_cannot_be_read_stops_the_build_and_the_check(out: Path) -> None:
+    """Without its records the leaderboard would be wrong, and nothing would say so."""
+    before, closed = published(out), out / "results" / "sts"
+    (one, *_) = sorted(closed.rglob("*.json"))
+    for place, said in (
+        (closed, "cannot be read (Permission denied)"),
+        (one, "cannot be read: see whom it belongs to"),
+    ):
+        mode = place.stat().st_mode
+        place.chmod(0)
+        try:
+            for name in ("check", "build") if place == closed else ("check",):
+                program = [*NOT_EVEN_ROOT, sys.executable, "-P", "-m", "xbench", "leaderboard", name, "--out", str(out)]
+                done = subprocess.run(program, capture_output=True, text=True, check=False)
+                assert done.returncode, name
+                assert f"{place} {said}" in done.stderr
+                assert "delete" not in done.stderr
+                assert "Traceback" not in done.stderr
+        finally:
+            place.chmod(mode)
+    assert published(out) == before
+
+
+def test_the_largest_scores_that_a_record_may_have_are_built(tmp_path: Path, registry: Registry) -> None:
+    most = MOST_SCORE / 2  # its draws are no larger than the largest score
+    drawn = np.random.default_rng(0).normal(0, most / 100, 1000)
+    made = [with_draws(record(curriculum, "korsts", seed=seed, scores={"spearman": score}, overlap=None),
+                       {"spearman": score + drawn})
+            for curriculum, score in (("korsts", most), ("stsb", -most)) for seed in (0, 1)]  # fmt: skip
+    assert [record_errors(one) for one in made] == [[]] * 4
+    save(tmp_path / "out", made)
+    assert build(tmp_path / "out", registry, whole=True).left_out == []
+    more = with_draws(record("korsts", "korsts", scores={"spearman": 1e200}), {"spearman": 1e200 * (1 + drawn / most)})
+    (tmp_path / "out" / "results" / "more.json").write_text(json.dumps(more), encoding="utf-8")
+    with pytest.raises(UserError, match=r"more\.json is no record: scores\.spearman: 1e\+200 is above 1e\+30"):
+        build(tmp_path / "out", registry)
+
+
 def test_half_a_letter_in_a_name_stops_no_build(tmp_path: Path, registry: Registry) -> None:
     """JSON can hold half a surrogate pair, and UTF-8 cannot."""
     name = "a\ud800b"
@@ -134,7 +176,7 @@ def test_half_a_letter_in_a_name_stops_no_build(tmp_path: Path, registry: Regist
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(record(curriculum, **changes)), encoding="utf-8")  # as an escape: "a\\ud800b"
     assert build(tmp_path, registry, whole=True).damaged == []
-    assert "a?b" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "aU+D800b" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert differing(tmp_path, registry).written == []
 
 

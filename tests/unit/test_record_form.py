@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.strangers import altered, load, places
 from tests.tiny import Bench
 from xbench.record_check import RecordCheck
-from xbench.record_form import record_errors
+from xbench.record_form import MOST_SCORE, record_errors
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.store import Store, sign
@@ -120,7 +120,11 @@ def test_records_of_a_run_can_be_taken(made: dict[str, dict[str, Any]], check: R
         ("sampling.scores.spearman.data", "AA==", "is not base64 of whole 16-bit numbers"),
         ("sampling.scores.spearman.data", "é", "is not base64"),
         ("sampling.scores.spearman.scale", -1.0, "sampling.scores.spearman.scale: -1.0 is below 0"),
-        ("sampling.scores.spearman.scale", 1e299, None),
+        ("sampling.scores.spearman.scale", 1e20, None),
+        ("sampling.scores.spearman.scale", 1e299, "sampling.scores.spearman.scale: 1e+299 is too large"),
+        ("scores.spearman", MOST_SCORE * 2, "scores.spearman: 2e+30 is above 1e+30"),
+        ("scores.spearman", -1e200, "scores.spearman: -1e+200 is below -1e+30"),
+        ("ceilings", {"spearman": 1e200}, "ceilings.spearman: 1e+200 is above 1e+30"),
         ("sampling.scores.spearman.scale", 1e305, "is not a finite number"),
         ("sampling.units", 7, "sampling.units: 7 (row), and eval.rows is 24"),
         ("overlap", [], "overlap: is of other datasets than train and fit"),
@@ -260,6 +264,12 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
+
+
+def test_a_score_below_the_worst_is_named_though_the_record_leaves_its_bounds_out(check: RecordCheck) -> None:
+    path = next(path for path in PUBLISHED if path.parent.parts[-2:] == ("mrc", "constant"))
+    record = {name: value for name, value in load(path).items() if name != "bounds"}
+    assert check.errors(altered(record, "scores.f1", -1.0)) == ["scores.f1: -1.0 is below the worst, 0"]
 
 
 @pytest.mark.parametrize("field", ["ceilings", "recipe", "kept", "chance", "scores", "metric_version"])

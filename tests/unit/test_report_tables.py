@@ -161,7 +161,7 @@ def test_average_ranks_name_their_tasks() -> None:
     held = {task: side_by_side([table for table in tables if table.task == task])[0] for task in ("a", "b")}
     (circle,) = circles(held)
     made = circles_table(circle)
-    assert "Over 2 comparisons in which these took part and no others" in made.about
+    assert "Over the 2 comparisons" in made.about
     assert "of the tasks a, b;" in made.about
     assert texts(made) == [["m1", "1.00", "1.00 to 1.00"], ["m2", "2.00", "2.00 to 2.00"]]
 
@@ -191,6 +191,30 @@ def test_a_mean_over_fewer_seeds_than_its_row_names_is_marked() -> None:
     failed = [scored("stsb", "korsts", 0.0, seed=seed, status="failed") for seed in (0, 2)]
     table = one_table(*records, scored("stsb", "korsts", 70.0, seed=1), *failed)
     assert table.rows[0].cells["korsts"].marks == ("seeds 0, 2 failed",)
+
+
+def test_a_score_without_a_failed_seed_is_marked_wherever_it_stands() -> None:
+    """Also where it is held against another: a mean of fewer seeds must not look like any other."""
+    records = [scored(curriculum, "korsts", 70.0 + seed, True, seed=seed, model__name=model)
+               for model in ("m1", "m2") for curriculum in ("stsb", "korsts") for seed in (0, 1)]  # fmt: skip
+    records.append(scored("stsb", "korsts", None, seed=2, model__name="m1", status="failed"))
+    first, second = build_tables(records, ORDER)
+    (held,) = side_by_side([first, second])
+    assert [row[2:4] for row in texts(contests_table(held))] == [
+        ["70.50 † *", "70.50 †"], ["70.50 •", "70.50 •"]
+    ]  # fmt: skip
+    assert texts(transfer_table(first, BASELINES))[0][2:4] == ["70.50 † *", "70.50 •"]
+    assert texts(transfer_table(second, BASELINES))[0][2:4] == ["70.50 †", "70.50 •"]
+    table = one_table(scored("stsb", "korsts", 70.0), scored("korsts", "korsts", 70.0),
+                      scored("korsts", "korsts", None, seed=1, status="failed"))  # fmt: skip
+    assert texts(transfer_table(table, BASELINES))[0][2:4] == ["70.00 †", "70.00 • *"]
+
+
+def test_a_map_fitted_on_the_very_split_is_marked_where_models_are_compared() -> None:
+    fit = split_of("stsb", "test", 1379)
+    records = [scored("none", "stsb", 80.0, True, reading="map", fit=fit, model__name=name) for name in ("m1", "m2")]
+    (held,) = side_by_side(build_tables(records, ORDER))
+    assert texts(contests_table(held))[0][2:] == ["80.00 ‡", "80.00 ‡"]
 
 
 def test_where_all_seeds_failed_there_is_no_score() -> None:
@@ -236,16 +260,17 @@ def notes(*found: dict[str, Any], **changes: Any) -> list[str]:
 def test_rows_that_stand_in_training_are_counted_in_words() -> None:
     assert notes(overlap()) == notes() == []
     assert notes(overlap(texts=249, translated_texts=249)) == [
-        "stsb: 249 of 1379 rows share a text with stsb/train, trained on"
+        "stsb: 249 of 1379 rows share a text with stsb/train (trained on)"
     ]
     assert notes(overlap(rows=3, texts=249, translated_rows=3, translated_texts=249)) == [
-        "stsb: 249 of 1379 rows share a text with stsb/train, trained on, 3 as a whole"
+        "stsb: 249 of 1379 rows share a text with stsb/train (trained on), 3 of them as whole rows"
     ]
     assert notes(overlap("korsts", translated_texts=251, translated_rows=2)) == [
-        "stsb: 251 of 1379 rows share a text as they are or in translation with korsts/train, trained on, 2 as a whole"
+        "stsb: 251 of 1379 rows share a text, as it is or translated, with korsts/train (trained on), 2 of them as "
+        "whole rows"
     ]
     assert notes(overlap(texts=9, translated_texts=9, role="fit", stage=None)) == [
-        "stsb: 9 of 1379 rows share a text with stsb/train, fitted on"
+        "stsb: 9 of 1379 rows share a text with stsb/train (fitted on)"
     ]
 
 
@@ -262,10 +287,45 @@ def test_an_overlap_that_many_rows_have_is_told_once_on_the_page() -> None:
         for curriculum in ("stsb", "stsb:korsts")
         for seed in (0, 1)
     ]
-    assert page(records).count("- stsb: 249 of 1379 rows share a text with stsb/train, trained on") == 1
+    assert page(records).count("- stsb: 249 of 1379 rows share a text with stsb/train (trained on)") == 1
 
 
 # Honesty: what is unlike shares no table
+
+
+def test_tables_of_two_versions_of_a_task_say_which_they_are_of() -> None:
+    """In every title: two of one name, one above the other, would be taken for one."""
+    records = [scored(curriculum, dataset, 70.0, True, task_version=version) for version in (1, 2)
+               for curriculum in ("stsb", "korsts") for dataset in ("stsb", "korsts")]  # fmt: skip
+    text = page(records)
+    titles = re.findall("^### (.*)", text, re.MULTILINE)
+    assert [title for title in titles if titles.count(title) > 1] == ["e5-small-q4"] * 2
+    for version in (1, 2):
+        assert text.count(f"· **task version {version}**\n") == 1
+        assert f"Transfer: e5-small-q4 (task version {version})" in titles
+    assert "task version 1**" not in page(records[:4])
+
+
+def test_training_rows_that_differ_are_named_by_dataset_and_identity() -> None:
+    own = split_of("stsb", "train", 5749)["rows_sha256"][:12]
+    others = [{**split_of("stsb", "train", 5749), "stage": 0, "rows_sha256": "ab" * 32}]
+    table = one_table(scored("stsb", "korsts", 70.0), scored("stsb", "korsts", 71.0, train=others))
+    assert sorted(row.variant for row in table.rows) == sorted([f"rows=stsb {own}", "rows=stsb abababababab"])
+
+
+def test_how_to_read_a_table_is_said_once_in_a_chapter() -> None:
+    records = [scored(curriculum, dataset, 70.0, True, model__name=name) for name in ("m1", "m2")
+               for curriculum in ("stsb", "korsts", "stsb:korsts") for dataset in ("stsb", "korsts")]  # fmt: skip
+    text = page(records)
+    for kind in ("Transfer", "Rows compared", "Sequences and mixtures"):
+        assert text.count(f"### {kind}: ") == 2
+    for said in (
+        "Gap: in-language minus",
+        "Ranks within each column",
+        "Ranks within each row",
+        "Forgetting: the score",
+    ):
+        assert text.count(said) == 1
 
 
 LIMITED = {"limits__train": 200}
@@ -299,8 +359,9 @@ def test_floors_of_other_limits_or_versions_stand_in_a_table_of_their_own() -> N
     )
     made = floors_tables(tables)
     assert [texts(one) for one in made] == [[["a", "1.00"], ["b", "2.00"]], [["a", "4.00"]], [["a", "3.00"]]]
-    assert [one.title for one in made] == ["Floors", "Floors", "Floors (limited: 20 evaluation rows)"]
-    assert made[0].about != made[1].about
+    assert [one.title for one in made] == [
+        "Floors (task version 1)", "Floors (task version 2)", "Floors (task version 1; limited: 20 evaluation rows)"
+    ]  # fmt: skip
     assert floors_tables([]) == []
 
 

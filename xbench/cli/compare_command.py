@@ -11,8 +11,8 @@ import click
 
 from ..compare import Disagreement, Pair, Sides, choose_sides, disagreements, pairs, whole_name
 from ..errors import UserError, did_you_mean
-from ..leaderboard.entries import Entry, entries
 from ..leaderboard.ceilings import NONE
+from ..leaderboard.entries import Entry, entries
 from ..leaderboard.layout import column_title, limit_text, row_title, score_title
 from ..leaderboard.material import gather
 from ..leaderboard.standings import LEVEL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,6 +172,9 @@ def _print_built(built: Built, word: str) -> None:
 
 def _tell(built: Built) -> None:
     for path in built.damaged:
-        say(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
+        if path.is_file() and not os.access(path, os.R_OK):
+            say(f"{path} cannot be read: see whom it belongs to", err=True)
+        else:
+            say(f"{path} is damaged or of an older xbench: delete it and run the evaluation again", err=True)
     for reason in built.left_out:
         say(f"note: {reason}", err=True)

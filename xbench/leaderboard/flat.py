@@ -10,7 +10,7 @@ from typing import Any
 
 from ..stats import Estimate
 from .entries import Entry
-from .layout import limit_text
+from .layout import FITTED_HERE_MEANS, limit_text
 from .report import overlap_notes_of
 
 COLUMNS = (
@@ -61,7 +61,7 @@ def _lines(entry: Entry, paths: Mapping[str, PurePosixPath]) -> Iterator[dict[st
             "deviation": cell.deviations.get(score), "seeds": " ".join(map(str, cell.seeds)),
             **(_gap(entry) if score == table.metrics[0] else {}),
             "ceiling": entry.ceilings.get(score), "limits": limit_text(table.limits),
-            "marks": "; ".join(filter(None, (*cell.marks, cell.peeks))),
+            "marks": "; ".join(filter(None, (*cell.marks, FITTED_HERE_MEANS * cell.fitted_here, cell.peeks))),
             "overlap": "; ".join(overlap_notes_of(entry.column, cell)), "task_version": table.task_version,
             "records": " ".join(str(paths[record["key"]]) for record in entry.records if record["key"] in paths),
         }  # fmt: skip

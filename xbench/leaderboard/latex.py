@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from .layout import PEEKS_MEANS, Grid, any_peeks, grids, limit_text, table_title
-from .report import TextTable, transfer_table
+from .layout import FITTED_HERE_MEANS, PEEKS_MEANS, Grid, any_peeks, apart_text, grids, table_title
+from .report import TextTable, about_table, transfer_table
 from .table import Order, Table
 
 HEAD = r"""% made by: xbench leaderboard build
@@ -13,6 +14,8 @@ HEAD = r"""% made by: xbench leaderboard build
 \usepackage[a4paper,landscape,margin=1.5cm]{geometry}
 \usepackage{booktabs}
 \usepackage{longtable}
+\setlength{\tabcolsep}{4pt}
+\setlength{\LTcapwidth}{0.8\linewidth}
 \newcommand{\below}[2]{\begin{tabular}[t]{@{}r@{}}#1\\[-2pt]{\tiny #2}\end{tabular}}
 \begin{document}
 """
@@ -24,9 +27,17 @@ _SYMBOLS = {
     "→": r"$\rightarrow$", "±": r"$\pm$", "–": "--", "×": r"$\times$", "·": r"$\cdot$",
 }  # fmt: skip
 LEGEND = (
-    r"\noindent $^{\dagger}$ zero-shot; $^{\bullet}$ in-language; $^{\circ}$ mixed; $^{\ddagger}$ fitted on rows of "
-    "the split that it is scored on; {*} see README.md. Small numbers are 95\\% intervals.\n"
+    r"\noindent $^{\dagger}$ zero-shot; $^{\bullet}$ in-language; $^{\circ}$ mixed; $^{\ddagger}$ "
+    f"{FITTED_HERE_MEANS}; {{*}} see README.md, which also counts the rows that stand in training as well. "
+    r"Small numbers are 95\% intervals; $\pm$ is the standard deviation over the seeds."
+    "\n"
 )
+WIDEST = 188
+"""Letters of this size that the page has room for beside each other; the space between two columns takes two."""
+BETWEEN = 2
+MADE = ("Checkpoint", "Seeds")
+LONGEST = 70
+"""Letters of a row's title, beyond which it has several lines."""
 
 
 def render_latex(tables: Sequence[Table], orders: Mapping[str, Order], titles: Mapping[str, str]) -> str:
@@ -41,14 +52,56 @@ def render_latex(tables: Sequence[Table], orders: Mapping[str, Order], titles: M
     chapter: tuple[str, bool] | None = None
     for table in tables:
         if (table.task, table.sample) != chapter:
+            clear = "\\clearpage\n" if chapter else ""  # the legend has no page of its own
             chapter = (table.task, table.sample)
             sample = " (sample corpora: no benchmark)" if table.sample else ""
-            parts.append(f"\n\\clearpage\n\\section*{{{latex(titles.get(table.task, table.task) + sample)}}}\n")
-        about = ", ".join(text for text in (table.model, table_title(table), limit_text(table.limits)) if text)
-        parts += [_grid(grid, about) for grid in grids(table)]
+            parts.append(f"\n{clear}\\section*{{{latex(titles.get(table.task, table.task) + sample)}}}\n")
+        about = ", ".join(text for text in (table.model, table_title(table), apart_text(table)) if text)
+        parts += [_grid(part, about) for grid in grids(table) for part in _parts(grid)]
         report = transfer_table(table, orders.get(table.task, Order()).baselines)
-        parts += [_text_table(report, f"{table.model}: transfer")] if report else []
+        parts += [_text_table(report, f"{table.model}: transfer{about_table(table)}")] if report else []
     return "".join([*parts, "\n\\end{document}\n"])
+
+
+def _parts(grid: Grid) -> list[Grid]:
+    """The same in parts as wide as the page, some columns each: what runs over its edge is not printed."""
+    texts = [[title, *(row[place] for _, row in grid.rows)] for place, title in enumerate(grid.columns)]
+    widths = [max(map(_letters, column)) + BETWEEN for column in texts]
+    title = max((_letters(title) for title, _ in grid.rows), default=0)
+    made = [max(map(_letters, column)) + BETWEEN for column in zip(MADE, *grid.made, strict=True)]
+    room = WIDEST - min(title, LONGEST) - BETWEEN - sum(made)
+    starts, used = [0], 0
+    for place, width in enumerate(widths):
+        if used + width > room and place > starts[-1]:
+            starts.append(place)
+            used = 0
+        used += width
+    parts = [_columns(grid, slice(*ends)) for ends in zip(starts, [*starts[1:], len(widths)], strict=True)]
+    if len(parts) == 1:
+        return parts
+    titles = [f"part {number} of {len(parts)}" for number in range(1, len(parts) + 1)]
+    return [
+        replace(part, title=", ".join(filter(None, (grid.title, title))))
+        for part, title in zip(parts, titles, strict=True)
+    ]
+
+
+def _letters(text: str) -> int:
+    """How long a text is printed; what fonts lack is its code point, in capitals, which are wide."""
+    return sum(1 if one.isascii() or one in _SYMBOLS else 8 for one in text)
+
+
+def _first(titles: Iterable[str]) -> str:
+    """The letter of the first column, by its longest text."""
+    return r"p{9.5cm}" if max(map(_letters, titles), default=0) > LONGEST else "l"
+
+
+def _columns(grid: Grid, some: slice) -> Grid:
+    return replace(
+        grid, columns=grid.columns[some], rows=tuple((title, texts[some]) for title, texts in grid.rows),
+        transfers=tuple(line[some] for line in grid.transfers),
+        intervals=tuple(line[some] for line in grid.intervals), ceiling=grid.ceiling[some],
+    )  # fmt: skip
 
 
 def _grid(grid: Grid, about: str) -> str:
@@ -58,13 +111,15 @@ def _grid(grid: Grid, about: str) -> str:
         cells = [_below(text, below) for text, below in zip(texts, intervals, strict=True)]
         rows.append([latex(title), *cells, *map(latex, made)])
     last = [["\\emph{ceiling}", *map(latex, grid.ceiling), "", ""]] if grid.ceiling else []
-    columns = ["Fine-tuned on", *grid.columns, "Checkpoint", "Seeds"]
-    return _longtable(caption, "l" + "r" * len(grid.columns) + "ll", columns, rows, last)
+    columns = ["Fine-tuned on", *grid.columns, *MADE]
+    form = _first(title for title, _ in grid.rows) + "r" * len(grid.columns) + "ll"
+    return _longtable(caption, form, columns, rows, last)
 
 
 def _text_table(table: TextTable, caption: str) -> str:
     rows = [[_below(one.text, one.below) for one in row] for row in table.rows]
-    form = "l" * table.words + "r" * (len(table.columns) - table.words)
+    first = _first(row[0].text for row in table.rows)
+    form = first + "l" * (table.words - 1) + "r" * (len(table.columns) - table.words)
     return _longtable(caption, form, table.columns, rows, [])
 
 

@@ -15,6 +15,7 @@ WIDE = 3
 """Scores that fit into one cell; of more, each has a column, and each evaluation dataset a grid."""
 ZERO_SHOT = "†"
 FITTED_HERE = "‡"
+FITTED_HERE_MEANS = "fitted on rows of the very split that it is scored on"
 KIND_MARKS = {"zero-shot": ZERO_SHOT, "in-language": "•", "mixed": "◦"}
 """A frozen encoder and a floor, which were not trained at all, have none."""
 PEEKS = "§"
@@ -94,7 +95,7 @@ def _wide(table: Table, titles: Sequence[str], dataset: str, language: str, with
             texts = [_one_score(cell, name, table.styles) for name in table.metrics]
             intervals = [interval_text(cell, name, table.styles) if with_intervals else "" for name in table.metrics]
             line = _Line(
-                title, [texts[0] + _marks(cell), *texts[1:]], [cell.transfer] * len(texts), intervals, made(row)
+                title, [texts[0] + cell_marks(cell), *texts[1:]], [cell.transfer] * len(texts), intervals, made(row)
             )
             lines.append(line)
     own = table.ceilings.get(dataset)
@@ -141,10 +142,11 @@ def cell_text(cell: TableCell | None, metrics: Sequence[str], styles: Mapping[st
     last = max((place for place, name in enumerate(metrics, 1) if name in cell.scores), default=1)
     texts = [_one_score(cell, name, styles or {}) for name in metrics[:last]]
     rest = f" ({', '.join(texts[1:])})" if texts[1:] else ""
-    return texts[0] + rest + _marks(cell)
+    return texts[0] + rest + cell_marks(cell)
 
 
-def _marks(cell: TableCell) -> str:
+def cell_marks(cell: TableCell) -> str:
+    """All that stands behind a score, with a space before each mark."""
     kind = KIND_MARKS.get(cell.transfer, "")
     marks = (FITTED_HERE * cell.fitted_here, PEEKS * bool(cell.peeks), MARKED * bool(cell.marks))
     return "".join(f" {mark}" for mark in (kind, *marks) if mark)
@@ -214,6 +216,12 @@ def metric_title(metrics: Sequence[str], styles: Mapping[str, ScoreStyle] | None
 def table_title(table: Table) -> str:
     """The scores of a table as a cell has them; empty where each has a column of its own."""
     return "" if len(table.metrics) > WIDE else metric_title(table.metrics, table.styles)
+
+
+def apart_text(table: Table) -> str:
+    """What tells a table from others of its task and model: its version, where there are several, and its limits."""
+    version = f"task version {table.task_version}" if table.several_versions else ""
+    return "; ".join(filter(None, (version, limit_text(table.limits))))
 
 
 def limit_text(limits: Mapping[str, int | None]) -> str:

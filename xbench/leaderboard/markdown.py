@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..forms import unseen
 from .ceilings import CEILING
-from .layout import PEEKS, PEEKS_MEANS, Grid, any_peeks, grids, limit_text, mark_notes, table_title
+from .layout import PEEKS, PEEKS_MEANS, Grid, any_peeks, apart_text, grids, mark_notes, table_title
 from .pictures import Shown
 from .report import (
     TextTable,
@@ -28,28 +29,39 @@ from .table import Order, Table
 INTRODUCTION = """# Leaderboard
 
 How well what an encoder learns in one language works in another. A row is a curriculum, what the model was fine-tuned
-on: `a` one dataset, `a → b` first one and then the other, `a + b` mixed, *none* the frozen encoder. A column is the
-dataset it was scored on. Every number comes from a record in [`results/`](results/), with its whole provenance;
-`xbench leaderboard build` makes this file from them, and `leaderboard.csv`, `leaderboard.tex` and `index.html`, a page
-to sort and to filter, beside it.
+on: `a` one dataset, `a → b` first one and then the other, `a + b` mixed, *none* the frozen encoder. A comma and a name
+behind it is the reading, one of several ways to get predictions from one trained model; in square brackets stands
+what else tells a row apart: its head, or a setting that is not the task's own. A column is the dataset that was scored.
+
+Every number comes from a record in [`results/`](results/), with its whole provenance. `xbench leaderboard build` makes
+this file from them, and beside it [`leaderboard.csv`](leaderboard.csv), [`leaderboard.tex`](leaderboard.tex) and
+`index.html`, a page to sort and to filter.
 
 | mark | meaning |
 |---|---|
 | † | zero-shot: fine-tuned, and never in the language scored |
 | • | in-language: fine-tuned in the language scored alone |
 | ◦ | mixed: fine-tuned in the language scored and in others |
-| ‡ | fitted on rows of the very split that it is scored on: only others tell what it is worth |
-| * | see the notes below the table |
+| ‡ | fitted on rows of the very split that it is scored on: says little about other rows |
+| * | a seed failed, or the like: see the notes below the model's own table |
+| – | not run, or not known |
+| *last* | the checkpoint at the end of the training; any other word names the protocol by which one was chosen |
+| *undefined* | the score has no value, as a correlation with predictions that are all the same |
 | *ceiling* | the best that any model could reach with this tokenizer: not all answers begin and end where tokens do |
 
 Small numbers are 95% intervals. They come from a bootstrap over the evaluation rows, or over the passages that several
 questions share; of one seed they say how much other rows would change the score of this one trained model, and of
-several seeds also how much other seeds would (the sum of both variances, *t*).
+several seeds also how much other seeds would (the sum of both variances, *t*). Of several seeds a score is the mean,
+and ± the standard deviation over them.
 """
-_NOTED = "| * | see the notes below the table |\n"
+_NOTED = "| * | a seed failed"
 SAMPLE = (
     "> **Sample corpora.** These are small corpora written for xbench. They show that things run; "
     "they are no benchmark, and say nothing about which model is better."
+)
+RANKS = (
+    "A row of *Models compared*, further down, is one comparison. Models that were in the same ones have a table here. "
+    "The range goes from the mean of the best ranks that the tests leave open to the mean of the worst."
 )
 LONG = 12
 """Rows of a table in the report beyond which it is folded."""
@@ -95,7 +107,7 @@ def _average_ranks(held: Mapping[tuple[str, bool], Sequence[Sequence[Contest]]])
         for group in groups if not sample else ():
             by_task.setdefault(task, []).extend(group)
     drawn = [_text_table(circles_table(circle), "###") for circle in circles(by_task)]
-    return ["\n## Models\n", *drawn] if drawn else []
+    return [f"\n## Models\n\n{RANKS}\n", *drawn] if drawn else []
 
 
 def _chapter(tables: Sequence[Table], held: Sequence[Sequence[Contest]], order: Order) -> list[str]:
@@ -110,15 +122,25 @@ def _chapter(tables: Sequence[Table], held: Sequence[Sequence[Contest]], order: 
     for table in trained:
         own = (transfer_table(table, order.baselines), stages_table(table), curricula_table(table))
         drawn += [replace(one, title=f"{one.title}: {table.model}{about_table(table)}") for one in own if one]
-    return [*parts, *(_text_table(one, "###") for one in drawn if one)]
+    return [*parts, *(_text_table(one, "###") for one in _told_once([one for one in drawn if one]))]
+
+
+def _told_once(tables: Sequence[TextTable]) -> list[TextTable]:
+    """How to read a table is said above the first one of its kind."""
+    said: set[str] = set()
+    found = []
+    for table in tables:
+        found.append(replace(table, about="") if table.about in said else table)
+        said.add(table.about)
+    return found
 
 
 def _table(table: Table) -> str:
     heads = {row.head for row in table.rows if not row.is_floor}
     about = [escape(text) for text in (f"Task {table.task}", table_title(table)) if text]
     about += [f"head {escape(next(iter(heads)))}"] if len(heads) == 1 else []
-    if limit_text(table.limits):
-        about.append(f"**{limit_text(table.limits)}**")
+    if apart_text(table):
+        about.append(f"**{apart_text(table)}**")
     lines = [f"\n### {escape(table.model)}\n", f"{' · '.join(about)}\n"]
     for grid in grids(table):
         lines += _grid(grid)
@@ -156,7 +178,7 @@ def _lines(text: str) -> str:
 
 
 def _text_table(table: TextTable, level: str) -> str:
-    lines = [f"\n{level} {escape(table.title)}\n", f"{escape(table.about)}\n"]
+    lines = [f"\n{level} {escape(table.title)}\n", *([f"{escape(table.about)}\n"] if table.about else [])]
     folded = len(table.rows) > LONG
     if folded:
         lines.append(f"<details><summary>{len(table.rows)} rows</summary>\n")
@@ -180,6 +202,11 @@ def _pictures(pictures: Sequence[Shown]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Keep a text from being read as markdown, as HTML or as a table's edge: what could be, becomes an entity."""
-    plain = "".join(f"&#{ord(one)};" if one in "\\`*_[]<>|~&#$!@" else one for one in " ".join(text.split()))
-    return re.sub(r":(?=//)|(?<=[Ww]{3})\.", lambda found: f"&#{ord(found[0])};", plain)  # GitHub links bare addresses
+    """Keep a text from being read as markdown, as HTML or as a table's edge: what could be, becomes an entity.
+
+    What cannot be seen, or turns the text around it, is its code point.
+    """
+    seen = "".join(f"U+{ord(one):04X}" if unseen(one) else one for one in " ".join(text.split()))
+    plain = "".join(f"&#{ord(one)};" if one in "\\`*_[]<>|~&#$!@" else one for one in seen)
+    # GitHub links bare addresses, and draws :names: as small pictures.
+    return re.sub(r":(?=//|[\w+-]+:)|(?<=[Ww]{3})\.", lambda found: f"&#{ord(found[0])};", plain)

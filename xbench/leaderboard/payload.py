@@ -9,7 +9,7 @@ from typing import Any
 from ..languages import language_names
 from ..stats import Estimate
 from .entries import Entry, provenance
-from .layout import FITTED_HERE, PEEKS, limit_text, score_title
+from .layout import FITTED_HERE, FITTED_HERE_MEANS, PEEKS, apart_text, score_title
 from .report import overlap_notes_of
 from .table import Table, decimals_of
 
@@ -62,7 +62,7 @@ def _task(tables: Sequence[Table], titles: Mapping[str, str]) -> dict[str, Any]:
 
 def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
     table, row, cell = entry.table, entry.row, entry.cell
-    marks = [*cell.marks, *([f"{FITTED_HERE} fitted on rows of this very split"] if cell.fitted_here else [])]
+    marks = [*cell.marks, *([f"{FITTED_HERE} {FITTED_HERE_MEANS}"] if cell.fitted_here else [])]
     marks += [f"{PEEKS} {cell.peeks}"] if cell.peeks else []
     gap = entry.gap
     return {
@@ -71,7 +71,7 @@ def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
         "language": entry.language, "transfer": cell.transfer, "sample": table.sample,
         "scores": {name: _score(entry, name) for name in table.metrics if cell.scores.get(name) is not None},
         **({"failed": True} if entry.failed else {}),
-        "primary": table.metrics[0], "seeds": list(cell.seeds), "limits": limit_text(table.limits),
+        "primary": table.metrics[0], "seeds": list(cell.seeds), "limits": apart_text(table),
         "selection": row.protocol or row.selection, "variant": row.variant, "marks": marks,
         "gap": _span(gap.change, gap.interval) if gap else None,
         "degradation": _span(gap.degradation, gap.degradation_interval) if gap else None,

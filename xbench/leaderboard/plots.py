@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..files import json_bytes, write_atomic
 from ..keys import content_key, file_sha256
 from ..store import slug
-from .layout import KIND_MARKS, PEEKS, column_title, kind_mark, limit_text, row_title, score_title
+from .layout import KIND_MARKS, PEEKS, apart_text, column_title, kind_mark, limit_text, row_title, score_title
 from .pictures import FOLDER, PLAIN, Shown
 from .report import is_floor
 from .table import Table, decimals_of
@@ -103,7 +103,7 @@ def plots(tables: Sequence[Table], titles: Mapping[str, str]) -> list[Plot]:
 
 
 def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[str, str]) -> Plot:
-    task, version, limits = key
+    task, version, _ = key
     score, styles = tables[0].ranked_by, tables[0].styles
     columns = list(dict.fromkeys(column for table in tables for column in table.columns))
     rows, models, cells = [], [], []
@@ -114,7 +114,7 @@ def _plot(key: tuple[str, int, str], tables: Sequence[Table], titles: Mapping[st
             models.append(table.model)
             cells.append([row.cells.get(name) for name, _ in columns])
     estimates = [[cell.estimates.get(score) if cell else None for cell in line] for line in cells]
-    about = ", ".join(text for text in (score_title(score, styles), limits) if text)
+    about = ", ".join(text for text in (score_title(score, styles), apart_text(tables[0])) if text)
     return Plot(
         task, _name(task, version, tables[0].limits),
         f"{titles.get(task, task)}: {about}", tuple(rows), tuple(models),

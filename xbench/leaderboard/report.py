@@ -11,11 +11,11 @@ from ..stats import Estimate
 from .ceilings import NONE
 from .cells import Record, TableCell
 from .layout import (
+    apart_text,
+    cell_marks,
     cell_text,
     column_title,
     interval_text,
-    kind_mark,
-    limit_text,
     metric_title,
     row_title,
     score_title,
@@ -76,8 +76,8 @@ def transfer_table(table: Table, baselines: Mapping[str, str]) -> TextTable | No
     return TextTable(
         "Transfer",
         "Zero-shot against the curriculum that the task names as in-language, on the same rows. Gap: in-language minus "
-        "zero-shot, in points; degradation: the gap in percent of the in-language score; retention: percent of the "
-        "in-language score that is left, both counted from chance.",
+        "zero-shot, in points. Degradation: the gap in percent of the in-language score. Retention: what is left of "
+        "the in-language score, in percent, both scores counted from chance.",
         ("Fine-tuned on", "Scored on", title, "In-language", "Gap", "Degradation %", "Retention %"), 2, tuple(rows),
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def curricula_table(table: Table) -> TextTable | None:
     apart = f" {_PROTOCOLS}" if size > 1 else ""
     return TextTable(
         "Rows compared",
-        f"{score_title(score, table.styles)}. {_RANKS}{apart}",
+        f"{score_title(score, table.styles)}. {_RANKS.format(line='column')}{apart}",
         ("Fine-tuned on", *(column_title(*column) for column in table.columns)),
         1,
         tuple(rows),
@@ -160,8 +160,8 @@ def _all_peek(row: TableRow) -> bool:
 
 _PROTOCOLS = "Rows whose checkpoints were chosen in different ways are ranked apart."
 _RANKS = (
-    "Ranks in each column as ranges: only what a paired test over the same rows tells apart (5% for all tests of this "
-    "table together, Holm) is above or below."
+    "Ranks within each {line}, as ranges: one is above another only where a paired test over the same rows tells them "
+    "apart (at 5% for all tests of this table together, Holm's correction)."
 )
 
 
@@ -190,7 +190,7 @@ def contests_table(found: Sequence[Contest]) -> TextTable | None:
         rows.append((Text(row), Text(column_title(contest.column, contest.language)), *texts))
     return TextTable(
         f"Models compared{about_table(table)}",
-        f"{score_title(score, table.styles)}. {_RANKS}",
+        f"{score_title(score, table.styles)}. {_RANKS.format(line='row')}",
         ("Fine-tuned on", "Scored on", *models),
         2,
         tuple(rows),
@@ -198,9 +198,9 @@ def contests_table(found: Sequence[Contest]) -> TextTable | None:
 
 
 def about_table(table: Table) -> str:
-    """What a title says of a table's limits, in brackets; empty for none."""
-    limits = limit_text(table.limits)
-    return f" ({limits})" if limits else ""
+    """What a title says of a table's limits, and of its version where there are several, in brackets; or nothing."""
+    about = apart_text(table)
+    return f" ({about})" if about else ""
 
 
 def circles_table(circle: Circle) -> TextTable:
@@ -209,9 +209,8 @@ def circles_table(circle: Circle) -> TextTable:
         (Text(one.model), Text(f"{one.rank:.2f}"), Text(f"{one.low:.2f} to {one.high:.2f}")) for one in circle.standings
     ]
     about = (
-        f"Over {circle.contests} comparisons in which these took part and no others, of the tasks "
-        f"{', '.join(circle.tasks)}; tasks weigh alike. The range is from the mean of the best ranks that "
-        "the tests leave open to that of the worst."
+        f"Over the {circle.contests} comparisons in which just these took part, of the tasks "
+        f"{', '.join(circle.tasks)}; tasks weigh alike."
     )
     return TextTable(f"Average rank of {len(rows)} models", about, ("Model", "Average rank", "Range"), 1, tuple(rows))
 
@@ -243,7 +242,9 @@ def _floors(tables: Sequence[Table]) -> TextTable:
         below = [interval_text(cell, first.metrics[0], first.styles) for cell in cells]
         title = table.model if len(table.rows) == 1 else row_title(row, False)
         rows.append((Text(title), *(Text(text, small) for text, small in zip(texts, below, strict=True))))
-    about = f"What needs no encoder reaches as much. {metric_title(first.metrics, first.styles)}. {first.versions}."
+    about = (
+        f"What predictions reach that need no encoder. {metric_title(first.metrics, first.styles)}. {first.versions}."
+    )
     return TextTable(
         f"Floors{about_table(first)}", about, ("Floor", *(column_title(*column) for column in columns)), 1, tuple(rows)
     )
@@ -269,10 +270,10 @@ def _overlap_lines(records: Sequence[tuple[str, Record]]) -> list[str]:
     largest: dict[tuple[str, str, str, int], tuple[int, int]] = {}
     for column, record in records:
         for part in record.get("overlap") or ():
-            where = f"{part['dataset']}/{part['split']}, {'trained' if part['role'] == 'train' else 'fitted'} on"
+            where = f"{part['dataset']}/{part['split']} ({'trained' if part['role'] == 'train' else 'fitted'} on)"
             plain = (part["texts"] or 0, part["rows"] or 0)
             translated = (part["translated_texts"] or 0, part["translated_rows"] or 0)
-            counts = {"": plain, " as they are or in translation": translated if translated != plain else (0, 0)}
+            counts = {"": plain, ", as it is or translated,": translated if translated != plain else (0, 0)}
             for how, found in counts.items():
                 key = (column, where, how, record["eval"]["rows"])
                 largest[key] = max(found, largest.get(key, found))
@@ -284,7 +285,7 @@ def _overlap_lines(records: Sequence[tuple[str, Record]]) -> list[str]:
 
 
 def _whole(count: int) -> str:
-    return f", {count} as a whole" if count else ""
+    return f", {count} of them as whole rows" if count else ""
 
 
 def _where(one: Compared, table: Table) -> tuple[Text, Text]:
@@ -301,9 +302,8 @@ def _score(cell: TableCell | None, table: Table, score: str) -> Text:
     value = cell.scores.get(score) if cell else None
     if cell is None or value is None:
         return Text(NONE if cell is None else "undefined")
-    mark = kind_mark(cell)
-    text = f"{value:.{decimals_of(table.styles, score)}f}"
-    return Text(f"{text} {mark}" if mark else text, interval_text(cell, score, table.styles))
+    text = f"{value:.{decimals_of(table.styles, score)}f}{cell_marks(cell)}"
+    return Text(text, interval_text(cell, score, table.styles))
 
 
 def _number(value: float | None, estimate: Estimate | None, decimals: int) -> Text:

@@ -117,6 +117,7 @@ class Table:
         sample: Whether these are sample corpora.
         versions: Of the task and its metrics, and the weights: what tells tables of one name apart.
         task_version: The task's.
+        several_versions: Whether other tables of the task are of another version, so that titles have to say it.
         environment: Versions and device of every record, each once.
         ceilings: The best that any prediction could reach, by column and score.
         styles: How its scores are written.
@@ -132,6 +133,7 @@ class Table:
     sample: bool
     versions: str
     task_version: int
+    several_versions: bool = False
     environment: tuple[str, ...] = field(default=())
     ceilings: Ceilings = field(default_factory=dict)
     styles: Mapping[str, ScoreStyle] = field(default_factory=dict)
@@ -180,7 +182,8 @@ def build_tables(records: Iterable[Record], orders: Mapping[str, Order]) -> list
         order, chapter = orders.get(group[0]["task"], Order()), chapters[group[0]["task"], group[0]["sample"]]
         # Columns are named alike in all tables of a chapter, so that one name is one thing wherever tables meet.
         columns = order_columns(group, order.datasets, order.split, chapter)
-        tables.append(_table(group, columns, order, len(weights[_model(group[0])]) > 1))
+        table = _table(group, columns, order, len(weights[_model(group[0])]) > 1)
+        tables.append(replace(table, several_versions=len({record["task_version"] for record in chapter}) > 1))
     return sorted(tables, key=lambda table: _table_rank(table, orders.get(table.task, Order()).place))
 
 
@@ -351,7 +354,12 @@ def _variant(key: _RowKey, keys: Sequence[_RowKey], recipe: Mapping[str, Any]) -
         if name not in SELECTION_ONLY
         and (recipe.get(name, value) != value or any(other.get(name) != value for other in others))
     ]
-    return ", ".join(f"{name}={own[name]}" for name in sorted(differing))
+    return ", ".join(f"{name}={_setting(own[name])}" for name in sorted(differing))
+
+
+def _setting(value: Any) -> str:
+    """A setting as a title has it; of training rows, which are a list, each dataset with its identity."""
+    return " ".join(f"{name} {rows}" for _, name, rows in value) if isinstance(value, list) else str(value)
 
 
 def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> dict[str, TableCell]:
