@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .data.rows import RowSet, prepare, select
 from .errors import UserError
+from .leaderboard.pictures import carry_over
 from .measures import Metric, MetricContext
 from .overlap import Overlaps
 from .registry import Registry
@@ -45,6 +46,7 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
         Each record of an older form; those that are whole already are passed over.
     """
     store, rows, overlaps = Store(settings), dict[tuple[str, str], RowSet](), Overlaps(registry, settings)
+    renewed: dict[str, tuple[str, str]] = {}
     for path, record in read_records(settings.out):
         if record is None or record["status"] != DONE or _is_whole(record):
             continue
@@ -54,11 +56,13 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
             if any(name not in record for name in NEW_FIELDS if name != "bounds"):
                 found |= _drawn(record, metrics, store, registry, settings, rows)
                 found["overlap"] = overlaps.of_record(record)
-            store.replace_record(path, {**record, **found})
+            after = store.replace_record(path, {**record, **found})
+            renewed[record["key"]] = (record["checksum"], after["checksum"])
         except (UserError, OSError) as error:
             yield Refreshed(path, str(error))
         else:
             yield Refreshed(path, "")
+    carry_over(settings.out, renewed)
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

@@ -256,14 +256,19 @@ class Store:
         write_json(place, record)
         return place
 
-    def replace_record(self, path: Path, record: Mapping[str, Any]) -> None:
+    def replace_record(self, path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         """Write a record anew in its place: what a newer xbench adds to it.
 
         Args:
             path: Its file.
             record: Of the same key.
+
+        Returns:
+            The record as it is written, with its new checksum.
         """
-        write_json(path, sign({**record, "schema": RECORD_SCHEMA}))
+        written = sign({**record, "schema": RECORD_SCHEMA})
+        write_json(path, written)
+        return written
 
     # Predictions
 

@@ -111,5 +111,54 @@ def test_a_score_without_a_value_is_undefined_and_has_no_colour(open_page: OpenP
     chart = page.chart("heat")
     assert "undefined ○" in chart["texts"]
     assert chart["data"]["z"][0][0] is None
-    assert page.texts("#plot-caption") == ["No entry with a Spearman on English (stsb) passes the filters."]
+    assert page.texts("#plot-caption") == ["No entry that passes the filters has Spearman on English (stsb)."]
     assert page.console() == []
+
+
+def test_a_row_is_told_from_its_neighbours_and_from_nothing_else(open_page: OpenPage) -> None:
+    """A floor has a head of its own and no checkpoint: that gives the other rows nothing to tell."""
+    payload = make_payload(entries=36)
+    floors = [{**entry, "id": f"{place:012}", "model": "constant", "head": "constant", "regime": "floor",
+               "transfer": "floor", "sources": [], "selection": "", "curriculum": "none", "limits": "", "variant": ""}
+              for place, entry in enumerate(entries_of(payload, "mrc", "model-00")[:3])]  # fmt: skip
+    for entry in payload["entries"]:
+        entry.update(limits="", variant="")
+    payload["entries"] += floors
+    page = open_page(payload, "#task=mrc")
+    assert page.texts("#heat-table tbody th") == [
+        "constant", "squad", "korquad", "squad → korquad", "squad + korquad"
+    ]  # fmt: skip
+    assert not {"span", "constant"} & set(page.texts("#table > tbody .c-trained .small:not([class*=for-])"))
+    for entry in payload["entries"]:
+        if entry["curriculum"] == "squad" and entry["dataset"] == "squad":
+            entry["selection"] = "source-dev of 4"
+    chosen = open_page(payload, "#task=mrc").texts("#heat-table tbody th")
+    assert {"squad (last)", "squad (source-dev of 4)", "constant"} <= set(chosen)
+
+
+def test_wide_letters_stay_within_the_charts(open_page: OpenPage) -> None:
+    payload = make_payload(entries=78)
+    names = {"model-00": "organisation/" + "W한" * 60, "model-01": "🤖" * 200}
+    for entry in payload["entries"]:
+        entry["model"] = names[entry["model"]]
+        entry["variant"] = "WM" * 50
+    page = open_page(payload, "#task=sts")
+    for chart in ("heat", "plot"):
+        texts = page.chart(chart)["texts"]
+        outside = page.run(
+            "const left = document.getElementById(arguments[0]).getBoundingClientRect().left;"
+            "return [...document.querySelectorAll(`#${arguments[0]} .ytick text`)]"
+            ".filter((one) => one.getBoundingClientRect().left < left).map((one) => one.textContent)", chart
+        )  # fmt: skip
+        assert outside == []
+        assert any("…" in text for text in texts)
+        assert not any(0xD800 <= ord(letter) < 0xE000 or letter == "\ufffd" for text in texts for letter in text)
+
+
+def test_without_entries_the_figures_ask_for_nothing(open_page: OpenPage) -> None:
+    page = open_page(make_payload(entries=0))
+    page.run("document.getElementById('matrix').scrollIntoView()")
+    page.wait("return window.xbenchDrawn > 0")
+    assert page.texts("#heat-caption") == page.texts("#plot-caption") == ["There are no entries yet."]
+    for css in ("#figure", "#on-form", "#heat", "#plot", "#heat-details", "#plot-details"):
+        assert not page.find(css).is_displayed()

@@ -117,7 +117,7 @@ def test_nothing_left_is_said(page: Page) -> None:
     assert page.texts("#table td.dt-empty") == ["No entry passes these filters."]
     assert page.shown().startswith("0 of ")
     page.chart("heat")
-    assert "No entry with a Spearman on" in page.texts("#plot-caption")[0]
+    assert "No entry that passes the filters has Spearman on" in page.texts("#plot-caption")[0]
     assert page.console() == []
 
 

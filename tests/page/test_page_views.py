@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -137,6 +139,172 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(open_page: OpenPage) -> Non
         assert table.get_property("scrollWidth") == table.get_property("clientWidth")
     finally:
         page.chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+LONG = (
+    "korsts: 166 of 1379 rows share a text as they are or in translation with korsts/train, trained on, 2 as a whole; "
+    "stsb: 249 of 1379 rows share a text with stsb/train, trained on, 12 as a whole"
+)
+
+
+def long_marks() -> Payload:
+    """Rows that fill every column."""
+    payload = make_payload(entries=25)
+    for entry in payload["entries"]:
+        gap = {"value": 62.05, "low": 57.43, "high": 68.38}
+        entry.update(overlap=LONG, gap=gap, degradation=gap, retention=gap, seeds=[0, 1, 2], head="cross-encoder")
+    return payload
+
+
+@pytest.fixture
+def sized(chrome: Chrome) -> Iterator[Callable[[int], None]]:
+    """Makes the window so many pixels wide."""
+
+    def size(width: int) -> None:
+        sizes = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sizes)
+
+    yield size
+    chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_no_column_is_cut_off_at_any_width(open_page: OpenPage, sized: Callable[[int], None]) -> None:
+    page = open_page(long_marks())
+    cut = []
+    for width in (
+        320,
+        390,
+        660,
+        720,
+        780,
+        940,
+        1024,
+        1090,
+        1200,
+        1280,
+        1300,
+        1366,
+        1440,
+        1500,
+        1536,
+        1600,
+        1700,
+        1720,
+        1920,
+    ):
+        sized(width)
+        wide, room = page.run(
+            "const one = document.querySelector('#entries .wide');"
+            "const cells = [...one.querySelectorAll('#table > thead th')];"
+            "return [Math.max(...cells.map((cell) => cell.getBoundingClientRect().right)),"
+            " one.getBoundingClientRect().right]"
+        )
+        cut += [width] if wide > room + 1 else []
+        task, marks = ("Semantic textual similarity", "translation with korsts/train")
+        row = page.find("#table > tbody > tr").text
+        assert task in " ".join(row.split()) or "sts" in row.splitlines()
+        assert marks in " ".join(row.split()) or "1 mark" in row
+    assert cut == []
+
+
+def test_a_long_mark_takes_three_lines_and_is_whole_on_paper_and_in_the_entry(open_page: OpenPage) -> None:
+    page = open_page(long_marks())
+    lines = (
+        "const mark = [...document.querySelectorAll('#table .marks > div')].find((one) => /166/.test(one.textContent));"
+        "const line = parseFloat(getComputedStyle(mark).lineHeight);"
+        "return [mark.clientHeight / line, mark.scrollHeight - mark.clientHeight]"
+    )
+    shown, hidden = page.run(lines)
+    assert round(shown) == 3
+    assert hidden > 0
+    try:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert page.run(lines)[1] == 0
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    page.find("#table button.open").click()
+    assert LONG in page.find("section.detail").text
+
+
+def test_a_narrow_row_says_its_limits_and_that_it_has_marks(
+    open_page: OpenPage, sized: Callable[[int], None]
+) -> None:  # fmt: skip
+    payload = long_marks()
+    payload["entries"][0].update(limits="limited: 2000 training rows", marks=["one", "two"])
+    payload["entries"][1].update(limits="", marks=[], overlap="")
+    page = open_page(payload)
+    for width in (390, 800):
+        sized(width)
+        first, second = page.chrome.find_elements(By.CSS_SELECTOR, "#table > tbody > tr > .c-trained")[:2]
+        assert "limited: 2000 training rows; 3 marks" in first.text
+        assert "mark" not in second.text
+
+
+def test_on_a_phone_the_matrix_has_room_for_more_than_its_labels(
+    open_page: OpenPage, sized: Callable[[int], None]
+) -> None:  # fmt: skip
+    sized(390)
+    page = open_page(long_marks())
+    page.chart("heat")
+    room, labels = page.run(
+        "return [document.querySelector('#matrix .wide').clientWidth, document.getElementById('heat').layout.margin.l]"
+    )
+    assert labels < 0.45 * room
+
+
+def test_charts_fit_on_paper_and_the_filters_are_told(page: Page) -> None:
+    page.choose("task", "mrc")
+    page.choose("model", "model-02")
+    page.find("input[name=q]").send_keys("squad")
+    page.wait("return location.hash.includes('q=squad')")
+    assert not page.find("#chosen").is_displayed()
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    try:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        widths = page.run(
+            "return ['heat', 'plot'].map((id) => document.querySelector(`#${id} svg`).getBoundingClientRect().width)"
+        )
+        assert max(widths) <= 681
+        assert min(widths) > 300
+        assert page.find("#chosen").text == "Task: Reading comprehension; Model: model-02; Text: squad"
+        assert "one-task" in page.find("#table").get_attribute("class")
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    page.run("dispatchEvent(new Event('afterprint'))")
+    page.chart("plot")
+    assert page.run("return document.querySelector('#plot svg').clientWidth") > 681
+
+
+def test_on_paper_a_row_says_its_task(page: Page) -> None:
+    try:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert "sts" in page.find("#table > tbody > tr > .c-trained").text.splitlines()
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_forced_colours_leave_charts_legible_and_frames_as_they_are(page: Page) -> None:
+    """A reader's own colours, against the theme that was chosen before."""
+    try:
+        page.media(forced_colors="active", prefers_color_scheme="dark")
+        page.find("#theme").click()
+        page.chart("heat"), page.chart("plot")
+        for chart in ("heat", "plot"):
+            ink, ground = page.run(
+                "const chart = document.getElementById(arguments[0]);"
+                "return [getComputedStyle(chart.querySelector('.ytick text')).fill,"
+                " getComputedStyle(chart).backgroundColor]", chart,
+            )  # fmt: skip
+            assert contrast(ink, ground) > 4.5
+        canvas = page.run("return getComputedStyle(document.body).backgroundColor")
+        edge = "return getComputedStyle(document.querySelector(arguments[0])).borderTopColor"
+        assert page.run(edge, ".legend.framed .kind-frozen") == canvas
+        assert page.run(edge, ".legend.framed .kind-in-language") != canvas
+        dot = page.run("return getComputedStyle(document.querySelector('.line .dot')).stroke")
+        assert contrast(dot, canvas) > 4.5
+    finally:
+        page.run("localStorage.clear()")
+        page.media()
 
 
 def test_paper_gets_every_row_and_no_controls(page: Page) -> None:

@@ -341,3 +341,14 @@ def test_the_built_in_tasks_that_draw_are_the_alignments(registry: Registry) -> 
         "alignment": ("tsne",),
         "mini-alignment": ("tsne",),
     }
+
+
+def test_every_published_picture_is_on_the_leaderboard() -> None:
+    """A picture whose records have changed since would lie in the repository, and be shown nowhere."""
+    out = Path(__file__).parents[2] / "leaderboard"
+    page, listed = (out / "README.md").read_text(encoding="utf-8"), set()
+    for path in (out / "figures").glob(f"*/{INDEX}"):
+        entries = json.loads(path.read_text())["pictures"]
+        listed |= {f"figures/{path.parent.name}/{name}" for entry in entries for name in entry["files"]}
+    assert len(listed) >= 12
+    assert {name for name in listed if f"({name})" not in page} == set()

@@ -12,10 +12,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.colors import to_rgb
 
 from tests.records import record, table_one
 from xbench.errors import UserError
 from xbench.keys import file_sha256
+from xbench.leaderboard import drawing
 from xbench.leaderboard.plots import INDEX, MOST_COLUMNS, MOST_ROWS, PLACE, Plot, draw_plots, plots, stale, with_plots
 from xbench.leaderboard.table import build_tables
 
@@ -200,8 +202,7 @@ def test_no_name_breaks_a_picture(tmp_path: Path) -> None:
             scored(f"{name}-", "korsts", 70.0, eval__dataset=name),
         )
     ]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    with warnings.catch_warnings(action="error"):  # nobody is told of each letter that a font lacks
         draw_plots(of(*records, titles={"sts": "$x_1^2 한국"}), tmp_path)
     for name in FILES:
         content = (tmp_path / PLACE / name).read_bytes()
@@ -279,3 +280,63 @@ def test_floors_alone_are_not_drawn() -> None:
     assert of(floor) == []
     (beside,) = of(floor, *RECORDS)
     assert "a" in beside.rows
+
+
+def said(out: Path, name: str) -> list[str]:
+    """The texts of a picture."""
+    tree = ElementTree.fromstring((out / PLACE / name).read_bytes())
+    return ["".join(one.itertext()).strip() for one in tree.iter(f"{SVG}text")]
+
+
+def test_a_title_is_whole_and_the_axis_has_a_name(tmp_path: Path) -> None:
+    one = scored("stsb", "stsb", 80.0, limits__train=200000, limits__eval=100000)
+    title = "A task with a title that is as long as titles may be"
+    draw_plots(of(one, titles={"sts": title}), tmp_path)
+    for kind in ("intervals", "matrix"):
+        texts = said(tmp_path, f"sts-eval100000-train200000-{kind}.svg")
+        assert f"{title}: Spearman, limited: 200000 training rows, 100000 evaluation rows" in " ".join(texts)
+    assert "Spearman; lines are 95% intervals" in said(tmp_path, "sts-eval100000-train200000-intervals.svg")
+
+
+def test_a_picture_says_what_is_undefined_as_the_tables_do(tmp_path: Path) -> None:
+    found = of(*RECORDS, scored("stsb", "sts17-es", None))
+    assert found[0].texts == (("50.00", "", ""), ("70.00", "undefined", "80.00"))
+    draw_plots(found, tmp_path)
+    assert said(tmp_path, "sts-intervals.svg").count("undefined") == 1
+    assert said(tmp_path, "sts-matrix.svg").count("undefined †") == 1
+
+
+def test_every_number_is_legible_on_its_colour() -> None:
+    (plot,) = of(*(scored("stsb", f"d{score}", float(score)) for score in range(0, 101, 4)))
+    figure = drawing._draw_matrix(plot)
+    (axes,) = figure.axes
+    (image,) = axes.images
+    assert len(axes.texts) == 27  # with the legend
+    for text in axes.texts[:-1]:
+        column, row = text.get_position()
+        cell = luminance(image.to_rgba(plot.values[int(row)][int(column)]))
+        ink = luminance(to_rgb(text.get_color()))
+        assert (max(cell, ink) + 0.05) / (min(cell, ink) + 0.05) >= 4.5, text.get_text()
+
+
+def luminance(colour: Any) -> float:
+    """A colour's relative luminance (WCAG 2.2)."""
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return float(sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)))
+
+
+@pytest.mark.parametrize("rows", [1, MOST_ROWS])
+def test_the_legend_stands_close_below_the_matrix(rows: int) -> None:
+    (plot,) = of(*(scored(f"d{number}", "stsb", float(number)) for number in range(rows)))
+    figure = drawing._draw_matrix(plot)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    gap = axes.get_window_extent().y0 - axes.texts[-1].get_window_extent().y1  # pixels, at 100 an inch
+    assert 2 < gap < 20
+
+
+def test_another_font_is_asked_only_for_letters_that_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """STIX, which matplotlib brings along, has letters that DejaVu has not."""
+    monkeypatch.setattr(drawing, "OTHER_FONTS", ("No such font", "STIXNonUnicode"))
+    assert drawing._fonts("stsb → korsts نموذج") == [drawing.FONT]
+    assert drawing._fonts("한국어") == [drawing.FONT, "STIXNonUnicode"]

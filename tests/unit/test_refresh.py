@@ -11,8 +11,10 @@ import pytest
 
 from tests.tiny import Bench
 from xbench.files import write_json
+from xbench.keys import file_sha256
+from xbench.leaderboard.pictures import FOLDER, INDEX, Shown, published
 from xbench.refresh import NEW_FIELDS, Refreshed, refresh
-from xbench.registry import load_registry
+from xbench.registry import Registry, load_registry
 from xbench.sampling import draws_of
 from xbench.settings import Settings
 from xbench.store import RECORD_SCHEMA, read_record, sign
@@ -107,3 +109,26 @@ def test_bounds_are_added_without_the_predictions(bench: Bench) -> None:
     (bench.root / "cache" / "predictions" / f"{whole['key']}.parquet").unlink()
     assert again(bench) == [Refreshed(path, "")]
     assert json.loads(path.read_text()) == whole
+
+
+def test_pictures_of_a_record_are_shown_as_before(bench: Bench) -> None:
+    """They show nothing of what was added; their arrays may be gone, so that nobody could draw them again."""
+    first, second = (age(path) and read_record(path) for path in bench.records())
+    assert first is not None
+    assert second is not None
+    folder = bench.root / "out" / FOLDER / "mini-sts"
+    folder.mkdir(parents=True)
+    (folder / "one.png").write_bytes(b"a picture")
+    entry = {"figure": "gone", "version": 1, "title": "One", "files": {"one.png": file_sha256(folder / "one.png")}}
+    drawn_of = {"own": first["checksum"], "other's": "0" * 64}
+    pictures = [
+        {**entry, "records": {first["key"]: drawn_of[whose], second["key"]: second["checksum"]}} for whose in drawn_of
+    ]
+    write_json(folder / INDEX, {"pictures": pictures, "drawn": {"gone": "x"}})
+    nothing_declared = Registry()
+    assert all(not one.reason for one in again(bench))
+    records = [record for path in bench.records() if (record := read_record(path)) is not None]
+    assert records[0]["checksum"] != first["checksum"]
+    shown = published(bench.root / "out", records, nothing_declared)
+    assert shown == {("mini-sts", True): [Shown("One", (f"{FOLDER}/mini-sts/one.png",))]}
+    assert json.loads((folder / INDEX).read_text())["drawn"] == {"gone": "x"}

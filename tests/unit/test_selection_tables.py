@@ -17,12 +17,13 @@ from tests.records import record, split_of
 from xbench.cards import model_index
 from xbench.cli.compare_command import command
 from xbench.cli.tables import rich_tables
+from xbench.leaderboard.drawing import PEEKS_SHORT, contents
 from xbench.leaderboard.entries import Entry, entries, provenance
 from xbench.leaderboard.flat import render_csv
 from xbench.leaderboard.latex import render_latex
 from xbench.leaderboard.layout import PEEKS, PEEKS_MEANS, grids, row_title
 from xbench.leaderboard.payload import make_payload
-from xbench.leaderboard.plots import PEEKS_SHORT, _contents, plots
+from xbench.leaderboard.plots import plots
 from xbench.leaderboard.report import TextTable, curricula_table
 from xbench.leaderboard.standings import circles, side_by_side
 from xbench.leaderboard.table import Order, Table, build_tables
@@ -180,7 +181,7 @@ def test_pictures_and_cards_mark_it_as_well(registry: Registry) -> None:
     oracles = {(row, column) for row in plot.rows if "oracle of" in row for column in plot.columns}
     assert marked == oracles | {(f"{plot.models[0]}: stsb [source-dev of 4]", plot.columns[0])}
     assert len(oracles) == 8
-    drawn = b"".join(_contents(plot)).decode("utf-8", "ignore")
+    drawn = b"".join(contents(plot)).decode("utf-8", "ignore")
     assert f"{PEEKS} {PEEKS_SHORT}" in drawn
     assert f"hollow: {PEEKS_SHORT}" in drawn
     (plain,) = plots([one_table(chosen("last", "stsb", "stsb", 80.0))], {})

@@ -69,7 +69,7 @@ def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
         "id": entry.id, "task": table.task, "model": table.model, "head": row.head, "reading": row.reading,
         "curriculum": row.curriculum, "regime": entry.regime, "sources": entry.sources, "dataset": entry.column,
         "language": entry.language, "transfer": cell.transfer, "sample": table.sample,
-        "scores": {name: _score(entry, name) for name in table.metrics if cell.scores.get(name) is not None},
+        "scores": {name: _score(entry, name) for name in table.metrics if name in cell.scores},
         **({"failed": True} if entry.failed else {}),
         "primary": table.metrics[0], "seeds": list(cell.seeds), "limits": apart_text(table),
         "selection": row.protocol or row.selection, "variant": row.variant, "marks": marks,
@@ -82,10 +82,11 @@ def _entry(entry: Entry, paths: Mapping[str, PurePosixPath]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _score(entry: Entry, name: str) -> dict[str, float | None] | None:
+def _score(entry: Entry, name: str) -> dict[str, float | None]:
+    """A score with its interval and its deviation over seeds; without a value where it is undefined."""
     deviation = entry.cell.deviations.get(name)
-    span = _span(entry.cell.scores[name], entry.cell.estimates.get(name))
-    return {**span, "sd": None if deviation is None else round(deviation, DIGITS)} if span else None
+    span = _span(entry.cell.scores[name], entry.cell.estimates.get(name)) or {"value": None, "low": None, "high": None}
+    return {**span, "sd": None if deviation is None else round(deviation, DIGITS)}
 
 
 def _span(value: float | None, interval: Estimate | None) -> dict[str, float | None] | None:

@@ -151,6 +151,31 @@ def _draw(figure: Figure, records: Sequence[Record], store: Store, folder: Path)
     return True
 
 
+def carry_over(out: Path, renewed: Mapping[str, tuple[str, str]]) -> None:
+    """Keep pictures that were drawn from records to which something was added that they do not show.
+
+    Args:
+        out: The folder that holds ``results/``.
+        renewed: The records' checksums before and after, by key.
+
+    Raises:
+        StoppedError: An index cannot be written.
+    """
+    for path in sorted((out / FOLDER).glob(f"*/{INDEX}")):
+        index = _read(path.parent)
+        entries = [
+            {**entry, "records": {key: _now(renewed, key, checksum) for key, checksum in entry["records"].items()}}
+            for entry in index.entries
+        ]
+        if entries != index.entries:
+            write_json(path, {"pictures": entries, "drawn": dict(index.drawn)})
+
+
+def _now(renewed: Mapping[str, tuple[str, str]], key: str, checksum: str) -> str:
+    before, after = renewed.get(key, ("", ""))
+    return after if before == checksum else checksum
+
+
 def _stays(old: Entry, new: Sequence[Entry], figure: Figure, checksums: Mapping[str, str], lost: set[str]) -> bool:
     """Whether an earlier picture is kept: another figure's, or one that could not be drawn again for want of arrays."""
     if any(not old["files"].keys().isdisjoint(entry["files"]) for entry in new):

@@ -85,13 +85,14 @@ function measureCell(found, decimals, unit = "") {
 const heads = new Map();
 
 function severalHeads(entry) {
-  // Whether its task's entries have not all the same head: else there is no need to name it in every row.
+  // Whether its task's entries have not all the same head: else there is no need to name it in every row. A floor has
+  // a head of its own, of its name.
   const key = JSON.stringify([entry.sample, entry.task]);
   if (!heads.has(key)) {
     const own = CORPORA[entry.sample ? "sample" : "real"].filter((other) => other.task === entry.task);
-    heads.set(key, new Set(own.map((other) => other.head)).size > 1);
+    heads.set(key, new Set(own.filter((other) => other.regime !== "floor").map((other) => other.head)).size > 1);
   }
-  return heads.get(key);
+  return heads.get(key) && entry.regime !== "floor";
 }
 
 function notesOf(entry) {
@@ -105,7 +106,9 @@ function trainedCell(entry) {
   return make(
     "div", {}, make("span", { class: "curriculum" }, curriculumTitle(entry)),
     make("div", { class: "small" }, notes.join(", ")),
-    make("div", { class: "small narrow-only" }, `${entry.model} · ${entry.task}`),
+    make("div", { class: "small for-model" }, entry.model),
+    make("div", { class: "small for-task" }, entry.task),
+    make("div", { class: "small for-marks" }, shortMarks(entry)),
   );
 }
 
@@ -121,11 +124,17 @@ function kindCell(entry) {
 function scoredCell(entry) {
   return make(
     "div", {}, make("span", {}, languageTitle(entry.language)), make("div", { class: "small" }, entry.dataset),
-    make("div", { class: "small narrow-only" }, kindCell(entry)),
+    make("div", { class: "small for-kind" }, kindCell(entry)),
   );
 }
 
 const marksOf = (entry) => [entry.limits, ...entry.marks, entry.overlap].filter(Boolean);
+
+function shortMarks(entry) {
+  // What stands in a row where there is no room for its marks: that it has some.
+  const others = marksOf(entry).length - (entry.limits ? 1 : 0);
+  return [entry.limits, others > 0 ? `${others} ${others === 1 ? "mark" : "marks"}` : ""].filter(Boolean).join("; ");
+}
 
 function marksCell(entry) {
   return make("div", { class: "marks" }, marksOf(entry).map((mark) => make("div", {}, mark)));

@@ -21,6 +21,7 @@ function palette() {
 }
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', 'DejaVu Sans', sans-serif";
+const PAPER = 680; // pixels across a page of A4 or Letter within its margins, and a little less
 const QUIET = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, doubleClick: false };
 
 function baseLayout(colours) {
@@ -31,14 +32,30 @@ function baseLayout(colours) {
   };
 }
 
-const LETTER = 7.2; // about as wide as a letter of a chart's labels is, in pixels
+const ruler = document.createElement("canvas").getContext("2d");
+
+function widthOf(words) {
+  // In pixels, as a chart's labels are written.
+  ruler.font = `13px ${FONT}`;
+  return ruler.measureText(words).width;
+}
 
 function label(title, width) {
   // A title in so many pixels, without its middle where it is too long: names differ at their ends.
-  const letters = Math.floor(width / LETTER);
-  if (title.length <= letters) return plain(title);
-  const tail = Math.floor(letters * 0.45);
-  return plain(title.slice(0, letters - tail - 1)) + "…" + plain(title.slice(title.length - tail));
+  if (widthOf(title) <= width) return plain(title);
+  const letters = [...title];
+  const short = (kept) => {
+    const tail = Math.floor(kept * 0.45);
+    // The marks keep what is left and right of the gap there, whichever way its letters run.
+    return [...letters.slice(0, kept - tail), "\u200e…\u200e", ...letters.slice(letters.length - tail)].join("");
+  };
+  let [fits, many] = [1, letters.length];
+  while (many - fits > 1) {
+    const middle = (fits + many) >> 1;
+    if (widthOf(short(middle)) <= width) fits = middle;
+    else many = middle;
+  }
+  return plain(short(fits));
 }
 
 function pickFigure() {
@@ -69,10 +86,11 @@ function fullest(entries) {
 
 function rowTitle(entry, rows) {
   // The curriculum, and what tells it from its neighbours.
-  const several = (get) => new Set(rows.map(get)).size > 1;
+  const trained = rows.filter((one) => one.regime !== "floor");
+  const several = (get) => new Set(trained.map(get).filter(Boolean)).size > 1;
   const notes = [
     several((one) => one.head) ? entry.head : "", entry.reading, entry.variant,
-    several((one) => one.limits) ? entry.limits || "all rows" : "",
+    several((one) => one.limits || "all rows") ? entry.limits || "all rows" : "",
     several((one) => one.selection) ? entry.selection : "",
   ].filter(Boolean);
   if (entry.regime === "floor") return entry.model;
@@ -96,6 +114,7 @@ function drawLegend(entries) {
 function drawFigures() {
   // Captions and tables are always there, the charts once they have come near.
   const figure = pickFigure();
+  for (const id of ["figure", "heat", "heat-details", "on-form"]) find(id).hidden = !figure.own.length;
   drawLegend(figure.own);
   drawHeat(figure, Boolean(window.Plotly));
   drawIntervals(figure, Boolean(window.Plotly));

@@ -91,28 +91,38 @@ function drawHeat(figure, charts) {
   find("heat-caption").textContent = entries.length
     ? `${what}. Rows: what it was fine-tuned on. Columns: what it was scored on. ` +
       "The stronger the blue, the higher the score; symbols and frames tell the kinds of transfer apart."
-    : "There are no entries yet.";
+    : NO_ENTRIES;
   fillHeatTable(matrix, figure, heads, what);
   if (charts && entries.length) plotHeat(matrix, figure, heads, what);
 }
 
 function plotHeat(matrix, figure, heads, what) {
   const colours = palette();
-  const longest = Math.max(0, ...matrix.rows.map((row) => row.title.length));
+  const lines = matrix.rows.map((row) => linesOf(row.title));
+  const room = narrow() ? 0.42 * find("heat").parentElement.clientWidth : 430;
   const titles = matrix.columns.map((name) => [languageTitle(heads.get(name).language), name]);
-  const widest = Math.max(0, ...titles.flat().map((title) => title.length));
-  const cell = Math.max(narrow() ? 84 : 104, 14 + LETTER * widest);
-  const [left, right] = [Math.min(430, 24 + LETTER * longest), 140];
+  const cell = Math.max(narrow() ? 84 : 104, 14 + Math.max(0, ...titles.flat().map(widthOf)));
+  const [left, right] = [Math.min(room, 24 + Math.max(0, ...lines.flat().map(widthOf))), 140];
   const width = left + right + cell * Math.max(1, matrix.columns.length);
   const height = 64 + 40 * Math.max(1, matrix.rows.length);
   const layout = {
     ...baseLayout(colours), width, height, margin: { l: left, r: right, t: 56, b: 8 },
-    xaxis: axis(titles.map((lines) => lines.map(plain).join("<br>")), { side: "top", tickangle: 0 }),
-    yaxis: axis(matrix.rows.map((row) => label(row.title, left - 18)), { range: [matrix.rows.length - 0.5, -0.5] }),
+    xaxis: axis(titles.map((title) => title.map(plain).join("<br>")), { side: "top", tickangle: 0 }),
+    yaxis: axis(
+      lines.map((title) => title.map((line) => label(line, left - 18)).join("<br>")),
+      { range: [matrix.rows.length - 0.5, -0.5] },
+    ),
     shapes: outlines(matrix, colours), annotations: regimeNotes(matrix, colours),
   };
   Plotly.react("heat", [heatTrace(matrix, figure, colours)], layout, QUIET);
+  find("heat").style.zoom = printing.now ? Math.min(1, PAPER / width) : "";
   nameChart("heat", `Heat map: ${what}. The same values follow as a table.`);
+}
+
+function linesOf(title) {
+  // On a narrow screen, what tells a row from its neighbours goes below its name.
+  const parts = narrow() && title.match(/^(.*) (\(.*\))$/s);
+  return parts ? parts.slice(1) : [title];
 }
 
 function axis(titles, more) {

@@ -15,13 +15,14 @@ function drawIntervals(figure, charts) {
   const models = new Set(entries.map((entry) => entry.model));
   const named = (entry) => models.size > 1 && entry.regime !== "floor";
   const titles = entries.map((entry) => (named(entry) ? `${entry.model}: ` : "") + rowTitle(entry, entries));
-  const where = on ? `${languageTitle(languages.get(on))} (${on})` : "nothing";
+  const where = on ? `${languageTitle(languages.get(on))} (${on})` : "";
   const part = ranked.length > entries.length ? `the best ${entries.length} of ${ranked.length}` : `${entries.length}`;
   const shown = `${part} ${ranked.length === 1 ? "entry that passes" : "entries that pass"} the filters`;
   const whose = models.size === 1 && entries.length > 1 ? `, all of ${entries[0].model}` : "";
+  const nothing = on ? `No entry that passes the filters has ${figure.style.title} on ${where}.` : NO_ENTRIES;
   find("plot-caption").textContent = entries.length
     ? `${figure.style.title} on ${where}, ${shown}${whose}. Lines are 95% intervals.`
-    : `No entry with a ${figure.style.title} on ${where} passes the filters.`;
+    : nothing;
   find("plot").hidden = !entries.length;
   find("plot-details").hidden = !entries.length;
   if (charts && entries.length) plotIntervals(entries, titles, figure);
@@ -51,10 +52,9 @@ function plotIntervals(entries, titles, figure) {
     },
     customdata: texts, hovertemplate: "%{customdata}<extra></extra>",
   };
-  const width = find("plot").parentElement.clientWidth;
+  const width = printing.now ? PAPER : find("plot").parentElement.clientWidth;
   const tight = narrow();
-  const longest = Math.max(...titles.map((title) => title.length));
-  const left = tight ? 8 : Math.min(width * 0.55, 30 + LETTER * longest);
+  const left = tight ? 8 : Math.min(width * 0.55, 30 + Math.max(...titles.map(widthOf)));
   const step = tight ? 40 : 26;
   const layout = {
     ...baseLayout(colours), width, height: step * entries.length + 70,
@@ -73,7 +73,7 @@ function plotIntervals(entries, titles, figure) {
 
 function above(text, y) {
   return {
-    xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 4, showarrow: false, bgcolor: palette().paper,
+    xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 8, showarrow: false, bgcolor: palette().paper,
     text, font: { size: 12 },
   };
 }

@@ -1,7 +1,7 @@
 // Puts the parts together.
 
-const narrow = () => matchMedia("(max-width: 640px)").matches;
 const printing = { now: false, length: PAGE };
+const narrow = () => !printing.now && matchMedia("(max-width: 650px)").matches;
 
 function fillFilters() {
   const form = find("filters").elements;
@@ -125,11 +125,20 @@ function startTheme() {
   show();
 }
 
+function tellChosen() {
+  // The filters do not stand on paper, and what they have fixed does not stand in the rows.
+  const controls = [...find("filters").elements].filter((control) => control.name && control.value);
+  const words = (control) => (control.selectedOptions ? control.selectedOptions[0].text : control.value);
+  const told = controls.map((control) => `${control.labels[0].firstChild.textContent.trim()}: ${words(control)}`);
+  find("chosen").textContent = told.join("; ");
+}
+
 function startPrinting() {
   // On paper: light, and every row that passes the filters, as long as a printer would want them.
   let theme = "light";
   addEventListener("beforeprint", () => {
     printing.now = true;
+    tellChosen();
     theme = document.documentElement.dataset.theme;
     document.documentElement.dataset.theme = "light";
     printing.length = table.page.len();
@@ -150,7 +159,7 @@ function start() {
   showCorpora();
   fillFilters();
   startTable();
-  for (const name of ["task", "model"]) if (state[name]) table.column(`${name}:name`).visible(false);
+  hideFixed();
   tellShown();
   listen();
   startPrinting();

@@ -1,6 +1,7 @@
 // The table of entries: DataTables sorts and pages it, and makes a row's elements only when the row is shown.
 
 const PAGE = 25;
+const NO_ENTRIES = "There are no entries yet.";
 const value = (found) => (found && known(found.value) ? found.value : null);
 const titleOfTask = (entry) => TITLES.task(entry.task);
 const primaryValue = (entry) => value(scoreOf(entry, entry.primary));
@@ -69,7 +70,7 @@ function startTable() {
     lengthMenu: [25, 100, 500],
     language: {
       lengthMenu: "Rows a page: _MENU_", zeroRecords: "No entry passes these filters.",
-      emptyTable: "There are no entries yet.",
+      emptyTable: NO_ENTRIES,
     },
   });
   for (const header of table.columns().header().toArray()) header.setAttribute("scope", "col");
@@ -108,9 +109,16 @@ function tellShown() {
   find("shown").textContent = part + (recordsDisplay > end - start ? `; rows ${first} to ${last} on this page` : "");
 }
 
-function showFiltered(keepPage) {
+function hideFixed() {
   // What a filter has fixed need not stand in every row.
-  for (const name of ["task", "model"]) table.column(`${name}:name`).visible(!state[name], false);
+  for (const name of ["task", "model"]) {
+    table.column(`${name}:name`).visible(!state[name], false);
+    find("table").classList.toggle(`one-${name}`, Boolean(state[name]));
+  }
+}
+
+function showFiltered(keepPage) {
+  hideFixed();
   table.draw(keepPage ? "page" : true);
 }
 
