@@ -207,14 +207,41 @@ class RecordCheck:
         for name in {split["dataset"] for split in record["train"]}:
             if _item(self._registry.datasets, name) is None:
                 return Verdict("", f"key checked; its stages' not: {name} is not declared here")
-        start = 0 if isinstance(models, list) else 1
-        depths, versions = range(start, len(record["stages"])), range(TRAINING_VERSION, 0, -1)
-        bases = [[{"model": one} for one in models], *([{"parent": key}] for key in record["stages"])]
-        if not any(
-            all(self._is_stage(record, head, depth, bases[depth], version) for depth in depths) for version in versions
-        ):
-            return _verdict(False, f"a stage's key, with training code of versions 1 to {TRAINING_VERSION},", "")
-        return Verdict("", "key checked" if start == 0 else f"key checked; its first stage's not: {models}")
+        stated, codes = record["environment"].get("training_version"), self._codes(record, head, models)
+        if not codes or (stated is not None and stated not in codes):
+            which = f"versions 1 to {TRAINING_VERSION}" if stated is None else f"version {stated}"
+            return _verdict(False, f"a stage's key, with training code of {which},", "")
+        return Verdict(
+            "", "key checked" if isinstance(models, list) else f"key checked; its first stage's not: {models}"
+        )
+
+    def _codes(self, record: Mapping[str, Any], head: Head, models: list[str] | str) -> list[int]:
+        """Versions of the training code with which all stages have their keys, but the first of a model not here."""
+        known = isinstance(models, list)
+        depths = range(0 if known else 1, len(record["stages"]))
+        bases = [[{"model": one} for one in models if known], *([{"parent": key}] for key in record["stages"])]
+        return [
+            version for version in range(TRAINING_VERSION, 0, -1)
+            if all(self._is_stage(record, head, depth, bases[depth], version) for depth in depths)
+        ]  # fmt: skip
+
+    def training_version(self, record: Mapping[str, Any]) -> int | None:
+        """The version of the training code that a record's stages were made with.
+
+        Args:
+            record: A finished one, of the right form.
+
+        Returns:
+            None where nothing was trained, and where too little of it is here: the head and the datasets, and of a
+            single stage the model.
+        """
+        head = self._head(record)
+        if not record["stages"] or isinstance(head, str):
+            return None
+        if any(_item(self._registry.datasets, split["dataset"]) is None for split in record["train"]):
+            return None
+        codes = self._codes(record, head, self._identities(record))
+        return codes[0] if len(codes) == 1 else None
 
     def _is_stage(
         self, record: Mapping[str, Any], head: Head, depth: int, bases: Sequence[Mapping[str, str]], training: int

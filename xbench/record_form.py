@@ -65,6 +65,7 @@ _ENVIRONMENT: Mapping[str, Form] = {
     **{name: text(empty=True) for name in ("xbench", "python", "torch", "transformers", "device", "precision")},
     **{name: maybe(text(empty=True)) for name in ("training_device", "training_precision")},
     "threads": whole(1), "training_threads": maybe(whole(1)), "training_processes": whole(2),
+    "training_version": whole(1, 2**31),
 }  # fmt: skip
 
 
@@ -88,7 +89,8 @@ def _form(old: bool, failed: bool = False) -> Form:
         "predictions_sha256": _sha256, "kept": maybe(named(_sha256, _label)),
         "timing": table(_TIMING, ("decode_s", "score_s") if old else ()),
         "environment": table(_ENVIRONMENT, [
-            name for name in _ENVIRONMENT if (old and name.startswith("training_")) or name == "training_processes"
+            name for name in _ENVIRONMENT
+            if (old and name.startswith("training_")) or name in ("training_processes", "training_version")
         ]),
         "sampling": _SAMPLING, "overlap": maybe(each(_OVERLAP)),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from .errors import UserError
 from .leaderboard.pictures import carry_over
 from .measures import Metric, MetricContext
 from .overlap import Overlaps
+from .record_check import RecordCheck
 from .registry import Registry
 from .sampling import sample_scores
 from .scoring import chance_scores, compute_scores, score_bounds
@@ -46,13 +47,17 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
         Each record of an older form; those that are whole already are passed over.
     """
     store, rows, overlaps = Store(settings), dict[tuple[str, str], RowSet](), Overlaps(registry, settings)
+    check = RecordCheck(registry, settings)
     renewed: dict[str, tuple[str, str]] = {}
     for path, record in read_records(settings.out):
-        if record is None or record["status"] != DONE or _is_whole(record):
+        if record is None or record["status"] != DONE:
+            continue
+        environment = _with_training_version(record, check)
+        if _is_whole(record) and environment == record["environment"]:
             continue
         try:
             metrics = [_metric(name, version, registry) for name, version in record["metric_version"].items()]
-            found: dict[str, Any] = {"bounds": score_bounds(metrics)}
+            found: dict[str, Any] = {"bounds": score_bounds(metrics), "environment": environment}
             if any(name not in record for name in NEW_FIELDS if name != "bounds"):
                 found |= _drawn(record, metrics, store, registry, settings, rows)
                 found["overlap"] = overlaps.of_record(record)
@@ -63,6 +68,13 @@ def refresh(registry: Registry, settings: Settings) -> Iterator[Refreshed]:
         else:
             yield Refreshed(path, "")
     carry_over(settings.out, renewed)
+
+
+def _with_training_version(record: Mapping[str, Any], check: RecordCheck) -> Mapping[str, Any]:
+    """A record's environment; the version of the training code, where it lacks and can be had from the keys."""
+    environment: Mapping[str, Any] = record["environment"]
+    version = None if "training_version" in environment else check.training_version(record)
+    return environment if version is None else {**environment, "training_version": version}
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

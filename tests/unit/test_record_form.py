@@ -18,6 +18,7 @@ from xbench.record_form import MOST_SCORE, record_errors
 from xbench.registry import Registry
 from xbench.settings import Settings
 from xbench.store import Store, sign
+from xbench.training import TRAINING_VERSION
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted((ROOT / "leaderboard" / "results").rglob("*.json"))
@@ -45,6 +46,19 @@ def one_check(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> R
 @pytest.fixture
 def check(registry: Registry, tmp_path: Path) -> RecordCheck:
     return RecordCheck(registry, Settings(cache=tmp_path / "cache"))
+
+
+def test_the_version_of_the_training_code_is_that_of_the_stages_keys(
+    check: RecordCheck, made: dict[str, dict[str, Any]]
+) -> None:
+    record = made["tiny mini-sts-en:mini-sts-ko"]
+    assert record["environment"]["training_version"] == TRAINING_VERSION
+    assert check.key(record).error == ""
+    other = altered(record, "environment.training_version", TRAINING_VERSION - 1)
+    assert f"a stage's key, with training code of version {TRAINING_VERSION - 1}," in check.key(other).error
+    unsaid = altered(record, "environment.training_version", None)
+    del unsaid["environment"]["training_version"]
+    assert check.key(unsaid) == check.key(record)
 
 
 def test_every_published_record_can_be_taken(check: RecordCheck) -> None:
@@ -134,6 +148,7 @@ def test_records_of_a_run_can_be_taken(made: dict[str, dict[str, Any]], check: R
         ("schema", "xbench.record/9", "schema: 'xbench.record/9' is none that is read here"),
         ("schema", [], "schema: a list of 0 is not xbench.record/2 or xbench.record/3"),
         ("environment.threads", 0, "environment.threads: 0 does not lie between 1"),
+        ("environment.training_version", 0, "environment.training_version: 0 does not lie between 1"),
         ("kept", {"a": "b"}, "kept.a: 'b' is not 64 hexadecimal digits"),
     ],
 )

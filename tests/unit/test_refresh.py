@@ -18,6 +18,7 @@ from xbench.registry import Registry, load_registry
 from xbench.sampling import draws_of
 from xbench.settings import Settings
 from xbench.store import RECORD_SCHEMA, read_record, sign
+from xbench.training import TRAINING_VERSION
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -55,6 +56,20 @@ def test_a_record_of_before_gets_what_a_new_one_has(bench: Bench) -> None:
         assert (whole["schema"], whole["chance"]) == (RECORD_SCHEMA, {"spearman": 0.0, "pearson": 0.0})
         assert draws_of(whole, "spearman") is not None
     assert again(bench) == []
+
+
+def test_a_record_gets_the_version_of_the_training_code_from_its_stages_keys(bench: Bench) -> None:
+    bench.run("mini-sts-en:mini-sts-ko", task="mini-sts", datasets=("mini-sts-ko",), limit_train=16, limit_eval=24,
+              overrides={"epochs": 1})  # fmt: skip
+    (path,) = [path for path in bench.records() if json.loads(path.read_text())["stages"]]
+    whole = json.loads(path.read_text())
+    environment = dict(whole["environment"])
+    assert environment.pop("training_version") == TRAINING_VERSION
+    write_json(path, sign({**whole, "environment": environment}))
+    assert again(bench) == [Refreshed(path, "")]
+    assert json.loads(path.read_text()) == whole
+    write_json(path, sign({**whole, "environment": environment, "stages": ["0" * 64] * 2}))
+    assert again(bench) == []  # of no version: left as it is
 
 
 def test_what_cannot_be_completed_stays_and_says_why(bench: Bench) -> None:

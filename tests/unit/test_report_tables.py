@@ -193,6 +193,20 @@ def test_a_mean_over_fewer_seeds_than_its_row_names_is_marked() -> None:
     assert table.rows[0].cells["korsts"].marks == ("seeds 0, 2 failed",)
 
 
+def test_what_older_training_code_has_made_is_marked() -> None:
+    """It is as if it had another seed: neither hidden nor taken away."""
+    new = [scored("stsb", "stsb", 80.0 + seed, seed=seed, environment__training_version=3) for seed in (0, 1)]
+    table = one_table(*new, scored("stsb", "korsts", 70.0, seed=0, environment__training_version=3),
+                      scored("stsb", "korsts", 71.0, seed=1, environment__training_version=2),
+                      scored("none", "stsb", 50.0), scored("korsts", "stsb", 60.0))  # fmt: skip
+    cells = {(row.curriculum, name): cell.marks for row in table.rows for name, cell in row.cells.items()}
+    mark = "trained by training code 2 and 3, the newest of this table is 3"
+    assert cells == {("none", "stsb"): (), ("korsts", "stsb"): (), ("stsb", "stsb"): (), ("stsb", "korsts"): (mark,)}
+    same = one_table(*(scored(name, "stsb", 80.0, environment__training_version=2) for name in ("stsb", "korsts")))
+    assert not any(cell.marks for row in same.rows for cell in row.cells.values())
+    assert "trained in fp32 (training code 2)" in same.environment[0]
+
+
 def test_a_score_without_a_failed_seed_is_marked_wherever_it_stands() -> None:
     """Also where it is held against another: a mean of fewer seeds must not look like any other."""
     records = [scored(curriculum, "korsts", 70.0 + seed, True, seed=seed, model__name=model)

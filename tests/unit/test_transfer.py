@@ -275,6 +275,13 @@ def test_of_a_mixture_of_other_rows_than_its_dataset_has_alone_the_reader_is_tol
         assert (round(one.change, 6), one.unlike) == (2.0, told)
 
 
+def test_a_mixture_of_other_training_code_than_its_dataset_alone_says_so() -> None:
+    alone = scored("stsb", "stsb", 85.0, environment__training_version=3)
+    mixed = scored("stsb+korsts", "stsb", 87.0, environment__training_version=2)
+    (one,) = mixing_gains(one_table(alone, mixed), "spearman")
+    assert (round(one.change, 6), one.unlike) == (2.0, "training code 2 mixed, 3 alone")
+
+
 @pytest.mark.parametrize(
     ("made", "before", "after", "sign_of"),
     [(forgotten, "stsb", "stsb:korsts", 1), (mixing_gains, "stsb", "stsb+korsts", -1)],

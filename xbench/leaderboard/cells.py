@@ -118,6 +118,11 @@ def _failed_marks(failed: Sequence[Record]) -> list[str]:
     ]
 
 
+def training_codes(cell: TableCell) -> list[int]:
+    """The versions of the training code that a cell's seeds were trained with, as far as their records say."""
+    return sorted({record["environment"].get("training_version", 0) for record in cell.records} - {0})
+
+
 def learned_from(cell: TableCell) -> str:
     """Which rows a cell's model was trained and its reading fitted on: equal where it learned from the very same."""
     return canonical([trained_on(cell.records[0]["train"]), fitted_on(cell)])
@@ -129,7 +134,7 @@ def trained_on(parts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def rows_apart(mixture: Record, alone: Record) -> str:
-    """``1000 rows of it mixed, 2000 alone``: where a mixture had not the rows that its dataset had alone.
+    """``1000 rows of it mixed, 2000 alone``: where a mixture had other rows or training code than its part.
 
     Args:
         mixture: Of one mixture.
@@ -138,6 +143,14 @@ def rows_apart(mixture: Record, alone: Record) -> str:
     Returns:
         Empty where they are the same.
     """
+    codes = [one["environment"].get("training_version") for one in (mixture, alone)]
+    other_code = (
+        f"training code {codes[0]} mixed, {codes[1]} alone" if None not in codes and codes[0] != codes[1] else ""
+    )
+    return "; ".join(filter(None, (_other_rows(mixture, alone), other_code)))
+
+
+def _other_rows(mixture: Record, alone: Record) -> str:
     single = alone["train"][0]
     (part,) = (part for part in mixture["train"] if part["dataset"] == single["dataset"])
     # The checksum is the whole split's, so that the same one with fewer rows is a limit.

@@ -15,6 +15,7 @@ from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
 from .cells import Record, TableCell, make_cell
 from .columns import column_key, order_columns
+from .marks import marked_without, of_one_code
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _table(records: Sequence[Record], columns: Mapping[str, tuple[str, str]], or
         model=_model(first) + weights,
         metrics=_metrics(records, list(order.scores)),
         columns=tuple(dict.fromkeys(columns.values())),
-        rows=tuple(
+        rows=of_one_code(
             TableRow(
                 key.curriculum, key.head, key.reading, _variant(key, ranked, recipes.get(key.head, {})),
                 _cells(rows[key], columns), canonical(_recipe(rows[key][0])),
@@ -319,6 +320,7 @@ def environment_text(about: Mapping[str, Any], python: bool = False) -> str:
     named = f"Python {about['python']}, " if python else ""
     scored = f", scored in {about['precision']}" if about["precision"] else ""
     trained = f", trained in {about['training_precision']}" if about["training_precision"] else ""
+    trained += f" (training code {about['training_version']})" if "training_version" in about else ""
     return (
         f"xbench {about['xbench']}, {named}torch {about['torch']}, transformers {about['transformers']}, "
         f"{about['device']}{scored}{trained}"
@@ -369,13 +371,4 @@ def _cells(records: Sequence[Record], columns: Mapping[str, tuple[str, str]]) ->
         by_dataset.setdefault(column, []).append(record)
     cells = {dataset: make_cell(group) for dataset, group in by_dataset.items()}
     seeds = {seed for cell in cells.values() for seed in cell.seeds}
-    return {dataset: _without(cell, seeds) for dataset, cell in cells.items()}
-
-
-def _without(cell: TableCell, seeds: set[int]) -> TableCell:
-    """Marked, where other cells of its row are means over more seeds; those that failed are named already."""
-    lacking = sorted(seeds - {*cell.seeds, *(record["seed"] for record in cell.failed)})
-    if not lacking or not cell.records:
-        return cell
-    mark = f"without seed{'s' if len(lacking) > 1 else ''} {', '.join(map(str, lacking))}"
-    return replace(cell, marks=(*cell.marks, mark))
+    return {dataset: marked_without(cell, seeds) for dataset, cell in cells.items()}

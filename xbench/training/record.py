@@ -19,6 +19,7 @@ from ..scoring import chance_scores, compute_scores, score_bounds
 from ..store import DONE
 from ..types import HeadContext, Prediction, Row
 from ..work import cell_limits, cell_recipe, cell_selection
+from . import TRAINING_VERSION
 from .device import choose_precision
 from .diagnose import diagnose
 from .examples import ExampleTable
@@ -118,6 +119,7 @@ def make_record(
         "environment": {
             **environment(device, precision),
             **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
+            **({"training_version": TRAINING_VERSION} if chain else {}),  # it is in the stages' keys
             **({"training_processes": trained["processes"]} if trained.get("processes", 1) > 1 else {}),
         },
     }  # fmt: skip
