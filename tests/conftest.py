@@ -43,7 +43,7 @@ def registry() -> Registry:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Iterator[Settings]:
+def encoder_settings(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Iterator[Settings]:
     """One cache for all that ask for the encoder; it takes half a gigabyte there, so nothing is left behind."""
     cache = tmp_path_factory.mktemp("encoders")
     yield Settings(cache=cache, data=data_root, offline=True, device="cpu")
@@ -51,9 +51,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Itera
 
 
 @pytest.fixture(scope="session")
-def e5(registry: Registry, settings: Settings) -> LocalModel:
+def e5(registry: Registry, encoder_settings: Settings) -> LocalModel:
     """The encoder that installs with pip, assembled."""
-    return resolve_model("e5-small-q4", registry, settings)
+    return resolve_model("e5-small-q4", registry, encoder_settings)
 
 
 @pytest.fixture(scope="session")

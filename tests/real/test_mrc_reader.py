@@ -130,7 +130,7 @@ def run(
     mini = prepare(english, "test", registry.schemas.get(english.schema), settings).open()
     some = [mini[index] for index in range(0, len(mini), 4)]  # a question of every passage
     recipe = {
-        "optimizer": "adamw", "lr": 3e-4, "schedule": "linear", "epochs": 14, "batch_size": 4, "max_length": 128,
+        "optimizer": "adamw", "lr": 3e-4, "schedule": "linear", "epochs": 24, "batch_size": 4, "max_length": 128,
         "stride": 32, "max_question": 32,
     }  # fmt: skip
     work = tmp_path_factory.mktemp("reader")

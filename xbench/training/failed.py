@@ -11,6 +11,7 @@ from ..plan import Cell, Stage
 from ..recipe import LAST
 from ..scoring import name_scores
 from ..store import DONE, FAILED
+from . import TRAINING_VERSION
 from .record import describe_choice, origin, split_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _record(cell: Cell, chain: Sequence[Stage], depth: int, mark: Mapping[str, A
         "environment": {
             **about, "precision": "",
             **{f"training_{name}": about[name] for name in ("device", "precision", "threads")},
+            "training_version": TRAINING_VERSION,
         },
     }  # fmt: skip
 
