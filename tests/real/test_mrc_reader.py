@@ -117,7 +117,7 @@ ROWS: dict[str, list[Row]] = {
     ]
     for language, passages in PASSAGES.items()
 }
-LAYERS = 4  # the lowest of twelve: enough to learn 36 questions by heart, in a third of the time
+LOWER = ("embeddings.", *(f"encoder.layer.{index}." for index in range(6)))
 MINI = len(LANGUAGES)  # the place of mini-mrc's rows behind the written ones
 
 
@@ -130,7 +130,7 @@ def run(
     mini = prepare(english, "test", registry.schemas.get(english.schema), settings).open()
     some = [mini[index] for index in range(0, len(mini), 4)]  # a question of every passage
     recipe = {
-        "optimizer": "adamw", "lr": 3e-4, "schedule": "linear", "epochs": 24, "batch_size": 4, "max_length": 128,
+        "optimizer": "adamw", "lr": 3e-4, "schedule": "linear", "epochs": 14, "batch_size": 4, "max_length": 128,
         "stride": 32, "max_question": 32,
     }  # fmt: skip
     work = tmp_path_factory.mktemp("reader")
@@ -173,9 +173,9 @@ def test_a_reader_learns_chinese_japanese_and_thai_to_exact_answers(run: TinyRun
     for part in module.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0  # 36 questions are learned by heart; with dropout that takes many times as long
-    stack = module.encoder.encoder
-    stack.layer = stack.layer[:LAYERS]
-    module.encoder.embeddings.requires_grad_(False)
+    for name, weight in module.encoder.named_parameters():
+        if name.startswith(LOWER):
+            weight.requires_grad_(False)  # the upper half is enough, and takes two thirds of the time
     tables = run.tables[:MINI]
 
     def read() -> dict[str, list[str]]:
