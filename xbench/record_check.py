@@ -217,9 +217,9 @@ class RecordCheck:
 
     def _codes(self, record: Mapping[str, Any], head: Head, models: list[str] | str) -> list[int]:
         """Versions of the training code with which all stages have their keys, but the first of a model not here."""
-        known = isinstance(models, list)
-        depths = range(0 if known else 1, len(record["stages"]))
-        bases = [[{"model": one} for one in models if known], *([{"parent": key}] for key in record["stages"])]
+        first = [{"model": one} for one in models] if isinstance(models, list) else []
+        bases = [first, *([{"parent": key}] for key in record["stages"])]
+        depths = range(0 if first else 1, len(record["stages"]))
         return [
             version for version in range(TRAINING_VERSION, 0, -1)
             if all(self._is_stage(record, head, depth, bases[depth], version) for depth in depths)

@@ -147,3 +147,21 @@ def test_pictures_of_a_record_are_shown_as_before(bench: Bench) -> None:
     shown = published(bench.root / "out", records, nothing_declared)
     assert shown == {("mini-sts", True): [Shown("One", (f"{FOLDER}/mini-sts/one.png",))]}
     assert json.loads((folder / INDEX).read_text())["drawn"] == {"gone": "x"}
+
+
+def test_pictures_stay_with_what_was_completed_before_it_was_broken_off(bench: Bench) -> None:
+    records = {path: age(path) and read_record(path) for path in bench.records()}
+    checksums = {record["key"]: record["checksum"] for record in records.values() if record is not None}
+    assert len(checksums) == 2
+    folder = bench.root / "out" / FOLDER / "mini-sts"
+    folder.mkdir(parents=True)
+    (folder / "one.png").write_bytes(b"a picture")
+    picture = {"figure": "gone", "version": 1, "title": "One", "files": {"one.png": file_sha256(folder / "one.png")}}
+    write_json(folder / INDEX, {"pictures": [{**picture, "records": checksums}], "drawn": {}})
+    going = refresh(bench.registry, Settings(cache=bench.root / "cache", out=bench.root / "out", offline=True))
+    done = next(going).path
+    going.close()  # type: ignore[attr-defined]
+    after = json.loads(done.read_text())
+    (kept,) = json.loads((folder / INDEX).read_text())["pictures"]
+    assert kept["records"] == {**checksums, after["key"]: after["checksum"]}
+    assert after["checksum"] != checksums[after["key"]]

@@ -122,11 +122,14 @@ def _narrowed(found: Sequence[Entry], sides: Sides, model: str | None, train: st
     option, wrong = (("--train", train), ("--model", model))[:: 1 if sides.kind == "model" else -1]
     if wrong[1] is not None:
         raise UserError(f"{wrong[0]} does not fit: {sides.first} and {sides.second} are each a {sides.kind}")
-    known = [entry.row.curriculum if sides.kind == "model" else entry.table.model for entry in found]
-    name = None if option[1] is None else whole_name(option[1], sorted(set(known)))
-    if name is not None and name not in known:
-        raise UserError(f"{option[0]}: no record is of {name!r}{did_you_mean(name, sorted(set(known)))}")
-    return [entry for entry, own in zip(found, known, strict=True) if name is None or own == name]
+    if option[1] is None:
+        return list(found)
+    owners = [entry.row.curriculum if sides.kind == "model" else entry.table.model for entry in found]
+    known = sorted(set(owners))
+    name = whole_name(option[1], known)
+    if name not in known:
+        raise UserError(f"{option[0]}: no record is of {name!r}{did_you_mean(name, known)}")
+    return [entry for entry, own in zip(found, owners, strict=True) if own == name]
 
 
 def _as_json(pair: Pair, rows: Sequence[Disagreement]) -> dict[str, Any]:

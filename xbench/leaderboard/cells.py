@@ -120,7 +120,13 @@ def _failed_marks(failed: Sequence[Record]) -> list[str]:
 
 def training_codes(cell: TableCell) -> list[int]:
     """The versions of the training code that a cell's seeds were trained with, as far as their records say."""
-    return sorted({record["environment"].get("training_version", 0) for record in cell.records} - {0})
+    return sorted({code for record in cell.records if (code := _training_code(record)) is not None})
+
+
+def _training_code(record: Record) -> int | None:
+    """None of what was not trained, and of a record that does not say."""
+    code: int | None = record["environment"].get("training_version")
+    return code
 
 
 def learned_from(cell: TableCell) -> str:
@@ -143,11 +149,7 @@ def rows_apart(mixture: Record, alone: Record) -> str:
     Returns:
         Empty where they are the same.
     """
-    codes = [one["environment"].get("training_version") for one in (mixture, alone)]
-    other_code = (
-        f"training code {codes[0]} mixed, {codes[1]} alone" if None not in codes and codes[0] != codes[1] else ""
-    )
-    return "; ".join(filter(None, (_other_rows(mixture, alone), other_code)))
+    return "; ".join(filter(None, (_other_rows(mixture, alone), _other_code(mixture, alone))))
 
 
 def _other_rows(mixture: Record, alone: Record) -> str:
@@ -157,6 +159,11 @@ def _other_rows(mixture: Record, alone: Record) -> str:
     if part["rows"] != single["rows"]:
         return f"{part['rows']} rows of it mixed, {single['rows']} alone"
     return "" if part["rows_sha256"] == single["rows_sha256"] else "other rows of it mixed than alone"
+
+
+def _other_code(mixture: Record, alone: Record) -> str:
+    own, other = _training_code(mixture), _training_code(alone)
+    return "" if None in (own, other) or own == other else f"training code {own} mixed, {other} alone"
 
 
 def fitted_on(cell: TableCell) -> str:

@@ -13,7 +13,7 @@ from ..recipe import ADAPTER, CHOICES, EXECUTION_ONLY, FULL, KNOWN, LAST, SELECT
 from ..store import DONE
 from ..types import Reading
 from .ceilings import Ceilings, find_ceilings
-from .cells import Record, TableCell, make_cell
+from .cells import Record, TableCell, make_cell, trained_on
 from .columns import column_key, order_columns
 from .marks import marked_without, of_one_code
 
@@ -280,7 +280,7 @@ def _fitted_apart(records: Sequence[Record], columns: Mapping[str, tuple[str, st
 def _settings(record: Record, tell_fit: bool) -> dict[str, Any]:
     """What makes a row one of its own: the recipe as far as it changes results, and what was read of which data."""
     settings: dict[str, Any] = {}
-    trained = [[part["stage"], part["dataset"], part["rows_sha256"][:12]] for part in record["train"]]
+    trained = [[stage, dataset, rows[:12]] for stage, dataset, rows in trained_on(record["train"])]
     if tell_fit and record["fit"] is not None:
         settings["fitted on"] = f"{record['fit']['dataset']}/{record['fit']['split']}"
         settings["fitted rows"] = record["fit"]["rows_sha256"][:12]

@@ -11,8 +11,7 @@ from ..plan import Cell, Stage
 from ..recipe import LAST
 from ..scoring import name_scores
 from ..store import DONE, FAILED
-from . import TRAINING_VERSION
-from .record import describe_choice, origin, split_of
+from .record import describe_choice, origin, split_of, training_environment
 
 if TYPE_CHECKING:
     from ..work import Work
@@ -87,9 +86,7 @@ def _record(cell: Cell, chain: Sequence[Stage], depth: int, mark: Mapping[str, A
         "kept": None,
         "timing": _timing(chain[:depth], mark, work),
         "environment": {
-            **about, "precision": "",
-            **{f"training_{name}": about[name] for name in ("device", "precision", "threads")},
-            "training_version": TRAINING_VERSION,
+            **about, "precision": "", **training_environment(about),
         },
     }  # fmt: skip
 

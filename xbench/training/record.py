@@ -117,13 +117,24 @@ def make_record(
         "kept": None if measured.kept is None else store.save_kept(key, measured.kept),
         "timing": {**_training_timing(manifests, device), **_timing(measured, score_s)},
         "environment": {
-            **environment(device, precision),
-            **{f"training_{name}": trained.get(name) for name in ("device", "precision", "threads")},
-            **({"training_version": TRAINING_VERSION} if chain else {}),  # it is in the stages' keys
-            **({"training_processes": trained["processes"]} if trained.get("processes", 1) > 1 else {}),
+            **environment(device, precision), **training_environment(trained),
         },
     }  # fmt: skip
     return store.save_record(cell, key, {**record, "overlap": work.overlaps.of_record(record)})
+
+
+def training_environment(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record's environment says of its training; the version of the code is in the stages' keys.
+
+    Args:
+        about: The last stage's environment, which is to have been made by this code; empty where nothing was trained.
+    """
+    found = {f"training_{name}": about.get(name) for name in ("device", "precision", "threads")}
+    if about:
+        found["training_version"] = TRAINING_VERSION
+    if about.get("processes", 1) > 1:
+        found["training_processes"] = about["processes"]
+    return found
 
 
 def origin(cell: Cell, work: Work) -> dict[str, Any]:
